@@ -1,0 +1,126 @@
+"""What a backend is. The suite in `tests/contract.py` holds every backend to it."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
+
+from ..conf import LogSettings
+from ..cursors import Query, Rows
+from ..exceptions import KeyConflict
+from ..types import Entry, LogInfo, Row, from_micros
+from ..validation import Item
+
+# Called with how many are done and how many there are.
+Progress = Callable[[int, int], None]
+
+
+class BaseBackend(ABC):
+    """One log's store. Cheap to make and without state of its own: one is made for each log."""
+
+    # Does it pay to put appends that arrive together into one call?
+    coalesces = False
+
+    def __init__(self, settings: LogSettings) -> None:
+        self.name = settings.name
+        self.settings = settings
+
+    def now(self) -> int:
+        """Microseconds since 1970, by the log's clock."""
+        return round(self.settings.clock() * 1_000_000)
+
+    def cutoff(self, ttl: float | None) -> int | None:
+        """Entries from before this moment are expired; what is exactly `ttl` old stays."""
+        return None if ttl is None else self.now() - round(ttl * 1_000_000)
+
+    def refuse_in_transaction(self, verb: str) -> None:
+        if self.in_transaction():
+            raise TransactionManagementError(
+                f"Cannot {verb} inside a transaction: every emit would wait for its end. "
+                "Do it after the commit, with transaction.on_commit() if need be."
+            )
+
+    @abstractmethod
+    def append(self, items: Sequence[Item]) -> list[Entry]:
+        """Store all items or none, in order, and answer with their entries.
+
+        Inside a transaction of the caller's they appear if and only if it commits, and the
+        answer is receipts. Outside, they are durable and have positions when this returns.
+        """
+
+    @abstractmethod
+    def in_transaction(self) -> bool:
+        """Would an append now be part of a transaction of the caller's?"""
+
+    @abstractmethod
+    def read(self, query: Query) -> Rows:
+        """The entries after a cursor, from one consistent view: a prefix without holes."""
+
+    @abstractmethod
+    def info(self) -> LogInfo:
+        """Where the log stands, at a cost that does not grow with it."""
+
+    @abstractmethod
+    def prune(
+        self,
+        ttl: float | None,
+        max_entries: int | None,
+        *,
+        batch_size: int = 500,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Remove what is older than `ttl` seconds, then the oldest beyond `max_entries`."""
+
+    @abstractmethod
+    def clear(self) -> int:
+        """Remove every entry. Positions go on from where they were."""
+
+    @abstractmethod
+    def delete_stream(self, stream: str) -> int:
+        """Remove a stream and its entries, and append `stream.deleted`; how many went."""
+
+    @abstractmethod
+    def renew_epoch(self) -> str:
+        """Give the log a new identity, so that cursors from before are told so."""
+
+
+def in_callers_atomic(connection: BaseDatabaseWrapper) -> bool:
+    """Is a transaction open that is not just Django's TestCase around a test?
+
+    What a test emits is readable at once, as it would be in production.
+    """
+    return connection.in_atomic_block and not all(
+        block._from_testcase  # type: ignore[attr-defined]
+        for block in connection.atomic_blocks
+    )
+
+
+def receipt(item: Item, micros: int) -> Entry:
+    """What an append inside a transaction answers: nobody knows its position yet."""
+    return Entry(
+        None, item.kind, item.stream, None, from_micros(micros), json.loads(item.text), item.key
+    )
+
+
+def check_same(item: Item, first: Row | Item) -> None:
+    """A key used again must stand for the same event."""
+    same = (item.kind, item.stream) == (first.kind, first.stream)
+    if not (same and _same_json(item.text, first.text)):
+        raise KeyConflict(
+            f"the key {item.key!r} was used before, for another event: a {first.kind!r}"
+            + (f" in stream {first.stream!r}" if first.stream else "")
+        )
+
+
+def _same_json(one: str, other: str) -> bool:
+    """Equal but for the order of keys, which says nothing in JSON."""
+    return one == other or _sorted(one) == _sorted(other)
+
+
+def _sorted(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True)

@@ -1,0 +1,136 @@
+"""Where the databases differ: how a transaction begins, and a few phrases of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from ...types import Row
+
+STREAM_COLUMNS = "log_id, name, seq, first_position, last_position, last_event_at"
+ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
+EVENT_COLUMNS = f"log_id, {ROW_COLUMNS}"
+
+# A process that stops between two statements gives the lock up after this many seconds. Less
+# than the lock timeout, so that those who wait for it go on rather than fail.
+IDLE_TIMEOUT = 2
+
+
+class Dialect:
+    """What standard enough databases share."""
+
+    for_update = " FOR UPDATE"
+    greatest = "GREATEST"
+    busy_hint = "Is a process stopped in the middle of an append?"
+    # Does an emit inside a transaction wait in the outbox until the commit?
+    uses_outbox = True
+
+    def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
+        raise NotImplementedError
+
+    def after(self, cursor: CursorWrapper) -> None:
+        """Undo what `begin` set for longer than the transaction."""
+
+    def insert_events(self, cursor: CursorWrapper, log_id: int, rows: Sequence[Row]) -> None:
+        cursor.executemany(
+            f"INSERT INTO events_event ({EVENT_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [(log_id, *row) for row in rows],
+        )
+
+    def save_streams(self, cursor: CursorWrapper, rows: Sequence[tuple[Any, ...]]) -> None:
+        cursor.executemany(
+            f"INSERT INTO events_stream ({STREAM_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) "
+            f"{self.on_conflict}",
+            rows,
+        )
+
+    on_conflict = (
+        "ON CONFLICT (log_id, name) DO UPDATE SET seq = excluded.seq, "
+        "last_position = excluded.last_position, last_event_at = excluded.last_event_at"
+    )
+
+
+class PostgreSQL(Dialect):
+    def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
+        # One round trip; every setting ends with the transaction. `synchronous_commit` is
+        # only ever raised: an entry that was answered for must survive a crash.
+        cursor.execute(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; "
+            f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}; "
+            "SELECT set_config('synchronous_commit', 'on', true) "
+            "WHERE current_setting('synchronous_commit') = 'off'"
+        )
+
+    def insert_events(self, cursor: CursorWrapper, log_id: int, rows: Sequence[Row]) -> None:
+        cursor.execute(
+            f"INSERT INTO events_event ({EVENT_COLUMNS}) SELECT %s, * FROM unnest("
+            "%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
+            "%s::text[])",
+            (log_id, *(list(column) for column in zip(*rows, strict=True))),
+        )
+
+
+class MariaDB(Dialect):
+    on_conflict = (
+        "ON DUPLICATE KEY UPDATE seq = VALUES(seq), last_position = VALUES(last_position), "
+        "last_event_at = VALUES(last_event_at)"
+    )
+
+    def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
+        connection: Any = cursor.db
+        # These two hold for the session, so what they were is kept, and `after` puts it back.
+        cursor.execute(
+            "SET @events_lock_wait = @@innodb_lock_wait_timeout, "
+            f"SESSION innodb_lock_wait_timeout = {max(1, round(lock_timeout))}"
+            + (
+                ", @events_idle = @@idle_transaction_timeout, "
+                f"SESSION idle_transaction_timeout = {IDLE_TIMEOUT}"
+                if connection.mysql_is_mariadb
+                else ""
+            )
+        )
+        if connection.isolation_level != "read committed":
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        cursor.execute("START TRANSACTION")
+
+    def after(self, cursor: CursorWrapper) -> None:
+        connection: Any = cursor.db
+        cursor.execute(
+            "SET SESSION innodb_lock_wait_timeout = @events_lock_wait"
+            + (
+                ", SESSION idle_transaction_timeout = @events_idle"
+                if connection.mysql_is_mariadb
+                else ""
+            )
+        )
+
+
+class SQLite(Dialect):
+    for_update = ""
+    greatest = "MAX"
+    busy_hint = (
+        "SQLite lets one connection write at a time; raise OPTIONS['timeout'] of the database, "
+        "or shorten the transactions that write to it."
+    )
+    # There is one writer anyway: whoever writes in a transaction holds the lock already.
+    uses_outbox = False
+
+    def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+
+
+def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
+    try:
+        return DIALECTS[connection.vendor]
+    except KeyError:
+        raise NotImplementedError(
+            f"The events app keeps its log in PostgreSQL, MariaDB, MySQL or SQLite, "
+            f"not in {connection.display_name}."
+        ) from None
+
+
+DIALECTS = {"postgresql": PostgreSQL(), "mysql": MariaDB(), "sqlite": SQLite()}

@@ -1,0 +1,114 @@
+"""Where the events of a transaction wait for its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db.backends.utils import CursorWrapper
+
+from ...types import Entry, Row
+from ...validation import Item
+from ..base import check_same, receipt
+from .dialects import ROW_COLUMNS
+from .sql import chunks, marks
+
+
+class Pending(NamedTuple):
+    """An outbox row and the event that it holds."""
+
+    id: int
+    item: Item
+
+
+def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> list[Entry]:
+    """Store the items in the caller's transaction; receipts, or the entry that has the key.
+
+    Keys are checked against what can be seen without waiting: entries, and what is committed
+    or our own in the outbox. Of two open transactions with one key, the sequencer decides.
+    """
+    keys = [item.key for item in items if item.key is not None]
+    known = _entries(cursor, log, keys)
+    waiting = _waiting(cursor, log, keys)
+    answers, new = [], []
+    for item in items:
+        if item.key is not None and item.key in known:
+            check_same(item, known[item.key])
+            answers.append(Entry.from_row(known[item.key]))
+            continue
+        if item.key is not None and item.key in waiting:
+            check_same(item, waiting[item.key])
+        else:
+            new.append((log, *item, ""))
+            if item.key is not None:
+                waiting[item.key] = item
+        answers.append(receipt(item, now))
+    if new:
+        cursor.executemany(
+            "INSERT INTO events_outbox (log, kind, stream, payload, idempotency_key, refused) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            new,
+        )
+    return answers
+
+
+def waits(cursor: CursorWrapper, log: str) -> bool:
+    cursor.execute("SELECT 1 FROM events_outbox WHERE log = %s AND refused = '' LIMIT 1", [log])
+    return cursor.fetchone() is not None
+
+
+def newest(cursor: CursorWrapper, log: str) -> int:
+    cursor.execute("SELECT MAX(id) FROM events_outbox WHERE log = %s AND refused = ''", [log])
+    return cursor.fetchone()[0] or 0
+
+
+def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
+    """What waits, oldest first: within a transaction that is the order of its emits.
+
+    A plain SELECT: on MariaDB, FOR UPDATE would wait for the rows of open transactions.
+    """
+    cursor.execute(
+        "SELECT id, kind, stream, payload, idempotency_key FROM events_outbox "
+        "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",
+        [log, limit],
+    )
+    return [Pending(row[0], Item(*row[1:])) for row in cursor.fetchall()]
+
+
+def take(cursor: CursorWrapper, ids: Sequence[int]) -> int:
+    """Delete rows by primary key, for the same reason; how many were there."""
+    taken = 0
+    for some in chunks(ids):
+        cursor.execute(f"DELETE FROM events_outbox WHERE id IN ({marks(some)})", some)
+        taken += cursor.rowcount
+    return taken
+
+
+def set_aside(cursor: CursorWrapper, id: int, reason: str) -> None:
+    cursor.execute("UPDATE events_outbox SET refused = %s WHERE id = %s", [reason[:500], id])
+
+
+def _entries(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, Row]:
+    found = {}
+    for some in chunks(keys):
+        cursor.execute(
+            f"SELECT {ROW_COLUMNS} FROM events_event "
+            "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
+            f"AND idempotency_key IN ({marks(some)})",
+            [log, *some],
+        )
+        found.update({row[6]: Row(*row) for row in cursor.fetchall()})
+    return found
+
+
+def _waiting(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, Item]:
+    found: dict[str, Item] = {}
+    for some in chunks(keys):
+        cursor.execute(
+            "SELECT kind, stream, payload, idempotency_key FROM events_outbox "
+            f"WHERE log = %s AND refused = '' AND idempotency_key IN ({marks(some)}) ORDER BY id",
+            [log, *some],
+        )
+        for row in cursor.fetchall():
+            found.setdefault(row[3], Item(*row))
+    return found

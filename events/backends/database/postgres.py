@@ -1,0 +1,100 @@
+"""One append as one PostgreSQL statement.
+
+    timeouts   the lock timeout and a synchronous commit travel inside, so there is no BEGIN
+    h          1. lock the head and take the next position, unless the outbox holds something
+    s          2. take the next seq of the stream, unless it is closed
+    event      3. insert the event with both
+
+The head always comes first: `s` selects FROM `h`, so nobody locks a stream row who does not
+hold the head. The insert joins `s` on the LEFT into a column that is NOT NULL: a closed stream
+gives no row, and its null fails the whole statement, which takes the head's step back. With a
+plain join nothing would be inserted and the position would be burnt; the same with
+ON CONFLICT DO NOTHING for a used key.
+"""
+
+from __future__ import annotations
+
+from django.db import IntegrityError
+from django.db.backends.utils import CursorWrapper
+
+from ...exceptions import StreamClosed
+from ...types import TERMINAL, Row
+from ...validation import Item
+from .transactions import code
+
+NOT_NULL = "23502"
+UNIQUE = "23505"
+
+_TIMEOUTS = """
+WITH timeouts AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %s, true),
+           CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', true) END
+), """
+
+_HEAD = """h AS (
+    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %s)
+    FROM timeouts
+    WHERE name = %s AND NOT EXISTS (
+        SELECT FROM events_outbox WHERE log = %s AND refused = '')
+    RETURNING id, head, latest
+)"""
+
+_STREAM = """, s AS (
+    INSERT INTO events_stream AS stream
+        (log_id, name, seq, first_position, last_position, last_event_at)
+    SELECT id, %s, 1, head, head, latest FROM h
+    ON CONFLICT (log_id, name) DO UPDATE
+        SET seq = stream.seq + 1, last_position = excluded.last_position,
+            last_event_at = excluded.last_event_at
+        WHERE stream.status IS NULL OR stream.status NOT IN ({terminal})
+    RETURNING seq
+)""".format(terminal=", ".join(f"'{status}'" for status in TERMINAL))
+
+_INSERT = """
+INSERT INTO events_event
+    (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key)
+SELECT id, head, %s, %s, {seq}, latest, %s, %s FROM h{join}
+RETURNING position, seq, timestamp"""
+
+IN_STREAM = _TIMEOUTS + _HEAD + _STREAM + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true")
+IN_NONE = _TIMEOUTS + _HEAD + _INSERT.format(seq="0", join="")
+
+
+def append(
+    cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: float
+) -> Row | None:
+    """The new entry; None if this is not a case for one statement.
+
+    That is so when the outbox has something to be sequenced first, when the log has no row
+    yet, and when the key was used before.
+    """
+    stream = [item.stream] if item.stream else []
+    try:
+        cursor.execute(
+            IN_STREAM if stream else IN_NONE,
+            [
+                f"{int(lock_timeout * 1000)}ms",
+                now,
+                log,
+                log,
+                *stream,
+                item.kind,
+                item.stream,
+                item.text,
+                item.key,
+            ],
+        )
+    except IntegrityError as error:
+        if code(error) == NOT_NULL and item.stream:
+            raise StreamClosed(
+                f"the stream {item.stream!r} has ended; nothing was stored"
+            ) from None
+        if code(error) == UNIQUE and item.key is not None:
+            return None
+        raise
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    position, seq, micros = found
+    return Row(position, item.kind, item.stream, seq, micros, item.text, item.key)

@@ -1,0 +1,86 @@
+"""Letting go of old entries: a floor first, in one small step, then the rows below it.
+
+Readers and writers never meet the deletion itself: it works below the floor, a few rows at a
+time, and takes no lock that an append wants.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from django.db.backends.utils import CursorWrapper
+
+from ..base import Progress
+from .sql import marks
+
+# Where streams were deleted, raising the floor has to count the holes that it passes, under
+# the lock; so it goes by steps of this many positions.
+FLOOR_STEP = 10_000
+
+
+def last_expired(cursor: CursorWrapper, log_id: int, cutoff: int) -> int:
+    cursor.execute(
+        "SELECT position FROM events_event WHERE log_id = %s AND timestamp < %s "
+        "ORDER BY timestamp DESC, position DESC LIMIT 1",
+        [log_id, cutoff],
+    )
+    found = cursor.fetchone()
+    return found[0] if found else 0
+
+
+def last_beyond(cursor: CursorWrapper, log_id: int, floor: int, keep: int) -> int:
+    """The newest position above `floor` that is not among the `keep` newest entries."""
+    cursor.execute(
+        "SELECT position FROM events_event WHERE log_id = %s AND position > %s "
+        "ORDER BY position DESC LIMIT 1 OFFSET %s",
+        [log_id, floor, keep],
+    )
+    found = cursor.fetchone()
+    return found[0] if found else floor
+
+
+def steps(floor: int, target: int, step: int) -> Iterator[int]:
+    while floor < target:
+        floor = min(floor + step, target)
+        yield floor
+
+
+def count_below(cursor: CursorWrapper, log_id: int, target: int) -> int:
+    cursor.execute(
+        "SELECT COUNT(*) FROM events_event WHERE log_id = %s AND position <= %s", [log_id, target]
+    )
+    return int(cursor.fetchone()[0])
+
+
+def delete_below(
+    cursor: CursorWrapper,
+    log_id: int,
+    target: int,
+    batch_size: int,
+    progress: Progress | None,
+) -> int:
+    """Delete the rows up to `target`, oldest first; each batch commits by itself.
+
+    By primary key, since on MariaDB a range would wait for its neighbours' locks. After each
+    batch as long a pause as the batch took, so that a writer beside it finds the disk, and on
+    SQLite the one write lock, free half of the time.
+    """
+    total = count_below(cursor, log_id, target) if progress else 0
+    done, after = 0, -1
+    while True:
+        began = time.monotonic()
+        cursor.execute(
+            "SELECT id, position FROM events_event WHERE log_id = %s AND position > %s "
+            "AND position <= %s ORDER BY position LIMIT %s",
+            [log_id, after, target, batch_size],
+        )
+        found = cursor.fetchall()
+        if not found:
+            return done
+        ids, after = [row[0] for row in found], found[-1][1]
+        cursor.execute(f"DELETE FROM events_event WHERE id IN ({marks(ids)})", ids)
+        done += cursor.rowcount
+        if progress:
+            progress(done, max(total, done))
+        time.sleep(time.monotonic() - began)

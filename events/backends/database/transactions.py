@@ -1,0 +1,104 @@
+"""Transactions of our own: begun by hand, bounded in time, tried again when refused in passing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from ...exceptions import LogBusy
+from .dialects import Dialect
+
+T = TypeVar("T")
+
+# PostgreSQL: serialization failure, deadlock. MariaDB: deadlock, row changed since the snapshot.
+PASSING = {"40001", "40P01", 1213, 1020}
+# PostgreSQL: lock_timeout. MariaDB: innodb_lock_wait_timeout. SQLite has texts only.
+TIMED_OUT = {"55P03", 1205}
+
+
+def run(
+    connection: BaseDatabaseWrapper,
+    dialect: Dialect,
+    lock_timeout: float,
+    work: Callable[[CursorWrapper], T],
+) -> T:
+    """Run `work` in a transaction of our own, again when it was refused in passing.
+
+    Call it only outside the caller's transactions.
+    """
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        finished = False
+        try:
+            with own_transaction(connection, dialect, lock_timeout) as cursor:
+                result = work(cursor)
+                finished = True
+            return result
+        except (DatabaseError, InterfaceError) as error:
+            if is_timeout(error):
+                raise busy(lock_timeout, dialect) from error
+            # A connection that died before the COMMIT was sent has surely stored nothing.
+            dropped = not finished and connection.connection is None
+            if not (dropped or is_passing(error)) or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.001, 0.01))
+
+
+@contextmanager
+def own_transaction(
+    connection: BaseDatabaseWrapper, dialect: Dialect, lock_timeout: float
+) -> Iterator[CursorWrapper]:
+    """A fresh READ COMMITTED transaction that cannot be left holding the lock for long.
+
+    Begun by hand: `atomic()` would take the host's isolation level, and on SQLite a deferred
+    transaction. In a test case's transaction it is a savepoint, and sets nothing that would
+    outlive it.
+    """
+    if connection.in_atomic_block:
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            yield cursor
+        return
+    with connection.cursor() as cursor:
+        dialect.begin(cursor, lock_timeout)
+        try:
+            yield cursor
+            cursor.execute("COMMIT")
+            dialect.after(cursor)
+        except BaseException:
+            try:
+                cursor.execute("ROLLBACK")
+                dialect.after(cursor)
+            except Exception:
+                connection.close()
+            raise
+
+
+def code(error: BaseException) -> str | int | None:
+    """The database's own number for an error that Django has wrapped."""
+    cause = error.__cause__
+    found: Any = getattr(cause, "sqlstate", None)
+    if found is None and cause is not None and cause.args:
+        found = cause.args[0]
+    return found if isinstance(found, (str, int)) else None
+
+
+def is_passing(error: BaseException) -> bool:
+    return code(error) in PASSING
+
+
+def is_timeout(error: BaseException) -> bool:
+    return code(error) in TIMED_OUT or "database is locked" in str(error)
+
+
+def busy(lock_timeout: float, dialect: Dialect) -> LogBusy:
+    return LogBusy(
+        f"could not lock the log within {lock_timeout:g} s: somebody else holds it. "
+        f"{dialect.busy_hint}"
+    )

@@ -1,0 +1,134 @@
+"""What `manage.py check` says about the logs.
+
+events.E001   a log's name cannot be used
+events.E002   a log names a database that DATABASES does not have, or one that cannot keep it
+events.W001   an unknown key in EVENTS
+events.W002   an unknown backend; the database stands in
+events.W003   a bound that is not positive; its default stands in
+events.W004   a clock that cannot be called
+events.W005   SQLite without WAL: readers and writers lock each other out
+events.W006   SQLite without IMMEDIATE transactions: a write can fail at once
+events.W007   isolation above READ COMMITTED: emits retry where they need not
+events.W008   a log that lives elsewhere than `default`
+events.W009   no TTL and no MAX_ENTRIES: the log grows for ever (with --deploy)
+events.W010   EVENTS is not a dictionary of dictionaries
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from .conf import BACKENDS, LOG_NAME, LogSettings, log_settings
+
+STRICT = ("repeatable read", "serializable")
+
+
+@register("events")
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    configured = getattr(settings, "EVENTS", {})
+    messages: list[CheckMessage] = []
+    if not isinstance(configured, Mapping) or not all(
+        isinstance(log, Mapping) for log in configured.values()
+    ):
+        messages.append(
+            Warning(
+                "EVENTS is not a dictionary of dictionaries; defaults stand in.",
+                hint='Write EVENTS = {"default": {"BACKEND": "database"}}.',
+                id="events.W010",
+            )
+        )
+    for log in log_settings().values():
+        messages += [
+            Warning(problem.message, hint=problem.hint, id=f"events.{problem.id}")
+            for problem in log.problems
+        ]
+        if not LOG_NAME.fullmatch(log.name):
+            messages.append(
+                Error(
+                    f"EVENTS: a log cannot be called {log.name!r}.",
+                    hint="Use 1 to 64 of A-Z a-z 0-9 . _ and -, as Channels groups do.",
+                    id="events.E001",
+                )
+            )
+    return messages
+
+
+@register("events")
+def check_databases(**kwargs: Any) -> list[CheckMessage]:
+    """By the settings alone: `check` should not need a database to be up."""
+    return [
+        message
+        for log in log_settings().values()
+        if log.backend == BACKENDS["database"]
+        for message in _check_database(log)
+    ]
+
+
+@register("events", deploy=True)
+def check_bounds(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"EVENTS[{log.name!r}] has neither TTL nor MAX_ENTRIES: it grows for ever.",
+            hint="Set TTL or MAX_ENTRIES, and run `manage.py prune_events` regularly.",
+            id="events.W009",
+        )
+        for log in log_settings().values()
+        if log.backend == BACKENDS["database"] and log.ttl is None and log.max_entries is None
+    ]
+
+
+def _check_database(log: LogSettings) -> Iterator[CheckMessage]:
+    alias = str(log.options.get("using", DEFAULT_DB_ALIAS))
+    if alias not in connections.settings:
+        yield Error(
+            f"EVENTS[{log.name!r}] uses the database {alias!r}, which DATABASES does not have.",
+            hint=f"Known: {', '.join(connections.settings)}.",
+            id="events.E002",
+        )
+        return
+    database = connections.settings[alias]
+    if alias != DEFAULT_DB_ALIAS:
+        yield Warning(
+            f"EVENTS[{log.name!r}] lives in the database {alias!r}.",
+            hint="An emit is atomic with transactions on that database only, not on `default`. "
+            "Add events.W008 to SILENCED_SYSTEM_CHECKS if that is what you want.",
+            id="events.W008",
+        )
+    vendor = str(database["ENGINE"]).rpartition(".")[2]
+    yield from _check_sqlite(alias, database) if vendor.startswith("sqlite") else ()
+    if _isolation(database["OPTIONS"]) in STRICT:
+        yield Warning(
+            f"The database {alias!r} works above READ COMMITTED.",
+            hint="Appends use READ COMMITTED all the same, but a read inside a transaction of "
+            "yours keeps showing the log as it was when that began.",
+            id="events.W007",
+        )
+
+
+def _check_sqlite(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    options = database["OPTIONS"]
+    if "wal" not in str(options.get("init_command", "")).lower():
+        yield Warning(
+            f"The SQLite database {alias!r} is not told to use a write-ahead log, so that "
+            "readers and writers lock each other out.",
+            hint="OPTIONS: 'init_command': 'PRAGMA journal_mode=WAL;'",
+            id="events.W005",
+        )
+    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+        yield Warning(
+            f"The SQLite database {alias!r} begins its transactions DEFERRED: an emit after a "
+            "read fails at once if somebody else wrote in between.",
+            hint="OPTIONS: 'transaction_mode': 'IMMEDIATE'",
+            id="events.W006",
+        )
+
+
+def _isolation(options: Mapping[str, Any]) -> str:
+    """`serializable` for MariaDB's text as well as for psycopg's enumeration."""
+    level = options.get("isolation_level", "")
+    return str(getattr(level, "name", level)).lower().replace("_", " ")

@@ -1,0 +1,148 @@
+"""Appends that arrive together in one event loop share one trip to the database.
+
+Each caller still waits for its own durable commit. What is shared is the round trip, the lock
+and the flush to disk: one at a time, a commit a call; together, a commit for all that arrived
+while the last one was under way. Nothing waits for company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import AsyncToSync
+from django.db import DataError, IntegrityError, connections
+
+from .backends.base import BaseBackend
+from .exceptions import InvalidTransition, KeyConflict, StreamClosed
+from .types import Entry
+from .validation import Item
+
+# Events in one append, so that the lock is not held for long.
+BATCH = 500
+# Seconds without work after which the connection is given back.
+LINGER = 1.0
+
+# What surely stored nothing, and concerns one event and not its neighbours.
+REFUSALS = (KeyConflict, StreamClosed, InvalidTransition, DataError, IntegrityError)
+
+Call = tuple[list[Item], "asyncio.Future[list[Entry]]"]
+
+
+def has_sync_caller() -> bool:
+    """Does a synchronous caller wait for this coroutine, perhaps with a transaction open?"""
+    return bool(
+        getattr(AsyncToSync.executors, "current", None)
+        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+    )
+
+
+async def append_together(backend: BaseBackend, items: list[Item]) -> list[Entry]:
+    """Append with whatever else arrives in this loop for this log at this moment.
+
+    The append goes on when its caller is cancelled, as one in a thread would: the others in
+    the batch have not given up.
+    """
+    if not items:
+        return []
+    batches = _batchers.setdefault(asyncio.get_running_loop(), {})
+    batcher = batches.get(backend.name)
+    if batcher is None or batcher.backend is not backend:
+        batcher = batches[backend.name] = _Batcher(backend)
+    return await asyncio.shield(batcher.add(items))
+
+
+class _Batcher:
+    """The calls of one event loop to one log, and the thread that carries them out."""
+
+    def __init__(self, backend: BaseBackend) -> None:
+        self.backend = backend
+        self.waiting: list[Call] = []
+        self.arrived = asyncio.Event()
+        self.worker: asyncio.Task[None] | None = None
+
+    def add(self, items: list[Item]) -> asyncio.Future[list[Entry]]:
+        future: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
+        self.waiting.append((items, future))
+        self.arrived.set()
+        if self.worker is None or self.worker.done():
+            # An empty context: a batch serves many callers and belongs to none of them.
+            self.worker = asyncio.get_running_loop().create_task(self.work(), context=Context())
+        return future
+
+    async def work(self) -> None:
+        """Carry out batches until none has come for a while, then give the connection back."""
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(1, f"events-{self.backend.name}")
+        try:
+            while self.waiting or await self._more():
+                calls = self._next()
+                try:
+                    results = await loop.run_in_executor(thread, self._append, calls)
+                except Exception as error:
+                    results = [error] * len(calls)
+                    thread.submit(connections.close_all)
+                except asyncio.CancelledError as error:
+                    settle(calls, [error] * len(calls))
+                    raise
+                settle(calls, results)
+        finally:
+            settle(self.waiting, [asyncio.CancelledError()] * len(self.waiting))
+            self.waiting = []
+            thread.submit(connections.close_all)
+            thread.shutdown(wait=False)
+
+    async def _more(self) -> bool:
+        self.arrived.clear()
+        try:
+            await asyncio.wait_for(self.arrived.wait(), LINGER)
+        except TimeoutError:
+            return False
+        return True
+
+    def _next(self) -> list[Call]:
+        """As many whole calls as a batch holds, in the order in which they came."""
+        size, count = 0, 0
+        for items, _ in self.waiting:
+            size += len(items)
+            if count and size > BATCH:
+                break
+            count += 1
+        calls, self.waiting = self.waiting[:count], self.waiting[count:]
+        return calls
+
+    def _append(self, calls: list[Call]) -> list[list[Entry] | BaseException]:
+        """In the thread. A batch that is refused is carried out call by call, so that each
+        caller hears of its own mistake only. After any other error nobody knows what became of
+        the batch, and to try again could store it twice."""
+        if len(calls) > 1:
+            try:
+                entries = iter(self.backend.append([item for items, _ in calls for item in items]))
+            except REFUSALS:
+                return [self._append_one(items) for items, _ in calls]
+            return [[next(entries) for _ in items] for items, _ in calls]
+        return [self._append_one(items) for items, _ in calls]
+
+    def _append_one(self, items: list[Item]) -> list[Entry] | BaseException:
+        try:
+            return self.backend.append(items)
+        except REFUSALS as error:
+            return error
+
+
+def settle(calls: Sequence[Call], results: Sequence[list[Entry] | BaseException]) -> None:
+    for (_, future), result in zip(calls, results, strict=True):
+        if future.done():
+            continue
+        if isinstance(result, asyncio.CancelledError):
+            future.cancel()
+        elif isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+
+_batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Batcher]] = WeakKeyDictionary()

@@ -1,0 +1,221 @@
+"""The EVENTS setting, read once: a `LogSettings` for each log, and what was wrong with it.
+
+A mistake in a setting never stops a site from starting: the default takes its place, and
+`manage.py check` says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.utils.module_loading import import_string
+
+from .durations import parse_duration
+
+logger = logging.getLogger("events")
+
+DEFAULT_LOG = "default"
+
+BACKENDS = {
+    "database": "events.backends.database.DatabaseBackend",
+    "memory": "events.backends.memory.MemoryBackend",
+    "disabled": "events.backends.disabled.DisabledBackend",
+    "off": "events.backends.disabled.DisabledBackend",
+    "none": "events.backends.disabled.DisabledBackend",
+}
+
+DEFAULTS: dict[str, Any] = {
+    "BACKEND": "database",
+    "TTL": None,
+    "MAX_ENTRIES": None,
+    # What PostgreSQL still keeps in a handful of TOAST chunks, and a WebSocket frame carries.
+    "MAX_PAYLOAD_BYTES": 65_536,
+    "POLICY": "events.policy.DefaultPolicy",
+    "PAGE_SIZE": 100,
+    "MAX_PAGE_SIZE": 1000,
+    "POLL_INTERVAL": 0.25,
+    # Shorter than the 30 s and 60 s after which common proxies cut a silent connection.
+    "HEARTBEAT_INTERVAL": 15,
+    "STREAM_MAX_SECONDS": 600,
+    "WINDOW": 1000,
+    "IDLE_TIMEOUT": 300,
+    "OPTIONS": {},
+}
+
+# The process's own memory is not a place to keep everything for ever.
+MEMORY_DEFAULTS = {"TTL": 3600, "MAX_ENTRIES": 10_000}
+
+WHOLE = ("MAX_ENTRIES", "MAX_PAYLOAD_BYTES", "PAGE_SIZE", "MAX_PAGE_SIZE", "WINDOW")
+SECONDS = ("TTL", "POLL_INTERVAL", "HEARTBEAT_INTERVAL", "STREAM_MAX_SECONDS", "IDLE_TIMEOUT")
+OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT")
+OPTIONS = ("using", "clock", "lock_timeout")
+
+# What a Channels group name may hold, since a log's group is called `events.<log>`.
+LOG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the setting that a default had to stand in for, or that cannot work."""
+
+    id: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """One log's settings, typed; seconds are floats, None means unbounded."""
+
+    name: str
+    backend: str
+    ttl: float | None
+    max_entries: int | None
+    max_payload_bytes: int
+    policy: str
+    page_size: int
+    max_page_size: int
+    poll_interval: float
+    heartbeat_interval: float
+    stream_max_seconds: float
+    window: int
+    idle_timeout: float | None
+    options: Mapping[str, Any]
+    clock: Clock
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+@cache
+def log_settings() -> dict[str, LogSettings]:
+    """Every configured log. `default` is always there."""
+    configured = getattr(settings, "EVENTS", None)
+    if not isinstance(configured, Mapping):
+        configured = {}
+    return {
+        name: _Reader(str(name), raw if isinstance(raw, Mapping) else {}).read()
+        for name, raw in {DEFAULT_LOG: {}, **configured}.items()
+    }
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "EVENTS":
+        log_settings.cache_clear()
+
+
+class _Reader:
+    """Reads one log's dictionary and notes the problems on the way."""
+
+    def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
+        self.name = name
+        self.raw = raw
+        self.defaults = DEFAULTS
+        self.problems: list[Problem] = []
+
+    def read(self) -> LogSettings:
+        backend = self.backend()
+        if backend == BACKENDS["memory"]:
+            self.defaults = {**DEFAULTS, **MEMORY_DEFAULTS}
+        self.unknown_keys()
+        values = {key.lower(): self.number(key, whole=True) for key in WHOLE}
+        values |= {key.lower(): self.number(key, whole=False) for key in SECONDS}
+        if values["page_size"] > values["max_page_size"]:
+            self.note("W003", "PAGE_SIZE is more than MAX_PAGE_SIZE", "Raise MAX_PAGE_SIZE.")
+            values["page_size"] = values["max_page_size"]
+        return LogSettings(
+            name=self.name,
+            backend=backend,
+            policy=self.raw.get("POLICY", self.defaults["POLICY"]),
+            options=self.options(),
+            clock=self.clock(),
+            problems=tuple(self.problems),
+            **values,
+        )
+
+    def note(self, id: str, message: str, hint: str) -> None:
+        self.problems.append(Problem(id, f"EVENTS[{self.name!r}]: {message}.", hint))
+
+    def unknown_keys(self) -> None:
+        for key in self.raw:
+            if key not in DEFAULTS:
+                self.note("W001", f"unknown key {key!r}", f"Known keys: {', '.join(DEFAULTS)}.")
+        for key in self.options():
+            if key not in OPTIONS:
+                self.note("W001", f"unknown option {key!r}", f"Known: {', '.join(OPTIONS)}.")
+
+    def backend(self) -> str:
+        given = self.raw.get("BACKEND", DEFAULTS["BACKEND"])
+        path = str(given).strip()
+        known = BACKENDS.get(path.lower())
+        if known:
+            return known
+        try:
+            import_string(path)
+        except ImportError:
+            fallback = BACKENDS["database"]
+            logger.warning(
+                "EVENTS[%r] names an unknown backend %r; using 'database'.", self.name, given
+            )
+            self.note(
+                "W002",
+                f"unknown backend {given!r}; the log is kept in the database",
+                f"Use one of {', '.join(BACKENDS)}, or the dotted path of a class.",
+            )
+            return fallback
+        return path
+
+    def number(self, key: str, *, whole: bool) -> Any:
+        """A bound. One that is not a positive number is noted, and the default stands in."""
+        default = self.defaults[key]
+        value = self.raw.get(key, default)
+        if value is None and key in OPTIONAL:
+            return None
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
+        elif isinstance(value, str) and not whole:
+            try:
+                value = parse_duration(value).total_seconds()
+            except ValueError:
+                value = None
+        types = int if whole else (int, float)
+        if isinstance(value, types) and not isinstance(value, bool) and 0 < value < 2**53:
+            return value if whole else float(value)
+        self.note(
+            "W003",
+            f"{key} is {self.raw.get(key)!r}, which is no positive "
+            f"{'whole number' if whole else 'number of seconds'}; using {default!r}",
+            f"Give {key} a positive value, or leave it out.",
+        )
+        return default
+
+    def options(self) -> Mapping[str, Any]:
+        options = self.raw.get("OPTIONS", {})
+        return options if isinstance(options, Mapping) else {}
+
+    def clock(self) -> Clock:
+        clock = self.options().get("clock", time.time)
+        if isinstance(clock, str):
+            try:
+                clock = import_string(clock)
+            except ImportError:
+                clock = None
+        if callable(clock):
+            return clock  # type: ignore[no-any-return]
+        self.note(
+            "W004",
+            f"the clock {self.options()['clock']!r} cannot be called; using time.time",
+            "Give OPTIONS['clock'] a callable, or its dotted path, that answers epoch seconds.",
+        )
+        return time.time

@@ -1,0 +1,146 @@
+"""What a reader asks for, and where in the log that is. Pure: no store, no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from .types import Gap, Row
+from .validation import KIND
+
+Since = int | Literal["earliest", "latest"]
+Kinds = str | Iterable[str] | None
+
+# A kind filter looks at no more than this many pages' worth of positions at a time, so that
+# a rare kind in a long log costs many short reads and not one that never returns.
+SCAN_PAGES = 20
+
+
+class State(NamedTuple):
+    """Where a log stands for its readers: what is at or below `floor` is not served."""
+
+    head: int
+    floor: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One read, checked. `exact` and `prefixes` are the kinds wanted; both empty means all."""
+
+    since: Since = "earliest"
+    limit: int = 100
+    stream: str | None = None
+    exact: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    epoch: str | None = None
+    span: int | None = None
+
+    def wants(self, row: Row) -> bool:
+        if self.stream is not None and row.stream != self.stream:
+            return False
+        if not self.exact and not self.prefixes:
+            return True
+        return row.kind in self.exact or row.kind.startswith(self.prefixes)
+
+
+class Rows(NamedTuple):
+    """What a backend answers to a query; `floor` is the effective one."""
+
+    rows: list[Row]
+    cursor: int
+    state: State
+    gap: Gap | None
+
+
+def make_query(
+    since: object,
+    limit: object,
+    stream: str | None,
+    kind: Kinds,
+    epoch: str | None,
+    *,
+    page_size: int,
+    max_page_size: int,
+) -> Query:
+    exact, prefixes = _kinds(kind)
+    return Query(
+        since=_since(since),
+        limit=_limit(limit, page_size, max_page_size),
+        stream=stream,
+        exact=exact,
+        prefixes=prefixes,
+        epoch=epoch,
+        span=SCAN_PAGES * max_page_size if exact or prefixes else None,
+    )
+
+
+def _since(since: object) -> Since:
+    if since == "earliest":
+        return "earliest"
+    if since == "latest":
+        return "latest"
+    if isinstance(since, int) and not isinstance(since, bool) and since >= 0:
+        return since
+    raise ValueError(f"since must be 'earliest', 'latest' or a position from 0, not {since!r:.60}")
+
+
+def _limit(limit: object, page_size: int, max_page_size: int) -> int:
+    if limit is None:
+        return page_size
+    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+        return min(limit, max_page_size)
+    raise ValueError(f"limit must be a whole number from 0, not {limit!r:.60}")
+
+
+def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split `turn.started` from `turn.*`. An empty list, like None or `*`, asks for all."""
+    if kind is None:
+        return (), ()
+    patterns = [kind] if isinstance(kind, str) else list(kind)
+    exact, prefixes = [], []
+    for pattern in patterns:
+        if pattern == "*":
+            return (), ()
+        name = pattern.removesuffix(".*") if isinstance(pattern, str) else ""
+        if len(name) > 100 or not re.fullmatch(KIND, name):
+            raise ValueError(f"kind must be like 'turn.started' or 'turn.*', not {pattern!r:.60}")
+        if name == pattern:
+            exact.append(name)
+        else:
+            prefixes.append(f"{name}.")
+    return tuple(exact), tuple(prefixes)
+
+
+def locate(query: Query, state: State) -> tuple[int, Gap | None]:
+    """The position after which this reader goes on, and what it has missed."""
+    since, first = query.since, state.floor + 1
+    if since == "earliest":
+        return state.floor, None
+    if since == "latest":
+        return state.head, None
+    if query.epoch is not None and query.epoch != state.epoch:
+        return state.floor, Gap("epoch", since, first, state.floor)
+    if since > state.head:
+        return state.head, Gap("ahead", since, state.head + 1, 0)
+    if since < state.floor:
+        return state.floor, Gap("pruned", since, first, state.floor - since)
+    return since, None
+
+
+def finish(query: Query, state: State, rows: list[Row]) -> Rows:
+    """Put the cursor behind everything that was looked at, matching or not."""
+    start, gap = locate(query, state)
+    if query.limit == 0:
+        # A probe consumes nothing, so a cursor below the floor stays there.
+        cursor = query.since if gap and gap.reason == "pruned" else start
+    elif len(rows) == query.limit:
+        cursor = rows[-1].position
+    elif query.span is not None:
+        cursor = min(start + query.span, state.head)
+    else:
+        cursor = state.head
+    assert isinstance(cursor, int)
+    return Rows(rows, cursor, state, gap)

@@ -1,0 +1,262 @@
+"""What a project holds in its hands: a log, and the registry of those that it has configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.utils.module_loading import import_string
+
+from .backends.base import BaseBackend, Progress
+from .coalesce import append_together, has_sync_caller
+from .conf import DEFAULT_LOG, LogSettings, log_settings
+from .cursors import Kinds, Query, Since, make_query
+from .exceptions import LogDoesNotExist
+from .streams import StreamHandle
+from .types import Entry, LogInfo, Page
+from .validation import Item, valid_item, valid_items
+
+Payload = Mapping[str, Any] | None
+Items = Iterable[tuple[str, Payload] | tuple[str] | Mapping[str, Any]]
+
+UNSET: Any = object()
+
+
+class EventLog:
+    """One log. Every verb that touches the store has an async twin with an `a` in front."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.backend: BaseBackend = import_string(settings.backend)(settings)
+
+    def __repr__(self) -> str:
+        return f"<EventLog {self.name!r}: {type(self.backend).__name__}>"
+
+    # Writing
+
+    def append(
+        self, kind: str, payload: Payload = None, *, stream: str = "", key: str | None = None
+    ) -> Entry:
+        """Store one event: with the caller's transaction if there is one, else at once.
+
+        With a `key`, a repetition answers with the first entry instead of storing another.
+        """
+        return self.backend.append([self._item(kind, payload, stream, key)])[0]
+
+    def append_many(self, items: Items) -> list[Entry]:
+        """Store all of these events, next to each other, or none of them."""
+        return self.backend.append(self._items(items))
+
+    async def aappend(
+        self, kind: str, payload: Payload = None, *, stream: str = "", key: str | None = None
+    ) -> Entry:
+        """As `append`. Calls that arrive together share one trip to the database."""
+        if has_sync_caller() or not self.backend.coalesces:
+            return await sync_to_async(self.append)(kind, payload, stream=stream, key=key)
+        item = self._item(kind, payload, stream, key)
+        return (await append_together(self.backend, [item]))[0]
+
+    async def aappend_many(self, items: Items) -> list[Entry]:
+        if has_sync_caller() or not self.backend.coalesces:
+            return await sync_to_async(self.append_many)(items)
+        return await append_together(self.backend, self._items(items))
+
+    def _item(self, kind: object, payload: object, stream: object, key: object) -> Item:
+        return valid_item(kind, payload, stream, key, self.settings.max_payload_bytes)
+
+    def _items(self, items: object) -> list[Item]:
+        return valid_items(items, self.settings.max_payload_bytes)
+
+    # Reading
+
+    def read(
+        self,
+        since: Since = "earliest",
+        limit: int | None = None,
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        epoch: str | None = None,
+    ) -> Page:
+        """A page of what comes after `since`: `earliest`, `latest`, or a position consumed.
+
+        `kind` is `turn.started`, `turn.*`, or a list of such; a `limit` of 0 only looks where
+        the log stands. Go on with `since=page.cursor`, and pass `epoch=page.epoch` along if
+        the cursor is kept for long.
+        """
+        found = self.backend.read(self.query(since, limit, stream=stream, kind=kind, epoch=epoch))
+        return Page(
+            entries=[Entry.from_row(row) for row in found.rows],
+            cursor=found.cursor,
+            head=found.state.head,
+            epoch=found.state.epoch,
+            gap=found.gap,
+        )
+
+    async def aread(
+        self,
+        since: Since = "earliest",
+        limit: int | None = None,
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        epoch: str | None = None,
+    ) -> Page:
+        return await sync_to_async(self.read)(since, limit, stream=stream, kind=kind, epoch=epoch)
+
+    def query(
+        self,
+        since: object = "earliest",
+        limit: object = None,
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        epoch: str | None = None,
+    ) -> Query:
+        """The arguments of a read, checked; a ValueError names what is wrong."""
+        return make_query(
+            since,
+            limit,
+            stream,
+            kind,
+            epoch,
+            page_size=self.settings.page_size,
+            max_page_size=self.settings.max_page_size,
+        )
+
+    def info(self) -> LogInfo:
+        """Where the log stands, at a cost that does not grow with it."""
+        return self.backend.info()
+
+    async def ainfo(self) -> LogInfo:
+        return await sync_to_async(self.info)()
+
+    # Letting go
+
+    def prune(
+        self,
+        ttl: float | timedelta | None = UNSET,
+        max_entries: int | None = UNSET,
+        *,
+        batch_size: int = 500,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Remove entries older than `ttl` seconds, then the oldest beyond `max_entries`.
+
+        Without either, by the log's own settings. Answers how many were removed.
+        """
+        if ttl is UNSET and max_entries is UNSET:
+            ttl, max_entries = self.settings.ttl, self.settings.max_entries
+        return self.backend.prune(
+            None if ttl is UNSET else seconds(ttl),
+            None if max_entries is UNSET else max_entries,
+            batch_size=batch_size,
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+    async def aprune(self, *args: Any, **kwargs: Any) -> int:
+        return await sync_to_async(self.prune)(*args, **kwargs)
+
+    def clear(self) -> int:
+        """Remove every entry. Positions go on from where they were."""
+        return self.backend.clear()
+
+    async def aclear(self) -> int:
+        return await sync_to_async(self.clear)()
+
+    def renew_epoch(self) -> str:
+        """Give the log a new identity after a restore, so that older cursors are told so."""
+        return self.backend.renew_epoch()
+
+    async def arenew_epoch(self) -> str:
+        return await sync_to_async(self.renew_epoch)()
+
+    # Streams
+
+    def stream(self, name: str) -> StreamHandle:
+        """A handle on a named thread through this log. Nothing is stored until it is used."""
+        return StreamHandle(self, name)
+
+
+def seconds(duration: float | timedelta | None) -> float | None:
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+class Logs:
+    """The configured logs by name: `logs["default"]`."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, EventLog] = {}
+
+    def __getitem__(self, name: str) -> EventLog:
+        try:
+            return self._made[name]
+        except KeyError:
+            return self._made.setdefault(name, self._make(name))
+
+    def _make(self, name: str) -> EventLog:
+        configured = log_settings()
+        if name not in configured:
+            raise LogDoesNotExist(
+                f"There is no log {name!r}; EVENTS has {', '.join(map(repr, configured))}."
+            )
+        return EventLog(configured[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(log_settings())
+
+    def __contains__(self, name: object) -> bool:
+        return name in log_settings()
+
+    def forget(self) -> None:
+        """Make every log anew when it is next asked for."""
+        self._made.clear()
+
+
+logs = Logs()
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    # After conf's own receiver, which is connected first because it is imported first.
+    if setting == "EVENTS":
+        logs.forget()
+
+
+def emit(
+    kind: str,
+    payload: Payload = None,
+    *,
+    stream: str = "",
+    key: str | None = None,
+    log: str = DEFAULT_LOG,
+) -> Entry:
+    """Store one event in a log; see `EventLog.append`."""
+    return logs[log].append(kind, payload, stream=stream, key=key)
+
+
+async def aemit(
+    kind: str,
+    payload: Payload = None,
+    *,
+    stream: str = "",
+    key: str | None = None,
+    log: str = DEFAULT_LOG,
+) -> Entry:
+    return await logs[log].aappend(kind, payload, stream=stream, key=key)
+
+
+def emit_many(items: Items, *, log: str = DEFAULT_LOG) -> list[Entry]:
+    """Store all of these events or none; see `EventLog.append_many`."""
+    return logs[log].append_many(items)
+
+
+async def aemit_many(items: Items, *, log: str = DEFAULT_LOG) -> list[Entry]:
+    return await logs[log].aappend_many(items)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ...exceptions import EventsError
+from ...wire import dumps
+from ..base import LogCommand
+
+
+class Command(LogCommand):
+    help = "Store one event and print its entry as JSON."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("kind", metavar="KIND", help="What happened: turn.started")
+        parser.add_argument("--payload", default="{}", metavar="JSON", help="A JSON object.")
+        parser.add_argument("--stream", default="", metavar="NAME", help="The stream it is in.")
+        parser.add_argument(
+            "--key", metavar="KEY", help="Makes a repetition safe: the same key stores one event."
+        )
+        super().add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        log = self.log(options)
+        try:
+            payload = json.loads(options["payload"])
+        except (ValueError, RecursionError) as error:
+            raise CommandError(f"--payload is not JSON: {error}") from None
+        if not isinstance(payload, dict):
+            raise CommandError("--payload must be a JSON object, like '{\"n\": 1}'.")
+        try:
+            entry = log.append(
+                options["kind"], payload, stream=options["stream"], key=options["key"]
+            )
+        except EventsError as error:
+            raise CommandError(str(error)) from None
+        if options["verbosity"]:
+            self.stdout.write(dumps(entry.to_dict()))

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ...exceptions import CursorExpired, InvalidEvent
+from ...validation import valid_stream
+from ...wire import encode
+from ..base import LogCommand, Progress, position
+
+
+class Command(LogCommand):
+    help = (
+        "Print a log as newline-delimited JSON, one entry a line, up to the head at the start. "
+        "Reads it page by page, so that its size does not matter."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--since",
+            type=position,
+            metavar="N",
+            help="Only what comes after this position (default: all that is there).",
+        )
+        parser.add_argument("--stream", metavar="NAME", help="Only this stream.")
+        super().add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        log = self.log(options)
+        try:
+            stream = valid_stream(options["stream"]) or None
+        except InvalidEvent as error:
+            raise CommandError(str(error)) from None
+        since = "earliest" if options["since"] is None else options["since"]
+        first = log.backend.read(log.query(since, 0, stream=stream))
+        if first.gap is not None:
+            self.stderr.write(self.style.WARNING(str(CursorExpired(first.gap))))
+        start = max(first.cursor, first.state.floor)
+        with Progress("Exporting", options["verbosity"]) as progress:
+            self.export(log, start, first.state.head, stream, first.state.epoch, progress)
+
+    def export(
+        self, log: Any, since: int, head: int, stream: str | None, epoch: str, progress: Progress
+    ) -> None:
+        start = since
+        size = log.settings.max_page_size
+        while since < head:
+            page = log.backend.read(
+                log.query(since, min(size, head - since), stream=stream, epoch=epoch)
+            )
+            if page.gap is not None:
+                # Stopping short without a word would look like a whole export.
+                raise CommandError(f"Broken off: {CursorExpired(page.gap)}.")
+            lines = [encode(row).decode() for row in page.rows if row.position <= head]
+            if lines:
+                self.stdout.write("\n".join(lines))
+            since = page.cursor
+            progress(min(since, head) - start, head - start)

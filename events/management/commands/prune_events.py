@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from ...log import EventLog, logs
+from ..base import LogCommand, Progress, duration, positive
+
+
+class Command(LogCommand):
+    help = (
+        "Remove old entries. Without options each log is pruned by its own TTL and MAX_ENTRIES; "
+        "with options, only by these. Writers and readers are not disturbed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--log", metavar="NAME", help="Which log (default: every one).")
+        parser.add_argument(
+            "--older-than",
+            type=duration,
+            metavar="AGE",
+            help="Remove what is older: 90 (seconds), 30s, 15m, 12h, 7d.",
+        )
+        parser.add_argument(
+            "--max-entries", type=positive, metavar="N", help="Keep no more than the newest N."
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=positive,
+            default=500,
+            metavar="N",
+            help="Rows in one delete (default: %(default)s). Larger is faster and less polite.",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Only count what would be removed."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        chosen = [self.log(options)] if options["log"] else [logs[name] for name in logs]
+        for log in chosen:
+            self.prune(log, options)
+
+    def prune(self, log: EventLog, options: dict[str, Any]) -> None:
+        bounds = {
+            name: value
+            for name, value in (
+                ("ttl", options["older_than"]),
+                ("max_entries", options["max_entries"]),
+            )
+            if value is not None
+        }
+        with Progress(f"Pruning {log.name}", options["verbosity"]) as progress:
+            removed = log.prune(
+                **bounds,
+                batch_size=options["batch_size"],
+                dry_run=options["dry_run"],
+                progress=progress,
+            )
+        verb = "would be" if options["dry_run"] else "were"
+        self.say(f"{log.name}: {removed:,} entries {verb} removed.", options)

@@ -1,0 +1,145 @@
+"""The values that come out of a log. Frozen, and free of Django models."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def from_micros(micros: int) -> datetime:
+    """The aware UTC datetime of a stored timestamp.
+
+    Exact: `datetime.fromtimestamp(micros / 1e6)` goes through a float and is off by one
+    now and then.
+    """
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def to_micros(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def wire_time(moment: datetime) -> str:
+    """`2026-11-20T10:00:00.123456Z`: always UTC, always six digits."""
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def new_epoch() -> str:
+    """A new identity for a log whose positions start anew."""
+    return secrets.token_hex(8)
+
+
+class Row(NamedTuple):
+    """An entry as the store keeps it: the timestamp in microseconds, the payload as JSON text.
+
+    Readers that only pass an entry on (HTTP, WebSocket, export) encode a row without ever
+    parsing the payload. `seq` is 0 for an entry in no stream.
+    """
+
+    position: int
+    kind: str
+    stream: str
+    seq: int
+    micros: int
+    text: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event with its place in the log.
+
+    An emit inside a transaction answers with a receipt: an entry whose `position` and `seq`
+    are None, because nobody knows them before the commit. `seq` is also None for an entry
+    in no stream.
+    """
+
+    position: int | None
+    kind: str
+    stream: str
+    seq: int | None
+    timestamp: datetime
+    payload: dict[str, Any]
+    key: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Row) -> Entry:
+        return cls(
+            row.position,
+            row.kind,
+            row.stream,
+            row.seq or None,
+            from_micros(row.micros),
+            json.loads(row.text),
+            row.key,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form. The key is the writer's business and is not shown to readers."""
+        return {
+            "position": self.position,
+            "kind": self.kind,
+            "stream": self.stream,
+            "seq": self.seq,
+            "timestamp": wire_time(self.timestamp),
+            "payload": self.payload,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a reader missed, and why: `pruned`, `ahead` (of the head) or `epoch`."""
+
+    reason: str
+    requested: int
+    first_available: int
+    lost: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "reason": self.reason,
+            "requested": self.requested,
+            "first_available": self.first_available,
+            "lost": self.lost,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of the log. `cursor` is the last position looked at: pass it as `since` next."""
+
+    entries: list[Entry]
+    cursor: int
+    head: int
+    epoch: str
+    gap: Gap | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogInfo:
+    """Where a log stands. Entries from `floor` + 1 to `head` can be read; `count` of them are there."""
+
+    name: str
+    epoch: str
+    head: int
+    floor: int
+    count: int
+
+
+class Status(StrEnum):
+    """Where a stream that was opened stands in its life."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+TERMINAL = (Status.COMPLETED, Status.FAILED, Status.STOPPED)

@@ -1,0 +1,223 @@
+"""What an event may be. A breach is an `InvalidEvent` that names the rule and the place."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from .exceptions import InvalidEvent
+from .wire import dumps
+
+KIND = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
+STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+MAX_KIND = 100
+MAX_KEY = 128
+MAX_DEPTH = 20
+# Beyond it a JavaScript reader would see another number than the one that was written.
+MAX_INTEGER = 2**53 - 1
+
+# Names that mean something to an EventSource or to our own protocols.
+RESERVED = frozenset({"end", "gap", "error", "open", "message"})
+
+ITEM_FIELDS = ("kind", "payload", "stream", "key")
+
+
+class Item(NamedTuple):
+    """An event that keeps every rule, its payload already the JSON text that is stored."""
+
+    kind: str
+    stream: str
+    text: str
+    key: str | None
+
+
+class _Breach(Exception):
+    """A rule broken inside a payload; each level on the way out adds its own key."""
+
+    def __init__(self, rule: str) -> None:
+        self.rule = rule
+        self.path: list[str | int] = []
+
+
+def valid_item(
+    kind: object,
+    payload: object,
+    stream: object,
+    key: object,
+    max_bytes: int,
+    place: str = "",
+) -> Item:
+    """One event, checked. `place` is what comes before the name of the argument in an error."""
+    try:
+        return Item(
+            valid_kind(kind),
+            valid_stream(stream),
+            valid_payload(payload, max_bytes),
+            valid_key(key),
+        )
+    except InvalidEvent as error:
+        if place:
+            raise InvalidEvent(f"{place}.{error.place}", error.rule) from None
+        raise
+
+
+def valid_items(items: object, max_bytes: int) -> list[Item]:
+    """A list of `(kind, payload)` pairs or dictionaries, each checked."""
+    if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
+        raise InvalidEvent("items", "must be a list of (kind, payload) pairs or dictionaries")
+    return [
+        valid_item(*_fields(item, f"items[{index}]"), max_bytes, f"items[{index}]")
+        for index, item in enumerate(items)
+    ]
+
+
+def _fields(item: object, place: str) -> tuple[object, object, object, object]:
+    if isinstance(item, Mapping):
+        for name in item:
+            if name not in ITEM_FIELDS:
+                raise InvalidEvent(f"{place}.{name}", f"is none of {', '.join(ITEM_FIELDS)}")
+        if "kind" not in item:
+            raise InvalidEvent(f"{place}.kind", "is missing")
+        return item["kind"], item.get("payload"), item.get("stream", ""), item.get("key")
+    if isinstance(item, (tuple, list)) and 1 <= len(item) <= 2:
+        return item[0], item[1] if len(item) == 2 else None, "", None
+    raise InvalidEvent(place, "must be a (kind, payload) pair or a dictionary")
+
+
+def valid_kind(kind: object) -> str:
+    if not isinstance(kind, str):
+        raise InvalidEvent("kind", f"must be a string, not {type(kind).__name__}")
+    return _kind(str.__str__(kind))
+
+
+@lru_cache(maxsize=1024)
+def _kind(kind: str) -> str:
+    if len(kind) > MAX_KIND:
+        raise InvalidEvent("kind", f"must be at most {MAX_KIND} characters, not {len(kind)}")
+    if not KIND.fullmatch(kind):
+        raise InvalidEvent(
+            "kind", f"{kind!r} must be dotted lower snake case, like turn.started or job_done"
+        )
+    if kind in RESERVED or kind.startswith("stream."):
+        raise InvalidEvent("kind", f"{kind!r} is reserved")
+    return kind
+
+
+def valid_stream(stream: object) -> str:
+    """A stream's name; "" (or None) stands for no stream."""
+    if stream is None or stream == "":
+        return ""
+    if not isinstance(stream, str):
+        raise InvalidEvent("stream", f"must be a string, not {type(stream).__name__}")
+    if not STREAM.fullmatch(stream):
+        raise InvalidEvent(
+            "stream",
+            f"{_shown(stream)} must be 1 to 128 of A-Z a-z 0-9 . _ : - and start with a letter "
+            "or a digit",
+        )
+    return str.__str__(stream)
+
+
+def valid_key(key: object) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise InvalidEvent("key", f"must be a string, not {type(key).__name__}")
+    if not 1 <= len(key) <= MAX_KEY:
+        raise InvalidEvent("key", f"must be 1 to {MAX_KEY} characters, not {len(key)}")
+    try:
+        _check_text(key)
+    except _Breach as breach:
+        raise InvalidEvent("key", breach.rule) from None
+    return str.__str__(key)
+
+
+def valid_payload(payload: object, max_bytes: int) -> str:
+    """The payload as compact JSON text."""
+    if payload is None:
+        return "{}"
+    if not isinstance(payload, dict):
+        raise InvalidEvent("payload", f"must be a dict, not {type(payload).__name__}")
+    try:
+        _check(payload, 1)
+    except _Breach as breach:
+        raise InvalidEvent("payload" + _shown_path(breach.path), breach.rule) from None
+    text = dumps(payload)
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > max_bytes:
+        raise InvalidEvent("payload", f"is {size} bytes as JSON; at most {max_bytes} are allowed")
+    return text
+
+
+def _check(value: object, depth: int) -> None:
+    if isinstance(value, str):
+        _check_text(value)
+    elif value is None or value is True or value is False:
+        pass
+    elif isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise _Breach("is an integer beyond ±(2**53 - 1); send it as a string")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise _Breach("must not be NaN or Infinity")
+    elif isinstance(value, dict):
+        _check_depth(depth)
+        for key, member in value.items():
+            if not isinstance(key, str):
+                raise _Breach(f"has a key that is no string: {_shown(key)}")
+            try:
+                _check_text(key)
+                _check(member, depth + 1)
+            except _Breach as breach:
+                breach.path.append(key)
+                raise
+    elif isinstance(value, (list, tuple)):
+        _check_depth(depth)
+        for index, member in enumerate(value):
+            try:
+                _check(member, depth + 1)
+            except _Breach as breach:
+                breach.path.append(index)
+                raise
+    else:
+        raise _Breach(f"is a {type(value).__name__}, which JSON does not have")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise _Breach(f"is nested more than {MAX_DEPTH} deep")
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        if "\x00" in text:
+            raise _Breach("must not contain NUL")
+        return
+    if "\x00" in text:
+        raise _Breach("must not contain NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Breach("must not contain a lone surrogate") from None
+
+
+def _shown(value: object) -> str:
+    """What was given, short enough for an error and safe to print anywhere."""
+    try:
+        text = ascii(value)
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _shown_path(path: list[str | int]) -> str:
+    """`.items[3].price`: plain names with a dot, anything else in brackets."""
+    return "".join(
+        f".{step}"
+        if isinstance(step, str) and step.isascii() and step.isidentifier()
+        else f"[{_shown(step)}]"
+        for step in reversed(path)
+    )

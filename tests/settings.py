@@ -1,0 +1,67 @@
+"""The example site's settings, with every database that answers on this machine."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+os.environ.setdefault("DEBUG", "1")
+os.environ["DATABASE_URL"] = "sqlite:///tests.sqlite3"
+
+from eventsite.databases import database
+from eventsite.settings import *  # noqa: F403
+from eventsite.settings import BASE_DIR
+
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+URLS = {
+    "postgres": os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
+    "mariadb": os.environ.get("TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
+}
+
+
+def reason_not_to_use(url):
+    """Why a database cannot be tested against, or None. Asked of the server itself."""
+    config = database(url, BASE_DIR)
+    address = {
+        "host": config["HOST"],
+        "port": int(config["PORT"]),
+        "user": config["USER"],
+        "password": config["PASSWORD"],
+        "connect_timeout": 2,
+    }
+    try:
+        if config["ENGINE"].endswith("postgresql"):
+            import psycopg
+
+            psycopg.connect(dbname=config["NAME"], **address).close()
+        else:
+            import MySQLdb
+
+            MySQLdb.connect(**address).close()
+    except Exception as error:
+        return f"{url} does not answer: {error}"
+    return None
+
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+SCRATCH = Path(tempfile.mkdtemp(prefix="events-tests-"))
+SKIPPED = {}
+
+# A file and not memory: the tests use threads and processes.
+DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "default.sqlite3")}  # noqa: F405
+for alias, url in URLS.items():
+    if reason := reason_not_to_use(url):
+        SKIPPED[alias] = reason
+    else:
+        DATABASES[alias] = database(url, BASE_DIR)  # noqa: F405
+        DATABASES[alias]["TEST"] = {"NAME": "test_durable_events"}  # noqa: F405
+
+EVENTS = {}
+# Logs in other databases than `default` are what half of the tests are about.
+SILENCED_SYSTEM_CHECKS = ["events.W008"]
+
+with suppress(NameError):
+    LOGGING_CONFIG = None

@@ -86,7 +86,7 @@ class DatabaseBackend(BaseBackend):
 
     def _append_to_outbox(self, items: Sequence[Item]) -> list[Entry]:
         """Wait for the caller's commit in the outbox: the head would be locked until then."""
-        with transaction.mark_for_rollback_on_error(self.alias), self.connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             answers = outbox.put(cursor, self.name, items, self.now())
         self._after_commit(0)
         return answers

@@ -1,0 +1,79 @@
+"""B25: one contract, every backend."""
+
+import pytest
+
+from events.backends.disabled import DisabledBackend
+from events.exceptions import InvalidEvent
+
+from .contract import LogContract
+
+
+@pytest.mark.django_db(transaction=True)
+class TestMemory(LogContract):
+    config = {"BACKEND": "memory", "TTL": None, "MAX_ENTRIES": None}
+
+    def test_it_keeps_no_more_than_max_entries(self, new_log):
+        """B19: it is bounded without a prune."""
+        log = new_log(MAX_ENTRIES=3)
+        self.fill(log, 5)
+        assert self.positions(log.read()) == [3, 4, 5]
+        assert log.read(0).gap.lost == 2
+
+    def test_a_new_process_is_a_new_epoch(self, new_log, make_log):
+        """B15: positions start anew, and readers are told."""
+        from events.backends import memory
+
+        log = new_log()
+        self.fill(log, 3)
+        epoch = log.info().epoch
+        memory.forget(log.name)
+        assert log.append("n").position == 1
+        assert log.read(1, epoch=epoch).gap.reason == "epoch"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSQLite(LogContract):
+    pass
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+class TestPostgreSQL(LogContract):
+    alias = "postgres"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "mariadb"])
+class TestMariaDB(LogContract):
+    alias = "mariadb"
+
+
+class TestDisabled:
+    """B23: an entry with a rising position, nothing kept, and no harm done."""
+
+    @pytest.fixture
+    def log(self, make_log):
+        return make_log(BACKEND="disabled")
+
+    def test_append_answers_and_keeps_nothing(self, log):
+        """B23"""
+        first = log.append("n", {"a": 1}, key="k")
+        [second] = log.append_many([("m", {})])
+        assert second.position == first.position + 1
+        assert first.payload == {"a": 1}
+        page = log.read(0)
+        assert (page.entries, page.gap) == ([], None)
+
+    def test_an_invalid_event_is_still_refused(self, log):
+        """B23, B25: turning the log on again must not bring errors."""
+        with pytest.raises(InvalidEvent):
+            log.append("Not A Kind")
+
+    def test_letting_go_is_harmless(self, log):
+        """B23"""
+        log.append("n")
+        assert (log.clear(), log.prune(max_entries=1), log.stream("s").delete()) == (0, 0, 0)
+        assert log.info().count == 0
+
+    @pytest.mark.parametrize("name", ["disabled", "off", " None ", "OFF"])
+    def test_its_names(self, make_log, name):
+        """B24"""
+        assert isinstance(make_log(BACKEND=name).backend, DisabledBackend)

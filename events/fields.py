@@ -27,7 +27,7 @@ def exact_collation(connection: BaseDatabaseWrapper) -> str | None:
 class _Exact(models.Field):  # type: ignore[type-arg]
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, str | None]:
         parameters = super().db_parameters(connection)
-        parameters["collation"] = exact_collation(connection)  # type: ignore[typeddict-unknown-key]
+        parameters["collation"] = exact_collation(connection)
         return parameters
 
 

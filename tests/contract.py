@@ -151,9 +151,7 @@ class LogContract:
         """B22, B53: 8 threads times 200 appends: 1,600 positions, none twice, none left out."""
 
         def work(number):
-            return [
-                log.append("n", {"t": number, "n": n}, stream=f"s{n % 2}") for n in range(200)
-            ]
+            return [log.append("n", {"t": number, "n": n}, stream=f"s{n % 2}") for n in range(200)]
 
         entries = [entry for own in in_threads(8, work) for entry in own]
         assert sorted(entry.position for entry in entries) == list(range(1, 1601))
@@ -320,7 +318,9 @@ class LogContract:
         assert self.positions(page) == expected
         assert page.cursor == 6
 
-    @pytest.mark.parametrize("kind", ["turn.", "*.a", "Turn", "turn*", "a.**", "", [1], "a\n", "tu%"])
+    @pytest.mark.parametrize(
+        "kind", ["turn.", "*.a", "Turn", "turn*", "a.**", "", [1], "a\n", "tu%"]
+    )
     def test_a_malformed_kind(self, log, kind):
         """B6: ValueError names the argument."""
         with pytest.raises(ValueError, match="^kind "):

@@ -95,7 +95,7 @@ class DatabaseBackend(BaseBackend):
         """Straight into the ledger, within the caller's transaction, where there is one writer."""
         try:
             with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-                self._create(cursor)
+                self.dialect.insert_log(cursor, self.name)
                 ledger = Ledger(cursor, self.dialect, self.name, self.now())
                 known = ledger.head
                 rows = ledger.append(items)
@@ -120,7 +120,9 @@ class DatabaseBackend(BaseBackend):
         if not self.connection.in_atomic_block:
             return head
         hooks = self.connection.run_on_commit
-        ours = [hook[1] for hook in hooks if isinstance(hook[1], _Hook) and hook[1].log == self.name]
+        ours = [
+            hook[1] for hook in hooks if isinstance(hook[1], _Hook) and hook[1].log == self.name
+        ]
         if not ours or hooks[-1][1] is not ours[-1]:
             transaction.on_commit(_Hook(self, head), using=self.alias)
         return min([head, *(hook.head for hook in ours)])
@@ -169,15 +171,17 @@ class DatabaseBackend(BaseBackend):
         try:
             return run(self.connection, self.dialect, self.lock_timeout, step)
         except LogMissing:
-            with self.connection.cursor() as cursor:
-                self._create(cursor)
+            self._create()
             return run(self.connection, self.dialect, self.lock_timeout, step)
 
-    def _create(self, cursor: Any) -> None:
-        """Make the log's row, unless it is there."""
-        cursor.execute("SELECT 1 FROM events_log WHERE name = %s", [self.name])
-        if cursor.fetchone() is None:
-            Log.objects.using(self.alias).bulk_create([Log(name=self.name)], ignore_conflicts=True)
+    def _create(self) -> None:
+        """Make the log's row, unless somebody else just did."""
+        run(
+            self.connection,
+            self.dialect,
+            self.lock_timeout,
+            lambda cursor: self.dialect.insert_log(cursor, self.name),
+        )
 
     # Reading
 
@@ -287,8 +291,8 @@ class DatabaseBackend(BaseBackend):
         return epoch
 
     def _row(self) -> Log:
-        with self.connection.cursor() as cursor:
-            self._create(cursor)
+        if self._look(Query(limit=0)) is None:
+            self._create()
         return Log.objects.using(self.alias).get(name=self.name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from ...types import Row
+from ...types import Row, new_epoch
 
 STREAM_COLUMNS = "log_id, name, seq, first_position, last_position, last_event_at"
 ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
@@ -24,6 +24,7 @@ class Dialect:
 
     for_update = " FOR UPDATE"
     greatest = "GREATEST"
+    ignore, or_nothing = "", "ON CONFLICT (name) DO NOTHING"
     busy_hint = "Is a process stopped in the middle of an append?"
     # Does an emit inside a transaction wait in the outbox until the commit?
     uses_outbox = True
@@ -33,6 +34,14 @@ class Dialect:
 
     def after(self, cursor: CursorWrapper) -> None:
         """Undo what `begin` set for longer than the transaction."""
+
+    def insert_log(self, cursor: CursorWrapper, name: str) -> None:
+        """Make a log's row, if there is none."""
+        cursor.execute(
+            f"INSERT {self.ignore}INTO events_log (name, epoch, head, floor, removed, latest) "
+            f"VALUES (%s, %s, 0, 0, 0, 0) {self.or_nothing}",
+            [name, new_epoch()],
+        )
 
     def insert_events(self, cursor: CursorWrapper, log_id: int, rows: Sequence[Row]) -> None:
         cursor.executemany(
@@ -75,6 +84,7 @@ class PostgreSQL(Dialect):
 
 
 class MariaDB(Dialect):
+    ignore, or_nothing = "IGNORE ", ""
     on_conflict = (
         "ON DUPLICATE KEY UPDATE seq = VALUES(seq), last_position = VALUES(last_position), "
         "last_event_at = VALUES(last_event_at)"

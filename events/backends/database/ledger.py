@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from django.db import DataError, IntegrityError, InternalError, OperationalError
+from django.db import DataError, IntegrityError, InternalError
 from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import EventsError, KeyConflict, StreamClosed
@@ -22,6 +22,7 @@ from ..base import check_same
 from . import outbox
 from .dialects import ROW_COLUMNS, Dialect
 from .sql import chunks, marks
+from .transactions import OutboxChanged
 
 logger = logging.getLogger("events")
 
@@ -34,10 +35,6 @@ BAD_ROW = (DataError, IntegrityError, InternalError)
 
 class LogMissing(Exception):
     """The log's row is not there (yet, or no more)."""
-
-
-class OutboxChanged(OperationalError):
-    """Rows that we sequenced were taken by somebody else: undo it all, and try again."""
 
 
 class StreamState:

@@ -20,7 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from ...exceptions import StreamClosed
 from ...types import TERMINAL, Row
 from ...validation import Item
-from .transactions import code
+from .transactions import codes
 
 NOT_NULL = "23502"
 UNIQUE = "23505"
@@ -86,11 +86,11 @@ def append(
             ],
         )
     except IntegrityError as error:
-        if code(error) == NOT_NULL and item.stream:
+        if NOT_NULL in codes(error) and item.stream:
             raise StreamClosed(
                 f"the stream {item.stream!r} has ended; nothing was stored"
             ) from None
-        if code(error) == UNIQUE and item.key is not None:
+        if UNIQUE in codes(error) and item.key is not None:
             return None
         raise
     found = cursor.fetchone()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -21,6 +21,10 @@ T = TypeVar("T")
 PASSING = {"40001", "40P01", 1213, 1020}
 # PostgreSQL: lock_timeout. MariaDB: innodb_lock_wait_timeout. SQLite has texts only.
 TIMED_OUT = {"55P03", 1205}
+
+
+class OutboxChanged(OperationalError):
+    """Rows that we sequenced were taken by somebody else: undo it all, and try again."""
 
 
 def run(
@@ -80,21 +84,21 @@ def own_transaction(
             raise
 
 
-def code(error: BaseException) -> str | int | None:
-    """The database's own number for an error that Django has wrapped."""
+def codes(error: BaseException) -> set[Any]:
+    """How the database itself numbers an error that Django has wrapped. PyMySQL has a sqlstate
+    as well as a number, mysqlclient has the number only, psycopg the sqlstate."""
     cause = error.__cause__
-    found: Any = getattr(cause, "sqlstate", None)
-    if found is None and cause is not None and cause.args:
-        found = cause.args[0]
-    return found if isinstance(found, (str, int)) else None
+    if cause is None:
+        return set()
+    return {getattr(cause, "sqlstate", None), *cause.args[:1]}
 
 
 def is_passing(error: BaseException) -> bool:
-    return code(error) in PASSING
+    return isinstance(error, OutboxChanged) or not PASSING.isdisjoint(codes(error))
 
 
 def is_timeout(error: BaseException) -> bool:
-    return code(error) in TIMED_OUT or "database is locked" in str(error)
+    return not TIMED_OUT.isdisjoint(codes(error)) or "database is locked" in str(error)
 
 
 def busy(lock_timeout: float, dialect: Dialect) -> LogBusy:

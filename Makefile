@@ -1,0 +1,62 @@
+# Everything runs from the checkout in its own .venv. Needs make and Python 3.11+ with venv.
+
+PYTHON ?= python3
+PORT ?= 8000
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+SITE := $(VENV)/.site-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# `exec`, so that a signal to make reaches the script and not a shell in between.
+run: export DEBUG ?= 1
+run: $(SITE) ## Run the example site and the simulator on 127.0.0.1 (PORT=8000)
+	@$(PY) manage.py migrate --verbosity 0
+	@exec $(PY) scripts/run.py $(PORT)
+
+test: $(SITE) ## Run the tests (ARGS="-k cursor -n auto")
+	$(PY) -m pytest $(ARGS)
+
+bench: $(SITE) ## Measure appending and reading
+	$(PY) -m benchmarks.append $(ARGS)
+	$(PY) -m benchmarks.read $(ARGS)
+
+lint: export DEBUG = 1
+lint: export DATABASE_URL = sqlite://:memory:
+lint: $(DEV) ## Check format, lint, types and migrations
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) manage.py makemigrations --check --dry-run
+
+clean: ## Remove .venv, caches and builds; the database stays
+	rm -rf $(VENV) build dist staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps make the second time instant. uv is used where it is, and never needed: it does not read
+# pip's configuration (a mirror, a certificate), so pip has the last word.
+define install
+	@echo "Installing $< into $(VENV), once."
+	@if command -v uv >/dev/null && uv pip install --quiet --python $(PY) -r $<; then :; \
+	else $(PY) -m pip install --quiet --disable-pip-version-check -r $<; fi
+	@touch $@
+endef
+
+$(SITE): requirements.txt | $(PY)
+	$(install)
+
+$(DEV): requirements-dev.txt requirements.txt | $(PY)
+	$(install)
+
+# A half-made one is removed: its python is there, but its pip is not.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"'$(PYTHON)' is not Python 3.11 or newer. Name one that is: PYTHON=python3.12 make ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

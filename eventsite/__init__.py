@@ -1,0 +1,1 @@
+"""The example site: a small project around the `events` app."""

@@ -1,0 +1,110 @@
+"""Run the example site and, in a process of its own, the simulator; end both together.
+
+A script and not lines of the Makefile because of the ending: Ctrl-C, SIGTERM, a closed terminal, a
+killed `make` and a site that falls over must all leave no process behind.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HOST = "127.0.0.1"
+MANAGE = [sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py")]
+PARENT = os.getppid()
+START_UP = 30  # seconds that the site may take to answer
+GRACE = 10  # seconds that a process may take to end
+
+# Set by a signal and looked at between the steps. An exception raised by the handler could hit just
+# after a fork, and the child would be nobody's.
+stopping = threading.Event()
+children: list[subprocess.Popen[bytes]] = []
+
+
+def main(port: int) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
+    refuse_taken_port(port)
+    try:
+        # Without the autoreloader: it is one more process to end, and this is for looking around.
+        site = start("runserver", "--noreload", f"{HOST}:{port}")
+        if wait_for_answer(site, port):
+            announce(port)
+            start("simulate")
+        while keep_running(site):
+            time.sleep(0.2)
+        return 0 if stopping.is_set() else 1
+    finally:
+        end_all()
+
+
+def refuse_taken_port(port: int) -> None:
+    """Say so before anything starts: otherwise the addresses printed would be somebody else's."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            sys.exit(f"Cannot listen on port {port} ({error}). Choose another: make run PORT=8001")
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """Start a management command in our process group, so that killing the group takes it along.
+
+    It ignores the terminal's Ctrl-C, which reaches the whole group at once; we pass on a SIGTERM.
+    """
+    child = subprocess.Popen(
+        [*MANAGE, *arguments],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    children.append(child)
+    return child
+
+
+def wait_for_answer(site: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + START_UP
+    while keep_running(site) and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def keep_running(site: subprocess.Popen[bytes]) -> bool:
+    """Until somebody asks, the site ends, or whoever started us is gone."""
+    return not stopping.is_set() and site.poll() is None and os.getppid() == PARENT
+
+
+def announce(port: int) -> None:
+    address = f"http://{HOST}:{port}"
+    print(f"\n  Live page  {address}/\n  API        {address}/api/events/")
+    print(f"  Admin      {address}/admin/\n  Login      ", end="", flush=True)
+    start("demo_user").wait()
+    print("\nCtrl-C stops the site and the simulator.\n", flush=True)
+
+
+def end_all() -> None:
+    """End every child that is left: politely, and after a while for certain."""
+    for child in children:
+        child.terminate()  # does nothing to one that has ended
+    deadline = time.monotonic() + GRACE
+    for child in children:
+        try:
+            child.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("port", type=int)
+    sys.exit(main(parser.parse_args().port))

@@ -1,0 +1,33 @@
+"""The README tells the truth: its snippets run, and every setting and command is in it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import events.management.commands as commands
+from events.conf import DEFAULTS, OPTIONS
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+RUNNABLE = re.findall(r"<!-- runs -->\n```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_snippet_runs():
+    """One after the other, as a reader would try them."""
+    assert len(RUNNABLE) == 4
+    for snippet in RUNNABLE:
+        exec(snippet, {})
+
+
+@pytest.mark.parametrize("name", [*DEFAULTS, *OPTIONS])
+def test_every_setting_is_there(name):
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize(
+    "name",
+    [path.stem for path in Path(commands.__file__).parent.glob("[a-z]*.py")],
+)
+def test_every_command_is_there(name):
+    assert f"`{name}" in README

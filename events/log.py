@@ -16,6 +16,7 @@ from .coalesce import append_together, has_sync_caller
 from .conf import DEFAULT_LOG, LogSettings, log_settings
 from .cursors import Kinds, Query, Since, make_query
 from .exceptions import LogDoesNotExist
+from .policy import Policy
 from .streams import StreamHandle
 from .types import Entry, LogInfo, Page
 from .validation import Item, valid_item, valid_items
@@ -33,6 +34,7 @@ class EventLog:
         self.name = settings.name
         self.settings = settings
         self.backend: BaseBackend = import_string(settings.backend)(settings)
+        self.policy: Policy = import_string(settings.policy)()
 
     def __repr__(self) -> str:
         return f"<EventLog {self.name!r}: {type(self.backend).__name__}>"

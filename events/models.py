@@ -104,11 +104,16 @@ class Stream(models.Model):
     first_position = models.BigIntegerField()
     last_position = models.BigIntegerField()
     last_event_at = InstantField()
+    opened_at = InstantField(null=True, blank=True)
+    closed_at = InstantField(null=True, blank=True)
 
     class Meta:
         default_permissions = ("view", "change", "delete")
         constraints = [
             models.UniqueConstraint(fields=["log", "name"], name="events_stream_name"),
+        ]
+        indexes = [
+            models.Index(fields=["log", "last_position"], name="events_stream_recent"),
         ]
 
     def __str__(self) -> str:

@@ -143,3 +143,29 @@ class Status(StrEnum):
 
 
 TERMINAL = (Status.COMPLETED, Status.FAILED, Status.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A stream as it stands. `status` is None for one that was never opened."""
+
+    stream: str
+    status: Status | None
+    seq: int
+    first_position: int
+    last_position: int
+    opened_at: datetime | None
+    closed_at: datetime | None
+    last_event_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "stream": self.stream,
+            "status": self.status,
+            "seq": self.seq,
+            "first_position": self.first_position,
+            "last_position": self.last_position,
+            "opened_at": self.opened_at and wire_time(self.opened_at),
+            "closed_at": self.closed_at and wire_time(self.closed_at),
+            "last_event_at": wire_time(self.last_event_at),
+        }

@@ -1,13 +1,18 @@
 """Fixtures that every test may use."""
 
 import itertools
+import json
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission, User
 from django.db import connections
+from django.test import Client
 
 from events import logs
 from events.backends import memory
+
+from .http_client import API
 
 DATABASES = ("default", "postgres", "mariadb")
 
@@ -41,3 +46,39 @@ def make_log(settings):
     yield make
     for name in made:
         memory.forget(name)
+
+
+@pytest.fixture
+def user():
+    user = User.objects.create_user("reader", password="x")
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="events"))
+    return user
+
+
+@pytest.fixture
+def client(user):
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def get(client, log):
+    """GET an endpoint of the API, for this test's log."""
+
+    def get(path="", **params):
+        headers = params.pop("headers", None)
+        return client.get(API + path, {"log": log.name, **params}, headers=headers)
+
+    return get
+
+
+@pytest.fixture
+def post(client, log):
+    def post(data, path="", **extra):
+        body = data if isinstance(data, (str, bytes)) else json.dumps(data)
+        return client.post(
+            f"{API}{path}?log={log.name}", body, content_type="application/json", **extra
+        )
+
+    return post

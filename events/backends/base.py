@@ -12,7 +12,7 @@ from django.db.transaction import TransactionManagementError
 from ..conf import LogSettings
 from ..cursors import Query, Rows
 from ..exceptions import KeyConflict
-from ..types import Entry, LogInfo, Row, from_micros
+from ..types import Entry, LogInfo, Row, Status, StreamInfo, from_micros
 from ..validation import Item
 
 # Called with how many are done and how many there are.
@@ -63,6 +63,22 @@ class BaseBackend(ABC):
     @abstractmethod
     def info(self) -> LogInfo:
         """Where the log stands, at a cost that does not grow with it."""
+
+    @abstractmethod
+    def stream(self, name: str) -> StreamInfo | None:
+        """A stream as it stands; None if no event was ever sent to it."""
+
+    @abstractmethod
+    def streams(
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        status: Status | None = None,
+    ) -> list[StreamInfo]:
+        """Streams by their last position, newest first: those `before` one, or, nearest first,
+        those `after` one."""
 
     @abstractmethod
     def prune(

@@ -8,7 +8,7 @@ from threading import Lock
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from ..cursors import Query, Rows, State
-from ..types import Entry, LogInfo, Row
+from ..types import Entry, LogInfo, Row, Status, StreamInfo
 from ..validation import Item
 from .base import BaseBackend, Progress, in_callers_atomic, receipt
 
@@ -40,6 +40,19 @@ class DisabledBackend(BaseBackend):
     def info(self) -> LogInfo:
         head = _heads.get(self.name, 0)
         return LogInfo(self.name, "", head, head, 0)
+
+    def stream(self, name: str) -> StreamInfo | None:
+        return None
+
+    def streams(
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        status: Status | None = None,
+    ) -> list[StreamInfo]:
+        return []
 
     def prune(
         self,

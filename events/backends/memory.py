@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
 from threading import RLock
 from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from .. import hints
 from ..conf import LogSettings
 from ..cursors import Query, Rows, State, finish, locate
 from ..exceptions import KeyConflict
-from ..types import Entry, LogInfo, Row, new_epoch
+from ..types import Entry, LogInfo, Row, Status, StreamInfo, from_micros, new_epoch
 from ..validation import Item
 from ..wire import dumps
 from .base import BaseBackend, Progress, check_same, in_callers_atomic, receipt
@@ -40,7 +43,7 @@ class _Ledger:
         self.latest = 0
         self.rows: list[Row] = []
         self.keys: dict[str, Row] = {}
-        self.seqs: dict[str, int] = {}
+        self.streams: dict[str, StreamInfo] = {}
 
     def append(self, items: Sequence[Item], now: int) -> list[Row]:
         """All or none: what could be refused is looked at before the first is placed."""
@@ -58,12 +61,23 @@ class _Ledger:
         self.latest = max(now, self.latest)
         seq = 0
         if item.stream:
-            seq = self.seqs[item.stream] = self.seqs.get(item.stream, 0) + 1
+            seq = self._advance(item.stream)
         row = Row(self.head, item.kind, item.stream, seq, self.latest, item.text, item.key)
         self.rows.append(row)
         if item.key is not None:
             self.keys[item.key] = row
         return row
+
+    def _advance(self, stream: str) -> int:
+        """Let the stream take the position just given out; the seq of its event."""
+        known = self.streams.get(stream)
+        moment = from_micros(self.latest)
+        self.streams[stream] = (
+            replace(known, seq=known.seq + 1, last_position=self.head, last_event_at=moment)
+            if known
+            else StreamInfo(stream, None, 1, self.head, self.head, None, None, moment)
+        )
+        return self.streams[stream].seq
 
     def after(self, position: int) -> int:
         """The index of the first row after a position."""
@@ -93,7 +107,7 @@ class _Ledger:
         return index
 
     def delete_stream(self, stream: str, now: int) -> int:
-        if self.seqs.pop(stream, None) is None:
+        if self.streams.pop(stream, None) is None:
             return 0
         gone = [row for row in self.rows if row.stream == stream]
         self.rows = [row for row in self.rows if row.stream != stream]
@@ -160,6 +174,7 @@ class MemoryBackend(BaseBackend):
         with ledger.lock:
             rows = ledger.append(items, self.now())
             self._evict(self.settings.ttl, self.settings.max_entries)
+        hints.send(self.name)
         return [Entry.from_row(row) for row in rows]
 
     def _defer(self, items: Sequence[Item]) -> list[Entry]:
@@ -222,6 +237,29 @@ class MemoryBackend(BaseBackend):
     def _state(self, ledger: _Ledger) -> State:
         floor = max(ledger.floor, ledger.expired(self.cutoff(self.settings.ttl)))
         return State(ledger.head, floor, ledger.epoch)
+
+    def stream(self, name: str) -> StreamInfo | None:
+        self._settle()
+        return self.ledger.streams.get(name)
+
+    def streams(
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        status: Status | None = None,
+    ) -> list[StreamInfo]:
+        self._settle()
+        with self.ledger.lock:
+            known = sorted(self.ledger.streams.values(), key=attrgetter("last_position"))
+        if status is not None:
+            known = [stream for stream in known if stream.status == status]
+        if after is not None:
+            return [stream for stream in known if stream.last_position > after][:limit][::-1]
+        if before is not None:
+            known = [stream for stream in known if stream.last_position < before]
+        return known[::-1][:limit]
 
     def _evict(self, ttl: float | None, max_entries: int | None) -> int:
         ledger = self.ledger

@@ -9,12 +9,14 @@ from typing import Any, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 
+from ... import hints
 from ...conf import LogSettings
 from ...cursors import Query, Rows, State, finish, locate
 from ...exceptions import EventsError
-from ...models import Deletion, Log
-from ...types import Entry, LogInfo, Row, new_epoch
+from ...models import Deletion, Log, Stream
+from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
 from ..base import BaseBackend, Progress, in_callers_atomic, receipt
 from . import outbox, pages, postgres, retention
@@ -66,6 +68,7 @@ class DatabaseBackend(BaseBackend):
         if len(items) == 1:
             row = self._append_at_once(items[0])
             if row is not None:
+                hints.send(self.name)
                 return [Entry.from_row(row)]
         return [Entry.from_row(row) for row in self._after_outbox(lambda log: log.append(items))]
 
@@ -162,17 +165,25 @@ class DatabaseBackend(BaseBackend):
         return cast(T, result)
 
     def _locked(self, work: Callable[[Ledger], T]) -> T:
+        grown = False
+
         def step(cursor: Any) -> T:
+            nonlocal grown
             ledger = Ledger(cursor, self.dialect, self.name, self.now())
+            before = ledger.head
             result = work(ledger)
             ledger.save()
+            grown = ledger.head > before
             return result
 
         try:
-            return run(self.connection, self.dialect, self.lock_timeout, step)
+            result = run(self.connection, self.dialect, self.lock_timeout, step)
         except LogMissing:
             self._create()
-            return run(self.connection, self.dialect, self.lock_timeout, step)
+            result = run(self.connection, self.dialect, self.lock_timeout, step)
+        if grown:
+            hints.send(self.name)
+        return result
 
     def _create(self) -> None:
         """Make the log's row, unless somebody else just did."""
@@ -224,6 +235,33 @@ class DatabaseBackend(BaseBackend):
             return pages.snapshot(
                 cursor, self.dialect, self.name, query, self.cutoff(self.settings.ttl)
             )
+
+    def stream(self, name: str) -> StreamInfo | None:
+        self._snapshot(Query(limit=0))
+        found = self._streams().filter(name=name).first()
+        return None if found is None else stream_info(found)
+
+    def streams(
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        status: Status | None = None,
+    ) -> list[StreamInfo]:
+        self._snapshot(Query(limit=0))
+        known = self._streams().order_by("-last_position")
+        if status is not None:
+            known = known.filter(status=status)
+        if after is not None:
+            nearest = known.filter(last_position__gt=after).order_by("last_position")[:limit]
+            return [stream_info(stream) for stream in reversed(nearest)]
+        if before is not None:
+            known = known.filter(last_position__lt=before)
+        return [stream_info(stream) for stream in known[:limit]]
+
+    def _streams(self) -> QuerySet[Stream]:
+        return Stream.objects.using(self.alias).filter(log__name=self.name)
 
     # Letting go
 
@@ -296,6 +334,19 @@ class DatabaseBackend(BaseBackend):
         return Log.objects.using(self.alias).get(name=self.name)
 
 
+def stream_info(stream: Stream) -> StreamInfo:
+    return StreamInfo(
+        stream.name,
+        Status(stream.status) if stream.status else None,
+        stream.seq,
+        stream.first_position,
+        stream.last_position,
+        stream.opened_at,
+        stream.closed_at,
+        stream.last_event_at,
+    )
+
+
 class _Hook:
     """Sequences after a commit. It never fails the caller, whose data is safe by now: what it
     leaves in the outbox is sequenced by the next emit, read or poll."""
@@ -310,3 +361,4 @@ class _Hook:
             self.backend.sequence()
         except Exception:
             logger.warning("Log %r: could not sequence after a commit.", self.log, exc_info=True)
+        hints.send(self.log)

@@ -1,0 +1,79 @@
+"""What a project would do without the app: a table with the same columns, through the ORM.
+
+Two of them, with the very columns and indexes of `events.Event`, timestamps as integers
+included. `Rival` keeps its payload in a JSONField, which is what most would write; `Plain`
+keeps it as text and calls `json.dumps` itself, which is faster on PostgreSQL. Positions come
+from a counter in the process: neither has to be right with two writers, as the log is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from typing import Any
+
+from django.db import models
+
+POSITIONS = itertools.count(1)
+LOG = 1
+
+
+class Columns(models.Model):
+    log_id = models.BigIntegerField()
+    position = models.BigIntegerField()
+    kind = models.CharField(max_length=100)
+    stream = models.CharField(max_length=128, blank=True, default="")
+    seq = models.BigIntegerField(default=0)
+    timestamp = models.BigIntegerField()
+    key = models.CharField(max_length=128, null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.UniqueConstraint(fields=["log_id", "position"], name="%(class)s_position"),
+            models.UniqueConstraint(fields=["log_id", "key"], name="%(class)s_key"),
+        ]
+        indexes = [
+            models.Index(fields=["log_id", "stream", "position"], name="%(class)s_stream"),
+            models.Index(fields=["log_id", "timestamp", "position"], name="%(class)s_time"),
+        ]
+
+
+class Rival(Columns):
+    payload = models.JSONField()
+
+    class Meta(Columns.Meta):
+        app_label = "benchmarks"
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.kind}"
+
+
+class Plain(Columns):
+    payload = models.TextField()
+
+    class Meta(Columns.Meta):
+        app_label = "benchmarks"
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.kind}"
+
+
+def values(kind: str, payload: dict[str, Any], stream: str = "") -> dict[str, Any]:
+    """The columns of a new row of `Rival`."""
+    position = next(POSITIONS)
+    return {
+        "log_id": LOG,
+        "position": position,
+        "kind": kind,
+        "stream": stream,
+        "seq": position if stream else 0,
+        "timestamp": time.time_ns() // 1000,
+        "payload": payload,
+    }
+
+
+def plain_values(kind: str, payload: dict[str, Any], stream: str = "") -> dict[str, Any]:
+    """The columns of a new row of `Plain`."""
+    return {**values(kind, payload, stream), "payload": json.dumps(payload)}

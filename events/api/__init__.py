@@ -1,0 +1,1 @@
+"""The log over HTTP, with Django REST framework."""

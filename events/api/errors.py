@@ -1,0 +1,74 @@
+"""What can go wrong, as HTTP says it. Every error has the shape that DRF gives its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from rest_framework import status
+from rest_framework.exceptions import APIException, ParseError, ValidationError
+
+from ..exceptions import (
+    CursorExpired,
+    InvalidEvent,
+    InvalidTransition,
+    KeyConflict,
+    LogBusy,
+    StreamClosed,
+)
+from ..types import Gap
+
+
+class Conflict(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class TooLarge(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request body is too large."
+    default_code = "too_large"
+
+
+class Busy(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The log is busy. Try again."
+    default_code = "busy"
+    wait = 1  # DRF turns it into Retry-After
+
+
+class Gone(APIException):
+    """`on_gap=error`: what comes after the cursor is not all there, and the gap says what is not."""
+
+    status_code = status.HTTP_410_GONE
+    default_code = "gone"
+
+    def __init__(self, gap: Gap) -> None:
+        super().__init__(str(CursorExpired(gap)))
+        self.detail = {"detail": self.detail, "gap": gap.to_dict()}
+
+
+@contextmanager
+def as_http() -> Iterator[None]:
+    """Turn what the log raises into what DRF answers."""
+    try:
+        yield
+    except InvalidEvent as error:
+        raise ValidationError(field_error(error)) from error
+    except (KeyConflict, StreamClosed, InvalidTransition) as error:
+        raise Conflict(str(error)) from error
+    except LogBusy as error:
+        raise Busy from error
+    except RequestDataTooBig as error:
+        raise TooLarge from error
+    except SuspiciousOperation as error:
+        # Too many fields in a query string, say: Django's own answer would be a page of HTML.
+        raise ParseError(str(error)) from error
+
+
+def field_error(error: InvalidEvent) -> dict[str, list[str]]:
+    """`payload.items[3].price: …` under `payload`, the field that the client knows."""
+    field = error.place.split(".", 1)[0].split("[", 1)[0]
+    rest = error.place[len(field) :].lstrip(".")
+    return {field: [f"{rest}: {error.rule}" if rest else error.rule]}

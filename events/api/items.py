@@ -1,0 +1,50 @@
+"""What a POST may carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.exceptions import ValidationError
+
+from ..exceptions import InvalidEvent
+from ..validation import ITEM_FIELDS, Item, valid_item
+from .errors import field_error
+
+MAX_ITEMS = 1000
+
+
+def read_items(data: object, max_bytes: int) -> list[Item]:
+    """One event or a list of them, checked; for a list the errors are told item by item."""
+    if not isinstance(data, list):
+        return [read_item(data, max_bytes)]
+    if not 1 <= len(data) <= MAX_ITEMS:
+        raise ValidationError({"non_field_errors": [f"Send 1 to {MAX_ITEMS} events."]})
+    items: list[Item] = []
+    errors: list[Any] = []
+    for one in data:
+        try:
+            items.append(read_item(one, max_bytes))
+            errors.append({})
+        except ValidationError as error:
+            errors.append(error.detail)
+    if any(errors):
+        raise ValidationError(errors)
+    return items
+
+
+def read_item(data: object, max_bytes: int) -> Item:
+    if not isinstance(data, dict):
+        raise ValidationError({"non_field_errors": ["An event is a JSON object."]})
+    if "kind" not in data:
+        raise ValidationError({"kind": ["This field is required."]})
+    unknown = [name for name in data if name not in ITEM_FIELDS]
+    if unknown:
+        raise ValidationError(
+            {str(name)[:100]: ["There is no such field."] for name in unknown[:10]}
+        )
+    try:
+        return valid_item(
+            data["kind"], data.get("payload"), data.get("stream"), data.get("key"), max_bytes
+        )
+    except InvalidEvent as error:
+        raise ValidationError(field_error(error)) from None

@@ -1,0 +1,66 @@
+"""Entries on their way out: encoded once, by `wire`, and put together as bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+
+from ..cursors import Rows
+from ..wire import dumps, encode
+
+
+class WirePage:
+    """A page's body that is not taken apart into dictionaries only to be encoded again."""
+
+    def __init__(self, found: Rows, next_url: str | None) -> None:
+        self.rows = found.rows
+        self.rest = {
+            "cursor": found.cursor,
+            "next": next_url,
+            "gap": found.gap.to_dict() if found.gap else None,
+        }
+
+    def to_bytes(self) -> bytes:
+        results = b",".join(map(encode, self.rows))
+        return b'{"results":[' + results + b"]," + dumps(self.rest).encode()[1:]
+
+    def to_data(self) -> dict[str, Any]:
+        """For a renderer of the host's own."""
+        data: dict[str, Any] = json.loads(self.to_bytes())
+        return data
+
+
+class EntryRenderer(JSONRenderer):
+    """JSON. What is no page goes the way of DRF's own renderer."""
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        if isinstance(data, WirePage):
+            if not self.get_indent(accepted_media_type or "", dict(renderer_context or {})):
+                return data.to_bytes()
+            data = data.to_data()
+        return super().render(data, accepted_media_type, renderer_context)
+
+
+class NDJSONRenderer(BaseRenderer):
+    """Names the format in content negotiation. The entries are streamed (see `export`), so what
+    comes here is an error: one JSON object on one line."""
+
+    media_type = "application/x-ndjson"
+    format = "ndjson"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        return b"" if data is None else JSONRenderer().render(data) + b"\n"

@@ -1,0 +1,94 @@
+"""Long-polling: an answer as soon as there is something to say.
+
+Under ASGI a waiting request costs a future. The view has returned by then, with a response
+whose rendering is a coroutine, which Django awaits. Before it waits, it gives back what Django
+holds for a request: the thread in which its synchronous code ran, and that thread's database
+connections. Under WSGI a waiting request has its thread; it looks every POLL_INTERVAL.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import connections
+from django.http.response import HttpResponseBase
+
+from ..cursors import Query, Rows
+from ..live.broker import broker_for
+from ..log import EventLog
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A read that found nothing, and for how long it may find something yet."""
+
+    log: EventLog
+    query: Query
+    found: Rows
+    seconds: float
+
+    def again(self, found: Rows) -> Rows:
+        query = replace(self.query, since=found.cursor, epoch=found.state.epoch)
+        return self.log.backend.read(query)
+
+    def in_this_thread(self) -> Rows:
+        deadline = time.monotonic() + self.seconds
+        found = self.found
+        while not told(found) and time.monotonic() < deadline:
+            if found.cursor >= found.state.head:
+                time.sleep(self.log.settings.poll_interval)
+            found = self.again(found)
+        return found
+
+    async def in_loop(self) -> Rows:
+        deadline = time.monotonic() + self.seconds
+        found = self.found
+        while not told(found) and (left := deadline - time.monotonic()) > 0:
+            if found.cursor >= found.state.head:
+                await release_thread()
+                broker = broker_for(self.log, found.state)
+                late = await broker.wait(self.query, found.cursor, found.state.epoch, left)
+                if late is not None:
+                    found = late
+                    continue
+            found = await sync_to_async(self.again)(found)
+        return found
+
+
+def told(found: Rows) -> bool:
+    return bool(found.rows) or found.gap is not None
+
+
+class DeferredResponse(HttpResponseBase):
+    """A response that is not known yet. Django renders it, which is where it waits."""
+
+    def __init__(self, wait: Wait, answer: Callable[[Rows], HttpResponseBase]) -> None:
+        super().__init__()
+        self.wait = wait
+        self.answer = answer
+
+    async def render(self) -> HttpResponseBase:
+        return await sync_to_async(self.answer)(await self.wait.in_loop())
+
+
+async def release_thread() -> None:
+    """Give back the thread and the connections that Django keeps for this request.
+
+    The next `sync_to_async` gets a new thread. A connection inside a transaction is left alone:
+    that is a test's.
+    """
+    await sync_to_async(close_connections)()
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is not None:
+        executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+
+def close_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

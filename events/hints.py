@@ -1,0 +1,30 @@
+"""Who wants to know, in this process, that a log has grown.
+
+A hint says "look", never what there is to see: it may come late, twice or not at all, and costs
+a listener time, never an event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+logger = logging.getLogger("events")
+
+Listener = Callable[[str], None]
+
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> None:
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def send(log: str) -> None:
+    """Tell every listener. Called after a commit, so it never raises: the data is safe."""
+    for listener in _listeners:
+        try:
+            listener(log)
+        except Exception:
+            logger.warning("Log %r: a listener failed.", log, exc_info=True)

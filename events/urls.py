@@ -1,0 +1,15 @@
+"""Mount with `path("api/events/", include("events.urls"))`."""
+
+from django.urls import path
+
+from .api import views
+
+app_name = "events"
+
+urlpatterns = [
+    path("", views.EventsView.as_view(), name="events"),
+    path("head/", views.HeadView.as_view(), name="head"),
+    path("streams/", views.StreamsView.as_view(), name="streams"),
+    path("streams/<str:name>/", views.StreamView.as_view(), name="stream"),
+    path("streams/<str:name>/events/", views.StreamEventsView.as_view(), name="stream-events"),
+]

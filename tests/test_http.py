@@ -1,0 +1,418 @@
+"""The log over HTTP, from outside."""
+
+import json
+import re
+
+import pytest
+from django.test import Client
+
+from events.wire import encode
+
+from .http_client import API, fill
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres", "mariadb"])
+
+
+@pytest.fixture(params=["default", "postgres", "mariadb", "memory"])
+def log(request, make_log):
+    if request.param == "memory":
+        return make_log(BACKEND="memory")
+    return make_log(request.param)
+
+
+class TestReading:
+    def test_a_page(self, log, get):
+        """B1, B8: entries, cursor, next, gap, and the three headers."""
+        log.append("turn.started", {"n": 1, "é": "😀"}, stream="run-42", key="secret")
+        answer = get()
+        assert answer.status_code == 200
+        assert answer["Content-Type"] == "application/json"
+        row = log.backend.read(log.query()).rows[0]
+        assert answer.content == (
+            b'{"results":[' + encode(row) + b'],"cursor":1,"next":null,"gap":null}'
+        )
+        assert answer["X-Events-Last-Idx"] == "1"
+        assert answer["X-Events-Head"] == "1"
+        assert answer["X-Events-Epoch"] == log.info().epoch
+        assert b"secret" not in answer.content
+
+    def test_an_empty_log(self, get):
+        """B8: the cursor is there, also when nothing is."""
+        answer = get()
+        assert answer.json() == {"results": [], "cursor": 0, "next": None, "gap": None}
+        assert (answer["X-Events-Last-Idx"], answer["X-Events-Head"]) == ("0", "0")
+
+    def test_following_next_covers_everything(self, log, get, client):
+        """B2, B3, B7: no overlap and no hole."""
+        fill(log, 23)
+        answer = get(limit=5).json()
+        seen = answer["results"]
+        while answer["next"]:
+            assert answer["next"].startswith("http://testserver/api/events/?")
+            answer = client.get(answer["next"]).json()
+            seen += answer["results"]
+        assert [entry["position"] for entry in seen] == list(range(1, 24))
+        assert answer["cursor"] == 23
+
+    def test_a_limit_is_clamped(self, log, get):
+        """B5"""
+        fill(log, 3)
+        assert len(get(limit=10**9).json()["results"]) == 3
+
+    def test_a_probe(self, log, get):
+        """B10: no entries, no next, and the cursor stays."""
+        fill(log, 3)
+        answer = get(since=1, limit=0).json()
+        assert answer == {"results": [], "cursor": 1, "next": None, "gap": None}
+
+    def test_latest(self, log, get):
+        fill(log, 3)
+        assert get(since="latest").json()["cursor"] == 3
+
+    def test_past_the_head(self, log, get):
+        """B4: 200, and the gap says ahead."""
+        fill(log, 3)
+        answer = get(since=9).json()
+        gap = {"reason": "ahead", "requested": 9, "first_available": 4, "lost": 0}
+        assert answer == {"results": [], "cursor": 3, "next": None, "gap": gap}
+
+    def test_below_the_floor(self, log, get):
+        """B12: the resident tail and the exact number lost."""
+        fill(log, 5)
+        log.prune(max_entries=2)
+        answer = get(since=1).json()
+        assert answer["gap"] == {
+            "reason": "pruned",
+            "requested": 1,
+            "first_available": 4,
+            "lost": 2,
+        }
+        assert [entry["position"] for entry in answer["results"]] == [4, 5]
+
+    def test_another_epoch(self, log, get, client):
+        """B13: from the start; and following next does not start over for ever."""
+        fill(log, 3)
+        answer = get(since=2, epoch="other", limit=2).json()
+        assert answer["gap"]["reason"] == "epoch"
+        assert answer["cursor"] == 2
+        after = client.get(answer["next"]).json()
+        assert (after["cursor"], after["gap"], after["next"]) == (3, None, None)
+
+    @pytest.mark.parametrize("params", [{"since": 9}, {"since": 0}, {"since": 2, "epoch": "x"}])
+    def test_on_gap_error(self, log, get, params):
+        """B12: 410 with the gap in the body."""
+        fill(log, 3)
+        log.prune(max_entries=2)
+        answer = get(on_gap="error", **params)
+        assert answer.status_code == 410
+        assert set(answer.json()) == {"detail", "gap"}
+        assert answer.json()["gap"]["requested"] == params["since"]
+        assert get(on_gap="error", since=1).status_code == 200
+
+    def test_filters(self, log, get):
+        """B11: the cursor moves past what did not match."""
+        for kind, stream in (("a.x", "s"), ("b", "s"), ("a.y", "t")):
+            log.append(kind, stream=stream)
+        answer = get(kind=["a.*", "c"]).json()
+        assert [entry["position"] for entry in answer["results"]] == [1, 3]
+        assert answer["cursor"] == 3
+        assert [e["seq"] for e in get(stream="s").json()["results"]] == [1, 2]
+        assert get(stream="nobody").json()["results"] == []
+
+    def test_next_keeps_the_filters(self, log, get, client):
+        fill(log, 3, stream="s")
+        answer = get(stream="s", kind="n", limit=1).json()
+        assert client.get(answer["next"]).json()["results"][0]["position"] == 2
+        assert f"log={log.name}" in answer["next"]
+
+    def test_an_unknown_log(self, client):
+        assert client.get(API, {"log": "nobody"}).status_code == 404
+
+    def test_the_browsable_api(self, log, get):
+        """A person with a browser sees the same entries."""
+        log.append("n", {"text": "<script>alert(1)</script>"})
+        answer = get(headers={"accept": "text/html"})
+        assert answer["Content-Type"].startswith("text/html")
+        assert "&lt;script&gt;" in answer.text
+        assert "<script>alert" not in answer.text
+
+    def test_unknown_parameters_are_ignored(self, log, get):
+        fill(log, 1)
+        assert len(get(payload__x=1, page=7).json()["results"]) == 1
+
+
+class TestNDJSON:
+    def lines(self, answer):
+        return b"".join(answer.streaming_content).splitlines()
+
+    @pytest.mark.parametrize(
+        "params", [{"format": "ndjson"}, {"headers": {"accept": "application/x-ndjson"}}]
+    )
+    def test_it_reads_on_to_the_head(self, log, get, params):
+        """B3: one entry a line, the same bytes as everywhere."""
+        fill(log, 250)
+        answer = get(**params)
+        assert answer["Content-Type"] == "application/x-ndjson"
+        rows = log.backend.read(log.query(limit=1000)).rows
+        assert self.lines(answer) == [encode(row) for row in rows]
+        assert answer["X-Events-Last-Idx"] == answer["X-Events-Head"] == "250"
+
+    def test_with_a_limit_it_is_that_page(self, log, get):
+        """B8: the cursor header is the page's."""
+        fill(log, 5)
+        answer = get(format="ndjson", since=1, limit=2)
+        assert [json.loads(line)["position"] for line in self.lines(answer)] == [2, 3]
+        assert answer["X-Events-Last-Idx"] == "3"
+        assert self.lines(get(format="ndjson", limit=0)) == []
+
+    def test_an_initial_gap_is_a_header(self, log, get):
+        """B12"""
+        fill(log, 5)
+        log.prune(max_entries=2)
+        answer = get(format="ndjson", since=1)
+        assert json.loads(answer["X-Events-Gap"])["lost"] == 2
+        assert len(self.lines(answer)) == 2
+        assert "X-Events-Gap" not in get(format="ndjson")
+
+    def test_being_overtaken_breaks_it_off(self, make_log, client):
+        """B12: never silently short."""
+        log = make_log(BACKEND="memory", PAGE_SIZE=2, MAX_PAGE_SIZE=2)
+        fill(log, 10)
+        answer = client.get(API, {"log": log.name, "format": "ndjson"})
+        chunks = iter(answer.streaming_content)
+        next(chunks)
+        log.prune(max_entries=3)
+        with pytest.raises(Exception, match="are gone"):
+            list(chunks)
+
+    def test_what_comes_meanwhile_is_left_for_the_next_time(self, make_log, client):
+        """B3: it ends at the head at the start."""
+        log = make_log(BACKEND="memory", PAGE_SIZE=2, MAX_PAGE_SIZE=2)
+        fill(log, 3)
+        answer = client.get(API, {"log": log.name, "format": "ndjson"})
+        fill(log, 3)
+        assert len(self.lines(answer)) == 3
+
+    def test_an_error_is_json(self, get):
+        answer = get(format="ndjson", since="x")
+        assert answer.status_code == 400
+        assert list(json.loads(answer.content)) == ["since"]
+
+
+class TestWriting:
+    def test_one(self, log, post):
+        """B14: 201 with the entry."""
+        answer = post({"kind": "a", "payload": {"n": 1}, "stream": "s", "key": "k"})
+        assert answer.status_code == 201
+        assert answer.json() == log.read().entries[0].to_dict()
+        assert answer.json()["position"] == 1
+
+    def test_many(self, log, post):
+        """B14: 201 with the list of them."""
+        answer = post([{"kind": "a"}, {"kind": "b", "stream": "s"}])
+        assert answer.status_code == 201
+        assert [entry["position"] for entry in answer.json()] == [1, 2]
+
+    def test_all_or_nothing(self, log, post):
+        """B26: the errors are told item by item."""
+        answer = post([{"kind": "a"}, {"kind": "Bad"}, {"payload": {}}])
+        assert answer.status_code == 400
+        first, second, third = answer.json()
+        assert (first, list(second), list(third)) == ({}, ["kind"], ["kind"])
+        assert log.info().head == 0
+
+    def test_a_key_makes_a_retry_safe(self, log, post):
+        """B30"""
+        event = {"kind": "a", "payload": {"n": 1}, "key": "k"}
+        assert post(event).json() == post(event).json()
+        answer = post({**event, "payload": {"n": 2}})
+        assert answer.status_code == 409
+        assert "detail" in answer.json()
+        assert log.info().head == 1
+
+    def test_the_place_is_named(self, post):
+        answer = post({"kind": "a", "payload": {"items": [1, {"price": 2**53}]}})
+        [message] = answer.json()["payload"]
+        assert message.startswith("items[1].price: ")
+
+    def test_a_body_that_is_too_large(self, post, settings):
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+        answer = post({"kind": "a", "payload": {"a": "x" * 200}})
+        assert answer.status_code == 413
+        assert "detail" in answer.json()
+
+    def test_another_media_type(self, client, log):
+        answer = client.post(f"{API}?log={log.name}", {"kind": "a"})
+        assert answer.status_code == 415
+
+
+class TestStreams:
+    def test_head(self, log, get):
+        fill(log, 3)
+        info = log.info()
+        assert get("head/").json() == {
+            "log": log.name,
+            "epoch": info.epoch,
+            "head": 3,
+            "floor": 0,
+            "count": 3,
+        }
+
+    def test_one(self, log, get):
+        first = log.append("n", stream="s")
+        last = log.append("n", stream="s")
+        assert get("streams/s/").json() == {
+            "stream": "s",
+            "status": None,
+            "seq": 2,
+            "first_position": 1,
+            "last_position": 2,
+            "opened_at": None,
+            "closed_at": None,
+            "last_event_at": last.to_dict()["timestamp"],
+        }
+        assert first.position == 1
+
+    def test_its_events(self, log, get):
+        log.append("n", stream="s")
+        log.append("n", stream="t")
+        answer = get("streams/s/events/").json()
+        assert [entry["position"] for entry in answer["results"]] == [1]
+        assert answer["cursor"] == 2
+        assert get("streams/s/events/", stream="t").json() == answer
+
+    @pytest.mark.parametrize("path", ["streams/nobody/", "streams/nobody/events/", "streams/a b/"])
+    def test_an_unknown_one(self, get, path):
+        """B50: 404"""
+        answer = get(path)
+        assert answer.status_code == 404
+        assert list(answer.json()) == ["detail"]
+
+    def test_the_list_is_newest_first(self, log, get, client):
+        """Cursor-paginated, in both directions."""
+        for name in "abcdefg":
+            log.append("n", stream=name)
+        log.append("n", stream="b")
+        page = get("streams/", limit=3).json()
+        assert [one["stream"] for one in page["results"]] == ["b", "g", "f"]
+        assert page["previous"] is None
+        second = client.get(page["next"]).json()
+        assert [one["stream"] for one in second["results"]] == ["e", "d", "c"]
+        third = client.get(second["next"]).json()
+        assert [one["stream"] for one in third["results"]] == ["a"]
+        assert third["next"] is None
+        back = client.get(third["previous"]).json()
+        assert [one["stream"] for one in back["results"]] == ["e", "d", "c"]
+        front = client.get(back["previous"]).json()
+        assert [one["stream"] for one in front["results"]] == ["b", "g", "f"]
+        assert front["previous"] is None
+        assert client.get(front["next"]).json()["results"] == back["results"]
+
+    def test_the_list_by_status(self, log, get):
+        log.append("n", stream="s")
+        assert get("streams/", status="running").json()["results"] == []
+        assert get("streams/", status="bogus").status_code == 400
+
+
+class ByName:
+    """Streams called public-… are for everybody; nobody sees everything."""
+
+    def can_read(self, user, stream):
+        return stream is not None and stream.startswith("public-")
+
+    can_emit = can_read
+
+
+class TestAccess:
+    @pytest.mark.parametrize("path", ["", "head/", "streams/", "streams/s/", "streams/s/events/"])
+    def test_strangers(self, log, path):
+        """B65: they are asked to sign in, also when the stream is there."""
+        log.append("n", stream="s")
+        assert Client().get(f"{API}{path}?log={log.name}").status_code in (401, 403)
+
+    def test_without_the_permission(self, log, user, get, post):
+        """B65, B67"""
+        user.user_permissions.clear()
+        log.append("n", stream="s")
+        assert get().status_code == 403
+        assert get("head/").status_code == 403
+        assert get("streams/").status_code == 403
+        assert post({"kind": "a"}).status_code == 403
+        assert post({"kind": "Not A Kind"}).status_code == 403
+        for path in ("streams/%s/", "streams/%s/events/"):
+            there, not_there = get(path % "s"), get(path % "t")
+            assert there.status_code == not_there.status_code == 404
+            assert there.content == not_there.content
+
+    def test_a_policy_of_ones_own(self, make_log, client):
+        """B65, B67: streams by name; forbidden and missing look the same."""
+        log = make_log(POLICY="tests.test_http.ByName")
+        log.append("n", stream="public-a")
+        log.append("n", stream="secret")
+
+        def get(path, **params):
+            return client.get(API + path, {"log": log.name, **params})
+
+        assert get("").status_code == get("streams/").status_code == 403
+        assert len(get("", stream="public-a").json()["results"]) == 1
+        assert get("streams/public-a/").status_code == 200
+        for name in ("secret", "nobody"):
+            assert get(f"streams/{name}/").status_code == 404
+            assert get(f"streams/{name}/events/").status_code == 404
+            assert get("", stream=name).status_code == 404
+        assert get("streams/secret/").content == get("streams/public-nobody/").content
+
+        def post(stream):
+            body = json.dumps({"kind": "a", "stream": stream})
+            return client.post(f"{API}?log={log.name}", body, content_type="application/json")
+
+        assert post("public-a").status_code == 201
+        assert post("secret").status_code == post("nobody").status_code == 403
+
+    def test_csrf(self, log, user):
+        """A form on another site cannot emit."""
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(user)
+        answer = client.post(f"{API}?log={log.name}", "{}", content_type="application/json")
+        assert answer.status_code == 403
+
+
+class TestHosts:
+    @pytest.mark.parametrize("alias", ["default", "postgres", "mariadb"])
+    def test_atomic_requests(self, make_log, client, alias, monkeypatch):
+        """A 201 carries positions all the same."""
+        from django.db import connections
+
+        log = make_log(alias)
+        for connection in connections.all():
+            monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+            monkeypatch.setitem(connections.settings[connection.alias], "ATOMIC_REQUESTS", True)
+        body = json.dumps({"kind": "a", "stream": "s"})
+        answer = client.post(f"{API}?log={log.name}", body, content_type="application/json")
+        assert (answer.status_code, answer.json()["position"]) == (201, 1)
+        assert len(client.get(API, {"log": log.name}).json()["results"]) == 1
+
+    def test_use_tz_false(self, log, get, post, settings):
+        """Time on the wire is UTC, whatever the host keeps."""
+        settings.USE_TZ = False
+        settings.TIME_ZONE = "Asia/Tokyo"
+        stamp = post({"kind": "a", "stream": "s"}).json()["timestamp"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stamp)
+        assert get().json()["results"][0]["timestamp"] == stamp
+        assert get("streams/s/").json()["last_event_at"] == stamp
+
+    def test_a_router_is_not_asked(self, log, get, post, settings):
+        """A replica lags behind the head."""
+        settings.DATABASE_ROUTERS = ["tests.test_http.Nowhere"]
+        assert post({"kind": "a", "stream": "s"}).status_code == 201
+        assert len(get().json()["results"]) == 1
+        assert get("streams/s/").status_code == 200
+
+
+class Nowhere:
+    """A router that sends the log's tables to a database that is not there."""
+
+    def db_for_read(self, model, **hints):
+        return "nowhere" if model._meta.app_label == "events" else None
+
+    db_for_write = db_for_read

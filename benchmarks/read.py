@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -92,7 +93,7 @@ def add(
 ) -> None:
     """The ratio is of time, so less is better."""
     ratio = 1 / harness.times_as_fast(ours, rival)
-    typical = [harness.milliseconds(harness.median(some) / repeat) for some in (ours, rival)]
+    typical = [harness.milliseconds(median(some) / repeat) for some in (ours, rival)]
     report.add(Result(name, *typical, ratio, target, at_most=True))
 
 

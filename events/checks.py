@@ -2,6 +2,7 @@
 
 events.E001   a log's name cannot be used
 events.E002   a log names a database that DATABASES does not have, or one that cannot keep it
+events.E003   a policy that cannot be imported, or lacks can_read or can_emit
 events.W001   an unknown key in EVENTS
 events.W002   an unknown backend; the database stands in
 events.W003   a bound that is not positive; its default stands in
@@ -12,6 +13,7 @@ events.W007   isolation above READ COMMITTED: emits retry where they need not
 events.W008   a log that lives elsewhere than `default`
 events.W009   no TTL and no MAX_ENTRIES: the log grows for ever (with --deploy)
 events.W010   EVENTS is not a dictionary of dictionaries
+events.W011   a middleware that cannot be asynchronous: each request that waits keeps a thread
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils.module_loading import import_string
 
 from .conf import BACKENDS, LOG_NAME, LogSettings, log_settings
 
@@ -80,6 +83,44 @@ def check_bounds(**kwargs: Any) -> list[CheckMessage]:
         for log in log_settings().values()
         if log.backend == BACKENDS["database"] and log.ttl is None and log.max_entries is None
     ]
+
+
+@register("events")
+def check_policies(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"EVENTS[{log.name!r}]: {log.policy!r} is no policy: {problem}.",
+            hint="Name a class with can_read(user, stream) and can_emit(user, stream).",
+            id="events.E003",
+        )
+        for log in log_settings().values()
+        if (problem := _policy_problem(log.policy))
+    ]
+
+
+@register("events")
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """Under ASGI, Django runs such a middleware, and all that is inside it, in a thread."""
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        return []
+    return [
+        Warning(
+            f"{path} cannot be asynchronous: a request that waits for events keeps a thread.",
+            hint="See sync_and_async_middleware in Django's documentation of middleware.",
+            id="events.W011",
+        )
+        for path in settings.MIDDLEWARE
+        if not getattr(import_string(path), "async_capable", False)
+    ]
+
+
+def _policy_problem(path: str) -> str:
+    try:
+        policy = import_string(path)
+    except (ImportError, AttributeError, TypeError) as error:
+        return str(error)
+    missing = [name for name in ("can_read", "can_emit") if not hasattr(policy, name)]
+    return f"it has no {' and no '.join(missing)}" if missing else ""
 
 
 def _check_database(log: LogSettings) -> Iterator[CheckMessage]:

@@ -4,8 +4,16 @@ import json
 import re
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
+from django.urls import include, path
+from rest_framework.generics import ListAPIView
+from rest_framework.renderers import BaseRenderer
+from rest_framework.test import APIRequestFactory
+from rest_framework.throttling import UserRateThrottle
 
+from events.api.pagination import LedgerPagination
+from events.api.serializers import EntrySerializer
+from events.api.views import EventsView
 from events.wire import encode
 
 from .http_client import API, fill
@@ -339,8 +347,8 @@ class TestAccess:
         assert get("streams/").status_code == 403
         assert post({"kind": "a"}).status_code == 403
         assert post({"kind": "Not A Kind"}).status_code == 403
-        for path in ("streams/%s/", "streams/%s/events/"):
-            there, not_there = get(path % "s"), get(path % "t")
+        for where in ("streams/%s/", "streams/%s/events/"):
+            there, not_there = get(where % "s"), get(where % "t")
             assert there.status_code == not_there.status_code == 404
             assert there.content == not_there.content
 
@@ -407,6 +415,63 @@ class TestHosts:
         assert post({"kind": "a", "stream": "s"}).status_code == 201
         assert len(get().json()["results"]) == 1
         assert get("streams/s/").status_code == 200
+
+    def test_a_view_of_the_hosts_own(self, log, user):
+        """The pagination serves any view over a log."""
+        fill(log, 3)
+
+        class Audit(ListAPIView):
+            permission_classes = ()
+            pagination_class = LedgerPagination
+            serializer_class = EntrySerializer
+
+            def get_queryset(self):
+                return log
+
+        answer = Audit.as_view()(APIRequestFactory().get("/audit/", {"since": 1, "limit": 1}))
+        assert [entry["position"] for entry in answer.data["results"]] == [2]
+        assert answer.data["next"] == "http://testserver/audit/?limit=1&since=2"
+        assert answer["X-Events-Head"] == "3"
+
+    def test_a_version_in_the_path(self, log, client, settings):
+        settings.ROOT_URLCONF = "tests.test_http"
+        assert client.get("/v1/events/", {"log": log.name}).status_code == 200
+        log.append("n", stream="s")
+        assert client.get("/v1/events/streams/s/", {"log": log.name}).status_code == 200
+
+    def test_the_hosts_throttles(self, log, client, monkeypatch):
+        """429, in the one shape."""
+
+        class Once(UserRateThrottle):
+            rate = "1/day"
+
+        monkeypatch.setattr(EventsView, "throttle_classes", [Once])
+        assert client.get(API, {"log": log.name}).status_code == 200
+        answer = client.get(API, {"log": log.name})
+        assert (answer.status_code, list(answer.json())) == (429, ["detail"])
+        assert int(answer["Retry-After"]) > 0
+
+    def test_the_hosts_renderers(self, log, client):
+        """Another format gets plain data."""
+        fill(log, 1)
+        with override_settings(
+            REST_FRAMEWORK={"DEFAULT_RENDERER_CLASSES": ["tests.test_http.Repr"]}
+        ):
+            answer = client.get(API, {"log": log.name, "format": "repr"})
+            assert answer["Content-Type"].startswith("text/x-repr")
+            assert "'position': 1" in answer.text
+            assert client.get(API, {"log": log.name}).json()["cursor"] == 1
+
+
+class Repr(BaseRenderer):
+    media_type = "text/x-repr"
+    format = "repr"
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        return repr(data).encode()
+
+
+urlpatterns = [path("<version>/events/", include("events.urls"))]
 
 
 class Nowhere:

@@ -1,10 +1,11 @@
 """A ledger as DRF pages: `since` and `limit`, a `cursor` in every answer, and no COUNT.
 
-A project's own view can use it over a log, with its own serializer:
+A project's own view can use it over a log, or over one of its streams:
 
     class Audit(ListAPIView):
         pagination_class = LedgerPagination
-        serializer_class = AuditSerializer          # of `events.Entry`
+        serializer_class = EntrySerializer
+        filter_backends = []
 
         def get_queryset(self):
             return logs["audit"]

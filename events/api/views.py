@@ -46,7 +46,8 @@ class LogView(APIView):
     """What the endpoints share: the log, its policy, and the host's settings for the rest.
 
     The policy is the only permission: with DEFAULT_PERMISSION_CLASSES beside it, this transport
-    would give another answer than the others do.
+    would give another answer than the others do. Handlers take any further keyword, such as the
+    `version` of a host that has it in the path.
     """
 
     permission_classes = ()
@@ -145,13 +146,13 @@ class EntriesView(LogView):
 class EventsView(EntriesView):
     """The log itself: read it, and append to it."""
 
-    def get(self, request: Request) -> HttpResponseBase:
+    def get(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         log = self.log
         name = stream_name(request.query_params)
         self.must_read(log, name)
         return self.page(log.stream(name) if name else log)
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **kwargs: Any) -> Response:
         log = self.log
         many = isinstance(request.data, list)
         try:
@@ -167,7 +168,7 @@ class EventsView(EntriesView):
 class HeadView(LogView):
     """Where the log stands."""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **kwargs: Any) -> Response:
         log = self.log
         self.must_read(log, None)
         info = log.info()
@@ -184,7 +185,7 @@ class HeadView(LogView):
 class StreamsView(LogView):
     """The streams, most recently active first."""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **kwargs: Any) -> Response:
         log = self.log
         self.must_read(log, None)
         params = request.query_params
@@ -219,14 +220,14 @@ class StreamsView(LogView):
 class StreamView(LogView):
     """One stream."""
 
-    def get(self, request: Request, name: str) -> Response:
+    def get(self, request: Request, *, name: str, **kwargs: Any) -> Response:
         return Response(existing(self.named_stream(name)).to_dict())
 
 
 class StreamEventsView(EntriesView):
     """One stream's events."""
 
-    def get(self, request: Request, name: str) -> HttpResponseBase:
+    def get(self, request: Request, *, name: str, **kwargs: Any) -> HttpResponseBase:
         stream = self.named_stream(name)
         existing(stream)
         return self.page(stream)

@@ -7,11 +7,17 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# `json.loads` without its search for white space around the text: half of the time.
+_parse = json.JSONDecoder().raw_decode
 
+
+# All the entries of one append have the same time.
+@lru_cache(maxsize=128)
 def from_micros(micros: int) -> datetime:
     """The aware UTC datetime of a stored timestamp.
 
@@ -76,7 +82,7 @@ class Entry:
             row.stream,
             row.seq or None,
             from_micros(row.micros),
-            json.loads(row.text),
+            _parse(row.text)[0],
             row.key,
         )
 

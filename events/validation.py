@@ -48,43 +48,41 @@ def valid_item(
     stream: object,
     key: object,
     max_bytes: int,
-    place: str = "",
 ) -> Item:
-    """One event, checked. `place` is what comes before the name of the argument in an error."""
-    try:
-        return Item(
-            valid_kind(kind),
-            valid_stream(stream),
-            valid_payload(payload, max_bytes),
-            valid_key(key),
-        )
-    except InvalidEvent as error:
-        if place:
-            raise InvalidEvent(f"{place}.{error.place}", error.rule) from None
-        raise
+    """One event, checked."""
+    return Item(
+        valid_kind(kind),
+        valid_stream(stream),
+        valid_payload(payload, max_bytes),
+        valid_key(key),
+    )
 
 
 def valid_items(items: object, max_bytes: int) -> list[Item]:
     """A list of `(kind, payload)` pairs or dictionaries, each checked."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidEvent("items", "must be a list of (kind, payload) pairs or dictionaries")
-    return [
-        valid_item(*_fields(item, f"items[{index}]"), max_bytes, f"items[{index}]")
-        for index, item in enumerate(items)
-    ]
+    found = []
+    for index, item in enumerate(items):
+        try:
+            found.append(valid_item(*_fields(item), max_bytes))
+        except InvalidEvent as error:
+            place = f"items[{index}]{'.' if error.place else ''}{error.place}"
+            raise InvalidEvent(place, error.rule) from None
+    return found
 
 
-def _fields(item: object, place: str) -> tuple[object, object, object, object]:
+def _fields(item: object) -> tuple[object, object, object, object]:
     if isinstance(item, Mapping):
         for name in item:
             if name not in ITEM_FIELDS:
-                raise InvalidEvent(f"{place}.{name}", f"is none of {', '.join(ITEM_FIELDS)}")
+                raise InvalidEvent(str(name), f"is none of {', '.join(ITEM_FIELDS)}")
         if "kind" not in item:
-            raise InvalidEvent(f"{place}.kind", "is missing")
+            raise InvalidEvent("kind", "is missing")
         return item["kind"], item.get("payload"), item.get("stream", ""), item.get("key")
     if isinstance(item, (tuple, list)) and 1 <= len(item) <= 2:
         return item[0], item[1] if len(item) == 2 else None, "", None
-    raise InvalidEvent(place, "must be a (kind, payload) pair or a dictionary")
+    raise InvalidEvent("", "must be a (kind, payload) pair or a dictionary")
 
 
 def valid_kind(kind: object) -> str:
@@ -112,13 +110,18 @@ def valid_stream(stream: object) -> str:
         return ""
     if not isinstance(stream, str):
         raise InvalidEvent("stream", f"must be a string, not {type(stream).__name__}")
+    return _stream(str.__str__(stream))
+
+
+@lru_cache(maxsize=1024)
+def _stream(stream: str) -> str:
     if not STREAM.fullmatch(stream):
         raise InvalidEvent(
             "stream",
             f"{_shown(stream)} must be 1 to 128 of A-Z a-z 0-9 . _ : - and start with a letter "
             "or a digit",
         )
-    return str.__str__(stream)
+    return stream
 
 
 def valid_key(key: object) -> str | None:

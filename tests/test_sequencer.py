@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from django.db import OperationalError, connections, transaction
 
@@ -252,14 +253,11 @@ class TestLocking:
 
         def work(number):
             connection = connections[alias]
-            with connection.cursor() as cursor:
-                if alias == "postgres":
-                    cursor.execute(
-                        f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}"
-                    )
-                else:
-                    connection.isolation_level = level.lower()
-                    cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+            wanted = level.lower()
+            if alias == "postgres":
+                wanted = psycopg.IsolationLevel[level.replace(" ", "_")]
+            options = {**connection.settings_dict["OPTIONS"], "isolation_level": wanted}
+            connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
             for n in range(10):
                 log.append("n", stream="s") if n % 2 else log.append_many([("n", {}), ("m", {})])
                 with transaction.atomic(using=alias):

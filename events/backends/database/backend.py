@@ -74,10 +74,9 @@ class DatabaseBackend(BaseBackend):
 
     def _append_at_once(self, item: Item) -> Row | None:
         """In one statement, where the database can; None where it takes the long way."""
-        connection = self.connection
-        if connection.vendor != "postgresql" or connection.in_atomic_block:
+        if not postgres.can_append(self.connection):
             return None
-        with connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             try:
                 return postgres.append(cursor, self.name, item, self.now(), self.lock_timeout)
             except DatabaseError as error:
@@ -107,28 +106,35 @@ class DatabaseBackend(BaseBackend):
             if is_timeout(error):
                 raise busy(self.lock_timeout, self.dialect) from error
             raise
-        own = self._after_commit(known)
+        self._after_commit(known)
         return [
-            Entry.from_row(row) if row.position <= own else receipt(item, self.now())
+            receipt(item, self.now()) if self._is_own(row, known) else Entry.from_row(row)
             for row, item in zip(rows, items, strict=True)
         ]
 
-    def _after_commit(self, head: int) -> int:
-        """Have a hook run after the commit; the head from before this transaction's events.
+    def _after_commit(self, head: int) -> None:
+        """Have a hook run after the commit, which remembers the head from before.
 
         Not "register once, and remember that": a rolled-back savepoint takes its hooks along,
         and with them the only one there was. But while ours is the last on the list, what is
         emitted now is inside all the savepoints that the hook depends on.
         """
         if not self.connection.in_atomic_block:
-            return head
+            return
         hooks = self.connection.run_on_commit
-        ours = [
-            hook[1] for hook in hooks if isinstance(hook[1], _Hook) and hook[1].log == self.name
-        ]
-        if not ours or hooks[-1][1] is not ours[-1]:
+        last = hooks[-1][1] if hooks else None
+        if not (isinstance(last, _Hook) and last.log == self.name):
             transaction.on_commit(_Hook(self, head), using=self.alias)
-        return min([head, *(hook.head for hook in ours)])
+
+    def _is_own(self, row: Row, known: int) -> bool:
+        """Was this entry appended by the caller's own transaction?"""
+        if row.position > known:
+            return True
+        hooks = [hook[1] for hook in self.connection.run_on_commit]
+        return any(
+            isinstance(hook, _Hook) and hook.log == self.name and row.position > hook.head
+            for hook in hooks
+        )
 
     def sequence(self) -> None:
         """Give the committed events in the outbox their positions."""

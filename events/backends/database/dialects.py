@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -62,6 +62,19 @@ class Dialect:
     )
 
 
+def array(values: Iterable[str | int | None]) -> str:
+    """A PostgreSQL array as text. The driver's own way quotes every `"` by a Python callback,
+    and JSON is full of them: for a thousand payloads that took longer than their insert."""
+    return f"{{{','.join(map(_element, values))}}}"
+
+
+def _element(value: str | int | None) -> str:
+    if isinstance(value, str):
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}"'
+    return "NULL" if value is None else str(value)
+
+
 class PostgreSQL(Dialect):
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         # One round trip; every setting ends with the transaction. `synchronous_commit` is
@@ -79,7 +92,7 @@ class PostgreSQL(Dialect):
             f"INSERT INTO events_event ({EVENT_COLUMNS}) SELECT %s, * FROM unnest("
             "%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
             "%s::text[])",
-            (log_id, *(list(column) for column in zip(*rows, strict=True))),
+            (log_id, *(array(column) for column in zip(*rows, strict=True))),
         )
 
 

@@ -86,11 +86,11 @@ def own_transaction(
 
 def codes(error: BaseException) -> set[Any]:
     """How the database itself numbers an error that Django has wrapped. PyMySQL has a sqlstate
-    as well as a number, mysqlclient has the number only, psycopg the sqlstate."""
+    as well as a number, mysqlclient the number only, psycopg the sqlstate, psycopg2 a pgcode."""
     cause = error.__cause__
     if cause is None:
         return set()
-    return {getattr(cause, "sqlstate", None), *cause.args[:1]}
+    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *cause.args[:1]}
 
 
 def is_passing(error: BaseException) -> bool:

@@ -1,0 +1,110 @@
+"""What only the PostgreSQL path does: prepared statements, and arrays as text."""
+
+import pytest
+from django.db import connections
+
+from events.backends.database import prepared
+from events.backends.database.dialects import array
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+
+
+@pytest.fixture
+def log(make_log):
+    return make_log("postgres")
+
+
+@pytest.fixture
+def statements():
+    """The SQL that the connection runs, as it is run."""
+    seen = []
+
+    def spy(execute, sql, params, many, context):
+        seen.append(sql.split(None, 1)[0])
+        return execute(sql, params, many, context)
+
+    connection = connections["postgres"]
+    connection.close()
+    with connection.execute_wrapper(spy):
+        yield seen
+
+
+def sql(text):
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute(text)
+
+
+def test_a_connection_that_lives_prepares_its_appends(log, statements):
+    """B14: after a few plain ones."""
+    log.append("n")
+    statements.clear()
+    for _ in range(prepared.PLAIN_USES + 3):
+        log.append("n")
+    plain, prepare, execute = (statements.count(verb) for verb in ("WITH", "PREPARE", "EXECUTE"))
+    assert (plain, prepare, execute) == (prepared.PLAIN_USES - 1, 1, 4)
+    assert [e.position for e in log.read().entries] == list(range(1, prepared.PLAIN_USES + 5))
+
+
+def test_a_session_that_forgets_loses_nothing(log, statements):
+    """B14: behind a pooler a statement may be unknown to the next session."""
+    for _ in range(prepared.PLAIN_USES + 3):
+        log.append("n", stream="s")
+    sql("DEALLOCATE ALL")
+    for _ in range(3):
+        log.append("n", stream="s")
+    entries = log.read().entries
+    assert [(e.position, e.seq) for e in entries] == [
+        (n, n) for n in range(1, prepared.PLAIN_USES + 7)
+    ]
+    assert statements.count("EXECUTE") >= 2
+
+
+def test_a_name_that_is_taken_is_ours(log, statements):
+    """B14: it has a digest of the text, so it can only be the same statement."""
+    for _ in range(prepared.PLAIN_USES + 2):
+        log.append("n")
+    prepared._uses.clear()
+    for _ in range(prepared.PLAIN_USES + 2):
+        log.append("n")
+    assert log.info().head == 2 * (prepared.PLAIN_USES + 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["", '"', "\\", '\\"', "NULL", "{a,b}", "a,b", " x ", "é😀", "\n\t", "'", "%s", "$1"]
+)
+def test_texts_survive_every_path(log, text):
+    """B16: whatever they are made of; by EXECUTE, by unnest and by the outbox."""
+    for _ in range(prepared.PLAIN_USES + 1):
+        log.append("warm")
+    head = log.info().head
+    log.append("n", {"text": text}, key=f"a{text}")
+    log.append_many([{"kind": "n", "payload": {"text": text}, "key": f"b{text}"}, ("n", {})])
+    first, second, _ = log.read(head).entries
+    assert first.payload == second.payload == {"text": text}
+    assert (first.key, second.key) == (f"a{text}", f"b{text}")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([], "{}"), ([1, None], "{1,NULL}"), (["NULL", 'a"b\\c'], '{"NULL","a\\"b\\\\c"}')],
+)
+def test_arrays(values, text):
+    assert array(values) == text
+
+
+@pytest.mark.parametrize("option", ["server_side_binding"])
+def test_other_ways_to_bind(log, option):
+    """B14: the values go another way, the entries are the same."""
+    connection = connections["postgres"]
+    connection.close()
+    options = connection.settings_dict["OPTIONS"]
+    connection.settings_dict["OPTIONS"] = {**options, option: True}
+    try:
+        for n in range(prepared.PLAIN_USES + 2):
+            log.append("n", {"n": n}, stream="s", key=f"k{n}")
+        log.append_many([{"kind": "n", "payload": {"a": '"\\'}, "stream": "t"}] * 3)
+        assert log.read(stream="t").entries[0].payload == {"a": '"\\'}
+        assert log.info().head == prepared.PLAIN_USES + 5
+    finally:
+        connection.close()
+        connection.settings_dict["OPTIONS"] = options

@@ -208,8 +208,13 @@ def configure(databases: Databases) -> None:
     """Settings with one log for each database, named like it. Child processes call it as well."""
     settings.configure(
         DATABASES={"default": {"ENGINE": "django.db.backends.dummy"}, **databases},
-        INSTALLED_APPS=["django.contrib.contenttypes", "events"],
-        EVENTS={alias: {"OPTIONS": {"using": alias}} for alias in databases},
+        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "events"],
+        EVENTS={
+            alias: {"OPTIONS": {"using": alias}, "POLICY": "benchmarks.rival.Anybody"}
+            for alias in databases
+        },
+        ROOT_URLCONF="events.urls",
+        ALLOWED_HOSTS=["*"],
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         LOGGING_CONFIG=None,

@@ -4,6 +4,7 @@
 
 The rival is the least that a view could do: `values()` of a page, and `json.dumps` of that. It
 learns neither where the log ends nor what retention took, and it is let off checking anything.
+What the same page costs over HTTP is measured against a DRF view; see `over_http.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import harness
+from benchmarks import harness, over_http
 from benchmarks.harness import DISPLAY, Report, Result
 
 LIMIT = 100
@@ -34,6 +35,7 @@ def measure(report: Report, quick: bool) -> None:
         depth(report, alias, deep, rounds)
         against_orm(report, alias, deep, rounds)
         filters(report, alias, deep, rounds)
+        over_http.measure(report, alias, deep + 2 * LIMIT, rounds // 2)
 
 
 def pages(alias: str, since: int) -> Callable[[], object]:

@@ -33,7 +33,18 @@ def to_micros(moment: datetime) -> int:
 
 def wire_time(moment: datetime) -> str:
     """`2026-11-20T10:00:00.123456Z`: always UTC, always six digits."""
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+    return wire_micros(to_micros(moment))
+
+
+def wire_micros(micros: int) -> str:
+    seconds, rest = divmod(micros, 1_000_000)
+    return f"{_wire_second(seconds)}.{rest:06}Z"
+
+
+# The entries of a page share their seconds, and the date is what is dear.
+@lru_cache(maxsize=256)
+def _wire_second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def new_epoch() -> str:

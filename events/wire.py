@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .types import Row, from_micros, wire_time
+from .types import Row, wire_micros
 
 # Compact, in the writer's order, characters as they are: what is measured against
 # MAX_PAYLOAD_BYTES is what is stored and what is sent.
@@ -14,9 +14,15 @@ dumps = json.JSONEncoder(
 
 
 def encode(row: Row) -> bytes:
-    """One entry as compact JSON. The payload's text is passed on as it was stored."""
+    """One entry as compact JSON."""
+    return text(row).encode()
+
+
+def text(row: Row) -> str:
+    """The same before its encoding, to be put together with others. The payload's text is passed
+    on as it was stored; kinds and streams have no character that JSON would escape."""
     return (
         f'{{"position":{row.position},"kind":"{row.kind}","stream":"{row.stream}",'
-        f'"seq":{row.seq or "null"},"timestamp":"{wire_time(from_micros(row.micros))}",'
+        f'"seq":{row.seq or "null"},"timestamp":"{wire_micros(row.micros)}",'
         f'"payload":{row.text}}}'
-    ).encode()
+    )

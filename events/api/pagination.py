@@ -18,7 +18,6 @@ from typing import Any
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
 from ..cursors import Rows
 from ..log import EventLog
@@ -74,13 +73,12 @@ class LedgerPagination(BasePagination):
         found, query = self.found, self.params.query
         if found.cursor >= found.state.head or not query.limit:
             return None
-        url = self.request.build_absolute_uri()
-        url = replace_query_param(url, "since", found.cursor)
-        url = replace_query_param(url, "limit", query.limit)
+        params = self.request.query_params.copy()
+        params["since"], params["limit"] = str(found.cursor), str(query.limit)
         if query.epoch is not None:
             # The cursor is of this epoch now, whatever the last one was of.
-            url = replace_query_param(url, "epoch", found.state.epoch)
-        return url
+            params["epoch"] = found.state.epoch
+        return f"{self.request.build_absolute_uri(self.request.path)}?{params.urlencode()}"
 
     def to_html(self) -> str:
         return ""

@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
 from ..cursors import Rows
-from ..wire import dumps, encode
+from ..wire import dumps, text
 
 
 class WirePage:
@@ -24,8 +24,8 @@ class WirePage:
         }
 
     def to_bytes(self) -> bytes:
-        results = b",".join(map(encode, self.rows))
-        return b'{"results":[' + results + b"]," + dumps(self.rest).encode()[1:]
+        results = ",".join(map(text, self.rows))
+        return f'{{"results":[{results}],{dumps(self.rest)[1:]}'.encode()
 
     def to_data(self) -> dict[str, Any]:
         """For a renderer of the host's own."""

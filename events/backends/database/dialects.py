@@ -28,6 +28,8 @@ class Dialect:
     busy_hint = "Is a process stopped in the middle of an append?"
     # Does an emit inside a transaction wait in the outbox until the commit?
     uses_outbox = True
+    # Does a statement gain from being planned once for a connection?
+    prepares = False
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         raise NotImplementedError
@@ -76,6 +78,8 @@ def _element(value: str | int | None) -> str:
 
 
 class PostgreSQL(Dialect):
+    prepares = True
+
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         # One round trip; every setting ends with the transaction. `synchronous_commit` is
         # only ever raised: an entry that was answered for must survive a crash.

@@ -6,6 +6,7 @@ that it was not shown loses events.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
@@ -13,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from ...cursors import Query, State
 from ...types import Row
 from .dialects import ROW_COLUMNS, Dialect
+from .prepared import Prepared
 
 MAX_BIGINT = 2**63 - 1
 
@@ -31,65 +33,75 @@ def snapshot(
 ) -> Snapshot | None:
     """What a query finds; None when the log has no row. Entries older than `cutoff` are expired,
     and since time runs along positions they are a prefix, which ends at `expired`."""
-    values: list[Any] = []
-    expired = "0"
-    if cutoff is not None:
-        # Ordered by the index on time, so the newest of any number of expired entries is one step.
-        expired = (
-            "COALESCE((SELECT position FROM events_event WHERE log_id = events_log.id "
-            "AND timestamp < %s ORDER BY timestamp DESC, position DESC LIMIT 1), 0)"
-        )
-        values.append(cutoff)
-    outbox = "0"
-    if dialect.uses_outbox:
-        outbox = "EXISTS (SELECT 1 FROM events_outbox WHERE log = %s AND refused = '')"
-        values.append(log)
-    sql = (
-        f"WITH log AS (SELECT id, head, floor, epoch, removed, {expired} AS expired, "
-        f"{outbox} AS outbox FROM events_log WHERE name = %s) "
-        "SELECT log.head, log.floor, log.epoch, log.removed, log.expired, log.outbox"
-    )
-    values.append(log)
-    if query.limit and query.since != "latest":
-        where, more = conditions(dialect, query)
-        sql += (
-            f", entry.* FROM log LEFT JOIN (SELECT {ROW_COLUMNS} FROM events_event "
-            f"WHERE log_id = (SELECT id FROM log) AND {where} ORDER BY position LIMIT %s"
-            ") AS entry ON 1 = 1 ORDER BY entry.position"
-        )
-        values += [*more, query.limit]
+    sql, values = statement(dialect, query, cutoff)
+    values["log"] = log
+    if dialect.prepares and not (query.exact or query.prefixes):
+        prepared(sql).run(cursor, values)
     else:
-        sql += " FROM log"
-    cursor.execute(sql, values)
+        cursor.execute(sql, values)
     found = cursor.fetchall()
     if not found:
         return None
     head, floor, epoch, removed, last_expired, pending = found[0][:6]
-    rows = [Row(*row[6:]) for row in found] if len(found[0]) > 6 and found[0][6] else []
+    rows = [Row._make(row[6:]) for row in found] if len(found[0]) > 6 and found[0][6] else []
     state = State(head, max(floor, last_expired), epoch)
     return Snapshot(state, removed, bool(pending), rows)
 
 
-def conditions(dialect: Dialect, query: Query) -> tuple[str, list[Any]]:
-    """The WHERE for the entries after a query's cursor, and its values."""
-    since = query.since if isinstance(query.since, int) else 0
-    values: list[Any] = [min(since, MAX_BIGINT)]
-    start = f"(SELECT {dialect.greatest}(floor, expired, %s) FROM log)"
+def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, dict[str, Any]]:
+    """The SQL, which is the same text for queries of the same shape, and its values."""
+    values: dict[str, Any] = {}
+    expired, outbox = "0", "0"
+    if cutoff is not None:
+        # By the index on time, so that the newest of any number of expired entries is one step.
+        expired = (
+            "COALESCE((SELECT position FROM events_event WHERE log_id = events_log.id "
+            "AND timestamp < %(cutoff)s ORDER BY timestamp DESC, position DESC LIMIT 1), 0)"
+        )
+        values["cutoff"] = cutoff
+    if dialect.uses_outbox:
+        outbox = "EXISTS (SELECT 1 FROM events_outbox WHERE log = %(log)s AND refused = '')"
+    sql = (
+        f"WITH log AS (SELECT id, head, floor, epoch, removed, {expired} AS expired, "
+        f"{outbox} AS outbox FROM events_log WHERE name = %(log)s) "
+        "SELECT log.head, log.floor, log.epoch, log.removed, log.expired, log.outbox"
+    )
+    if not query.limit or query.since == "latest":
+        return f"{sql} FROM log", values
+    where = conditions(dialect, query, values)
+    values["limit"] = query.limit
+    return (
+        f"{sql}, entry.* FROM log LEFT JOIN (SELECT {ROW_COLUMNS} FROM events_event "
+        f"WHERE log_id = (SELECT id FROM log) AND {where} ORDER BY position LIMIT %(limit)s"
+        ") AS entry ON 1 = 1 ORDER BY entry.position"
+    ), values
+
+
+def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
+    """The WHERE for the entries after a query's cursor."""
+    values["since"] = min(query.since, MAX_BIGINT) if isinstance(query.since, int) else 0
+    start = f"(SELECT {dialect.greatest}(floor, expired, %(since)s) FROM log)"
     where = f"position > {start}"
     if query.span is not None:
         where += f" AND position <= {start} + {query.span}"
-        values *= 2
     if query.stream is not None:
-        where += " AND stream = %s"
-        values.append(query.stream)
+        where += " AND stream = %(stream)s"
+        values["stream"] = query.stream
     kinds = []
-    if query.exact:
-        kinds.append(f"kind IN ({', '.join(['%s'] * len(query.exact))})")
-        values += query.exact
-    for prefix in query.prefixes:
+    for number, kind in enumerate(query.exact):
+        values[f"kind{number}"] = kind
+        kinds.append(f"kind = %(kind{number})s")
+    for number, prefix in enumerate(query.prefixes):
         # "/" is the character after ".", and kinds are compared byte by byte.
-        kinds.append("(kind >= %s AND kind < %s)")
-        values += [prefix, prefix[:-1] + "/"]
-    if kinds:
-        where += f" AND ({' OR '.join(kinds)})"
-    return where, values
+        values[f"from{number}"], values[f"to{number}"] = prefix, prefix[:-1] + "/"
+        kinds.append(f"(kind >= %(from{number})s AND kind < %(to{number})s)")
+    return f"{where} AND ({' OR '.join(kinds)})" if kinds else where
+
+
+TYPES = {"cutoff": "bigint", "log": "text", "since": "bigint", "limit": "bigint", "stream": "text"}
+
+
+@cache
+def prepared(sql: str) -> Prepared:
+    """Without kinds there are but a dozen of texts."""
+    return Prepared(sql, {name: type for name, type in TYPES.items() if f"%({name})s" in sql})

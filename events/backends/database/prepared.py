@@ -39,7 +39,6 @@ class Prepared:
         self.execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in types)})"
 
     def run(self, cursor: CursorWrapper, values: Mapping[str, Any]) -> None:
-        """Only outside transactions, which an unknown name would break."""
         if self._is_prepared(cursor):
             try:
                 cursor.execute(self.execute, values)
@@ -51,8 +50,9 @@ class Prepared:
         cursor.execute(self.sql, values)
 
     def _is_prepared(self, cursor: CursorWrapper) -> bool:
-        # EXECUTE is no query, and takes no values from the protocol.
-        if cursor.db.settings_dict["OPTIONS"].get("server_side_binding"):
+        # EXECUTE is no query, and takes no values from the protocol; and in a transaction an
+        # unknown name would break more than this statement.
+        if cursor.db.settings_dict["OPTIONS"].get("server_side_binding") or in_transaction(cursor):
             return False
         uses = _uses.setdefault(cursor.db.connection, {})
         count = uses.get(self.name, 0)
@@ -70,6 +70,10 @@ class Prepared:
         except DatabaseError as error:
             return NAME_TAKEN in codes(error)
         return True
+
+
+def in_transaction(cursor: CursorWrapper) -> bool:
+    return cursor.db.in_atomic_block or not cursor.db.get_autocommit()
 
 
 # How often each connection to the server has run each statement.

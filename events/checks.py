@@ -26,8 +26,10 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 
-from .conf import BACKENDS, LOG_NAME, LogSettings, log_settings
+from .conf import BACKENDS, LOG_NAME, LogSettings, imported, log_settings
 
+# Django's own engines that have no dialect here. A third party's may be one of ours, wrapped.
+UNFIT = ("oracle", "dummy")
 STRICT = ("repeatable read", "serializable")
 
 
@@ -64,12 +66,12 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 @register("events")
 def check_databases(**kwargs: Any) -> list[CheckMessage]:
     """By the settings alone: `check` should not need a database to be up."""
-    return [
-        message
-        for log in log_settings().values()
-        if log.backend == BACKENDS["database"]
-        for message in _check_database(log)
-    ]
+    stored = [log for log in log_settings().values() if log.backend == BACKENDS["database"]]
+    messages = [message for log in stored for message in _check_place(log)]
+    for alias in dict.fromkeys(_alias(log) for log in stored):
+        if alias in connections.settings:
+            messages += _check_database(alias)
+    return messages
 
 
 @register("events", deploy=True)
@@ -110,21 +112,26 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
             id="events.W011",
         )
         for path in settings.MIDDLEWARE
-        if not getattr(import_string(path), "async_capable", False)
+        # One that is not there is the server's to complain of, when it starts.
+        if (found := imported(path)) and not getattr(found, "async_capable", False)
     ]
 
 
 def _policy_problem(path: str) -> str:
     try:
         policy = import_string(path)
-    except (ImportError, AttributeError, TypeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         return str(error)
     missing = [name for name in ("can_read", "can_emit") if not hasattr(policy, name)]
     return f"it has no {' and no '.join(missing)}" if missing else ""
 
 
-def _check_database(log: LogSettings) -> Iterator[CheckMessage]:
-    alias = str(log.options.get("using", DEFAULT_DB_ALIAS))
+def _alias(log: LogSettings) -> str:
+    return str(log.options.get("using", DEFAULT_DB_ALIAS))
+
+
+def _check_place(log: LogSettings) -> Iterator[CheckMessage]:
+    alias = _alias(log)
     if alias not in connections.settings:
         yield Error(
             f"EVENTS[{log.name!r}] uses the database {alias!r}, which DATABASES does not have.",
@@ -132,7 +139,12 @@ def _check_database(log: LogSettings) -> Iterator[CheckMessage]:
             id="events.E002",
         )
         return
-    database = connections.settings[alias]
+    if _engine(connections.settings[alias]) in UNFIT:
+        yield Error(
+            f"EVENTS[{log.name!r}] uses the database {alias!r}, which cannot keep a log.",
+            hint="Use PostgreSQL, MariaDB, MySQL or SQLite.",
+            id="events.E002",
+        )
     if alias != DEFAULT_DB_ALIAS:
         yield Warning(
             f"EVENTS[{log.name!r}] lives in the database {alias!r}.",
@@ -140,8 +152,12 @@ def _check_database(log: LogSettings) -> Iterator[CheckMessage]:
             "Add events.W008 to SILENCED_SYSTEM_CHECKS if that is what you want.",
             id="events.W008",
         )
-    vendor = str(database["ENGINE"]).rpartition(".")[2]
-    yield from _check_sqlite(alias, database) if vendor.startswith("sqlite") else ()
+
+
+def _check_database(alias: str) -> Iterator[CheckMessage]:
+    database = connections.settings[alias]
+    if _engine(database).startswith("sqlite"):
+        yield from _check_sqlite(alias, database)
     if _isolation(database["OPTIONS"]) in STRICT:
         yield Warning(
             f"The database {alias!r} works above READ COMMITTED.",
@@ -160,13 +176,17 @@ def _check_sqlite(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMess
             hint="OPTIONS: 'init_command': 'PRAGMA journal_mode=WAL;'",
             id="events.W005",
         )
-    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+    if str(options.get("transaction_mode", "")).upper() not in ("IMMEDIATE", "EXCLUSIVE"):
         yield Warning(
             f"The SQLite database {alias!r} begins its transactions DEFERRED: an emit after a "
             "read fails at once if somebody else wrote in between.",
             hint="OPTIONS: 'transaction_mode': 'IMMEDIATE'",
             id="events.W006",
         )
+
+
+def _engine(database: Mapping[str, Any]) -> str:
+    return str(database["ENGINE"]).rpartition(".")[2]
 
 
 def _isolation(options: Mapping[str, Any]) -> str:

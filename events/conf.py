@@ -122,23 +122,26 @@ class _Reader:
         self.name = name
         self.raw = raw
         self.defaults = DEFAULTS
+        self.options: Mapping[str, Any] = {}
         self.problems: list[Problem] = []
 
     def read(self) -> LogSettings:
         backend = self.backend()
         if backend == BACKENDS["memory"]:
             self.defaults = {**DEFAULTS, **MEMORY_DEFAULTS}
+        self.options = self.read_options()
         self.unknown_keys()
         values = {key.lower(): self.number(key, whole=True) for key in WHOLE}
         values |= {key.lower(): self.number(key, whole=False) for key in SECONDS}
         if values["page_size"] > values["max_page_size"]:
-            self.note("W003", "PAGE_SIZE is more than MAX_PAGE_SIZE", "Raise MAX_PAGE_SIZE.")
+            if "PAGE_SIZE" in self.raw:
+                self.note("W003", "PAGE_SIZE is more than MAX_PAGE_SIZE", "Raise MAX_PAGE_SIZE.")
             values["page_size"] = values["max_page_size"]
         return LogSettings(
             name=self.name,
             backend=backend,
             policy=self.raw.get("POLICY", self.defaults["POLICY"]),
-            options=self.options(),
+            options=self.options,
             clock=self.clock(),
             problems=tuple(self.problems),
             **values,
@@ -151,30 +154,27 @@ class _Reader:
         for key in self.raw:
             if key not in DEFAULTS:
                 self.note("W001", f"unknown key {key!r}", f"Known keys: {', '.join(DEFAULTS)}.")
-        for key in self.options():
+        for key in self.options:
             if key not in OPTIONS:
                 self.note("W001", f"unknown option {key!r}", f"Known: {', '.join(OPTIONS)}.")
 
     def backend(self) -> str:
         given = self.raw.get("BACKEND", DEFAULTS["BACKEND"])
-        path = str(given).strip()
+        path = given.strip() if isinstance(given, str) else ""
         known = BACKENDS.get(path.lower())
         if known:
             return known
-        try:
-            import_string(path)
-        except ImportError:
-            fallback = BACKENDS["database"]
-            logger.warning(
-                "EVENTS[%r] names an unknown backend %r; using 'database'.", self.name, given
-            )
-            self.note(
-                "W002",
-                f"unknown backend {given!r}; the log is kept in the database",
-                f"Use one of {', '.join(BACKENDS)}, or the dotted path of a class.",
-            )
-            return fallback
-        return path
+        if isinstance(imported(path), type):
+            return path
+        logger.warning(
+            "EVENTS[%r] names an unknown backend %r; using 'database'.", self.name, given
+        )
+        self.note(
+            "W002",
+            f"unknown backend {given!r}; the log is kept in the database",
+            f"Use one of {', '.join(BACKENDS)}, or the dotted path of a class.",
+        )
+        return BACKENDS["database"]
 
     def number(self, key: str, *, whole: bool) -> Any:
         """A bound. One that is not a positive number is noted, and the default stands in."""
@@ -182,16 +182,9 @@ class _Reader:
         value = self.raw.get(key, default)
         if value is None and key in OPTIONAL:
             return None
-        if isinstance(value, timedelta):
-            value = value.total_seconds()
-        elif isinstance(value, str) and not whole:
-            try:
-                value = parse_duration(value).total_seconds()
-            except ValueError:
-                value = None
-        types = int if whole else (int, float)
-        if isinstance(value, types) and not isinstance(value, bool) and 0 < value < 2**53:
-            return value if whole else float(value)
+        number = positive(value, whole=whole)
+        if number is not None:
+            return number
         self.note(
             "W003",
             f"{key} is {self.raw.get(key)!r}, which is no positive "
@@ -200,22 +193,57 @@ class _Reader:
         )
         return default
 
-    def options(self) -> Mapping[str, Any]:
+    def read_options(self) -> Mapping[str, Any]:
         options = self.raw.get("OPTIONS", {})
-        return options if isinstance(options, Mapping) else {}
+        if not isinstance(options, Mapping):
+            self.note("W010", "OPTIONS is not a dictionary", "Write 'OPTIONS': {'using': …}.")
+            return {}
+        if "lock_timeout" not in options:
+            return options
+        options = dict(options)
+        given = options.pop("lock_timeout")
+        timeout = positive(given, whole=False)
+        if timeout is not None:
+            return {**options, "lock_timeout": timeout}
+        self.note(
+            "W003",
+            f"OPTIONS['lock_timeout'] is {given!r}, which is no positive number of seconds",
+            "Give it a positive value, or leave it out.",
+        )
+        return options
 
     def clock(self) -> Clock:
-        clock = self.options().get("clock", time.time)
+        clock = self.options.get("clock", time.time)
         if isinstance(clock, str):
-            try:
-                clock = import_string(clock)
-            except ImportError:
-                clock = None
+            clock = imported(clock)
         if callable(clock):
             return clock  # type: ignore[no-any-return]
         self.note(
             "W004",
-            f"the clock {self.options()['clock']!r} cannot be called; using time.time",
+            f"the clock {self.options['clock']!r} cannot be called; using time.time",
             "Give OPTIONS['clock'] a callable, or its dotted path, that answers epoch seconds.",
         )
         return time.time
+
+
+def positive(value: object, *, whole: bool) -> Any:
+    """A bound as a number, a duration in seconds; None if it is not a positive one."""
+    if isinstance(value, str) and not whole:
+        try:
+            value = parse_duration(value)
+        except ValueError:
+            return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    types = int if whole else (int, float)
+    if isinstance(value, types) and not isinstance(value, bool) and 0 < value < 2**53:
+        return value if whole else float(value)
+    return None
+
+
+def imported(path: str) -> Any:
+    """What a dotted path names, or None. `.x` is a ValueError to Python, and `..x` a TypeError."""
+    try:
+        return import_string(path)
+    except (ImportError, ValueError, TypeError):
+        return None

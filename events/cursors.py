@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .types import Gap, Row
-from .validation import KIND
+from .validation import KIND, shown, valid_stream
 
 Since = int | Literal["earliest", "latest"]
 Kinds = str | Iterable[str] | None
@@ -69,7 +69,8 @@ def make_query(
     return Query(
         since=_since(since),
         limit=_limit(limit, page_size, max_page_size),
-        stream=stream,
+        # An empty name asks for what is in no stream, None for everything.
+        stream=None if stream is None else valid_stream(stream),
         exact=exact,
         prefixes=prefixes,
         epoch=epoch,
@@ -84,7 +85,7 @@ def _since(since: object) -> Since:
         return "latest"
     if isinstance(since, int) and not isinstance(since, bool) and since >= 0:
         return since
-    raise ValueError(f"since must be 'earliest', 'latest' or a position from 0, not {since!r:.60}")
+    raise ValueError(f"since must be 'earliest', 'latest' or a position from 0, not {shown(since)}")
 
 
 def _limit(limit: object, page_size: int, max_page_size: int) -> int:
@@ -92,21 +93,23 @@ def _limit(limit: object, page_size: int, max_page_size: int) -> int:
         return page_size
     if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
         return min(limit, max_page_size)
-    raise ValueError(f"limit must be a whole number from 0, not {limit!r:.60}")
+    raise ValueError(f"limit must be a whole number from 0, not {shown(limit)}")
 
 
 def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split `turn.started` from `turn.*`. An empty list, like None or `*`, asks for all."""
     if kind is None:
         return (), ()
-    patterns = [kind] if isinstance(kind, str) else list(kind)
+    if isinstance(kind, str) or not isinstance(kind, Iterable):
+        kind = [kind]
+    patterns = list(kind)
     exact, prefixes = [], []
     for pattern in patterns:
         if pattern == "*":
             return (), ()
         name = pattern.removesuffix(".*") if isinstance(pattern, str) else ""
         if len(name) > 100 or not re.fullmatch(KIND, name):
-            raise ValueError(f"kind must be like 'turn.started' or 'turn.*', not {pattern!r:.60}")
+            raise ValueError(f"kind must be like 'turn.started' or 'turn.*', not {shown(pattern)}")
         if name == pattern:
             exact.append(name)
         else:

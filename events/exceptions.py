@@ -57,6 +57,11 @@ class CursorExpired(EventsError):
 
     def __str__(self) -> str:
         gap = self.gap
+        if gap.reason == "ahead":
+            return (
+                f"position {gap.requested} is beyond the head; the log goes on at position "
+                f"{gap.first_available}"
+            )
         return (
             f"{gap.lost} entries after position {gap.requested} are gone ({gap.reason}); "
             f"the log goes on at position {gap.first_available}"

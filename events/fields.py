@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.functional import cached_property
+from django.utils.timezone import get_default_timezone, is_naive, make_aware
 
 from .types import from_micros, to_micros
 from .wire import dumps
@@ -67,14 +69,24 @@ class InstantField(models.BigIntegerField):  # type: ignore[type-arg]
     def from_db_value(self, value: int | None, expression: Any, connection: Any) -> Any:
         return None if value is None else from_micros(value)
 
+    @cached_property
+    def validators(self) -> list[Any]:
+        """Without the ones of an integer, which cannot be compared with a datetime."""
+        return list(self.default_validators)
+
     def get_prep_value(self, value: Any) -> Any:
-        return to_micros(value) if isinstance(value, datetime) else super().get_prep_value(value)
+        if not isinstance(value, datetime):
+            return super().get_prep_value(value)
+        if is_naive(value):
+            # As a DateTimeField has it; with USE_TZ=False every datetime is naive.
+            value = make_aware(value, get_default_timezone())
+        return to_micros(value)
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, str):
             value = int(value) if value.lstrip("-").isdigit() else datetime.fromisoformat(value)
         return from_micros(value) if isinstance(value, int) else value
 
-    def value_to_string(self, obj: models.Model) -> str:
-        value = self.value_from_object(obj)
-        return "" if value is None else value.isoformat()
+    def value_from_object(self, obj: models.Model) -> Any:
+        """What a fixture holds: the number, because JSON fixtures cut datetimes to milliseconds."""
+        return self.get_prep_value(super().value_from_object(obj))

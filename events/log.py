@@ -19,9 +19,9 @@ from .exceptions import LogDoesNotExist
 from .policy import Policy
 from .streams import StreamHandle
 from .types import Entry, LogInfo, Page
-from .validation import Item, valid_item, valid_items
+from .validation import Item, shown, valid_item, valid_items
 
-Payload = Mapping[str, Any] | None
+Payload = dict[str, Any] | None
 Items = Iterable[tuple[str, Payload] | tuple[str] | Mapping[str, Any]]
 
 UNSET: Any = object()
@@ -157,8 +157,11 @@ class EventLog:
             ttl, max_entries = self.settings.ttl, self.settings.max_entries
         return self.backend.prune(
             None if ttl is UNSET else seconds(ttl),
-            None if max_entries is UNSET else max_entries,
-            batch_size=batch_size,
+            None
+            if max_entries is UNSET or max_entries is None
+            # A floor beyond the head would hide what is appended next.
+            else whole("max_entries", max_entries, least=0),
+            batch_size=whole("batch_size", batch_size, least=1),
             dry_run=dry_run,
             progress=progress,
         )
@@ -188,7 +191,18 @@ class EventLog:
 
 
 def seconds(duration: float | timedelta | None) -> float | None:
-    return duration.total_seconds() if isinstance(duration, timedelta) else duration
+    if isinstance(duration, timedelta):
+        duration = duration.total_seconds()
+    number = isinstance(duration, (int, float)) and not isinstance(duration, bool)
+    if duration is None or (number and duration >= 0):
+        return duration
+    raise ValueError(f"ttl must be seconds from 0, a timedelta or None, not {shown(duration)}")
+
+
+def whole(name: str, number: object, *, least: int) -> int:
+    if isinstance(number, int) and not isinstance(number, bool) and number >= least:
+        return number
+    raise ValueError(f"{name} must be a whole number from {least}, not {shown(number)}")
 
 
 class Logs:

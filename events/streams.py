@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -29,13 +28,13 @@ class StreamHandle:
         return f"<StreamHandle {self.name!r} of {self.log!r}>"
 
     def emit(
-        self, kind: str, payload: Mapping[str, Any] | None = None, *, key: str | None = None
+        self, kind: str, payload: dict[str, Any] | None = None, *, key: str | None = None
     ) -> Entry:
         """Store an event in this stream."""
         return self.log.append(kind, payload, stream=self.name, key=key)
 
     async def aemit(
-        self, kind: str, payload: Mapping[str, Any] | None = None, *, key: str | None = None
+        self, kind: str, payload: dict[str, Any] | None = None, *, key: str | None = None
     ) -> Entry:
         return await self.log.aappend(kind, payload, stream=self.name, key=key)
 

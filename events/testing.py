@@ -12,12 +12,13 @@ at once, and what a transaction inside the test emitted is read as soon as that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, overload
 
 from django.conf import settings
 from django.test import override_settings
+from django.test.utils import TestContextDecorator
 
 from .backends import memory
 from .conf import DEFAULT_LOG
@@ -84,8 +85,12 @@ def capture_events(
     captured = Captured(logs[log], stream, kind)
     try:
         yield captured
-    finally:
-        captured.freeze()
+    except BaseException:
+        # It may have broken the transaction: the error of a look at the log must not hide it.
+        with suppress(Exception):
+            captured.freeze()
+        raise
+    captured.freeze()
 
 
 class memory_log(override_settings):
@@ -99,9 +104,16 @@ class memory_log(override_settings):
         super().__init__()
         self.settings = {"BACKEND": "memory", **options}
 
+    def decorate_class(self, cls: type) -> type:
+        # Around each test, so that each has a fresh log. `override_settings` would copy the
+        # options into the class here and now, and they are only known in `enable`.
+        return TestContextDecorator.decorate_class(self, cls)
+
     def enable(self) -> None:
         memory.forget(self.log)
-        self.options = {"EVENTS": {**getattr(settings, "EVENTS", {}), self.log: self.settings}}
+        configured = getattr(settings, "EVENTS", None)
+        others = configured if isinstance(configured, Mapping) else {}
+        self.options = {"EVENTS": {**others, self.log: self.settings}}
         super().enable()
 
     def disable(self) -> None:

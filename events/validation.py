@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class _Breach(Exception):
 
     def __init__(self, rule: str) -> None:
         self.rule = rule
-        self.path: list[str | int] = []
+        self.path: list[object] = []
 
 
 def valid_item(
@@ -67,8 +67,8 @@ def valid_items(items: object, max_bytes: int) -> list[Item]:
         try:
             found.append(valid_item(*_fields(item), max_bytes))
         except InvalidEvent as error:
-            place = f"items[{index}]{'.' if error.place else ''}{error.place}"
-            raise InvalidEvent(place, error.rule) from None
+            joint = "" if error.place[:1] in ("", "[") else "."
+            raise InvalidEvent(f"items[{index}]{joint}{error.place}", error.rule) from None
     return found
 
 
@@ -76,7 +76,8 @@ def _fields(item: object) -> tuple[object, object, object, object]:
     if isinstance(item, Mapping):
         for name in item:
             if name not in ITEM_FIELDS:
-                raise InvalidEvent(str(name), f"is none of {', '.join(ITEM_FIELDS)}")
+                place = shown_path([name]).removeprefix(".")
+                raise InvalidEvent(place, f"is none of {', '.join(ITEM_FIELDS)}")
         if "kind" not in item:
             raise InvalidEvent("kind", "is missing")
         return item["kind"], item.get("payload"), item.get("stream", ""), item.get("key")
@@ -118,7 +119,7 @@ def _stream(stream: str) -> str:
     if not STREAM.fullmatch(stream):
         raise InvalidEvent(
             "stream",
-            f"{_shown(stream)} must be 1 to 128 of A-Z a-z 0-9 . _ : - and start with a letter "
+            f"{shown(stream)} must be 1 to 128 of A-Z a-z 0-9 . _ : - and start with a letter "
             "or a digit",
         )
     return stream
@@ -145,9 +146,9 @@ def valid_payload(payload: object, max_bytes: int) -> str:
     if not isinstance(payload, dict):
         raise InvalidEvent("payload", f"must be a dict, not {type(payload).__name__}")
     try:
-        _check(payload, 1)
+        _check(payload, 1, [max_bytes])
     except _Breach as breach:
-        raise InvalidEvent("payload" + _shown_path(breach.path), breach.rule) from None
+        raise InvalidEvent("payload" + shown_path(reversed(breach.path)), breach.rule) from None
     text = dumps(payload)
     size = len(text) if text.isascii() else len(text.encode())
     if size > max_bytes:
@@ -155,7 +156,9 @@ def valid_payload(payload: object, max_bytes: int) -> str:
     return text
 
 
-def _check(value: object, depth: int) -> None:
+def _check(value: object, depth: int, left: list[int]) -> None:
+    """Look at a value and all that is in it. `left` is how many members there may yet be: each
+    takes a byte at least, and a payload that holds one list many times over never ends."""
     if isinstance(value, str):
         _check_text(value)
     elif value is None or value is True or value is False:
@@ -167,21 +170,21 @@ def _check(value: object, depth: int) -> None:
         if not math.isfinite(value):
             raise _Breach("must not be NaN or Infinity")
     elif isinstance(value, dict):
-        _check_depth(depth)
+        _check_container(value, depth, left)
         for key, member in value.items():
             if not isinstance(key, str):
-                raise _Breach(f"has a key that is no string: {_shown(key)}")
+                raise _Breach(f"has a key that is no string: {shown(key)}")
             try:
                 _check_text(key)
-                _check(member, depth + 1)
+                _check(member, depth + 1, left)
             except _Breach as breach:
                 breach.path.append(key)
                 raise
     elif isinstance(value, (list, tuple)):
-        _check_depth(depth)
+        _check_container(value, depth, left)
         for index, member in enumerate(value):
             try:
-                _check(member, depth + 1)
+                _check(member, depth + 1, left)
             except _Breach as breach:
                 breach.path.append(index)
                 raise
@@ -189,9 +192,12 @@ def _check(value: object, depth: int) -> None:
         raise _Breach(f"is a {type(value).__name__}, which JSON does not have")
 
 
-def _check_depth(depth: int) -> None:
+def _check_container(value: Sized, depth: int, left: list[int]) -> None:
     if depth > MAX_DEPTH:
         raise _Breach(f"is nested more than {MAX_DEPTH} deep")
+    left[0] -= len(value)
+    if left[0] < 0:
+        raise _Breach("is too large, or holds one value many times over")
 
 
 def _check_text(text: str) -> None:
@@ -207,7 +213,7 @@ def _check_text(text: str) -> None:
         raise _Breach("must not contain a lone surrogate") from None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """What was given, short enough for an error and safe to print anywhere."""
     try:
         text = ascii(value)
@@ -216,11 +222,11 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _shown_path(path: list[str | int]) -> str:
+def shown_path(path: Iterable[object]) -> str:
     """`.items[3].price`: plain names with a dot, anything else in brackets."""
     return "".join(
         f".{step}"
-        if isinstance(step, str) and step.isascii() and step.isidentifier()
-        else f"[{_shown(step)}]"
-        for step in reversed(path)
+        if isinstance(step, str) and step.isascii() and step.isidentifier() and len(step) <= 60
+        else f"[{shown(step)}]"
+        for step in path
     )

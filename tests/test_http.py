@@ -430,7 +430,7 @@ class TestHosts:
 
         answer = Audit.as_view()(APIRequestFactory().get("/audit/", {"since": 1, "limit": 1}))
         assert [entry["position"] for entry in answer.data["results"]] == [2]
-        assert answer.data["next"] == "http://testserver/audit/?limit=1&since=2"
+        assert answer.data["next"] == "http://testserver/audit/?since=2&limit=1"
         assert answer["X-Events-Head"] == "3"
 
     def test_a_version_in_the_path(self, log, client, settings):

@@ -678,3 +678,12 @@ class TestProperties:
             else:
                 assert error.place == function.__name__.removeprefix("valid_")
                 str(error).encode()
+
+
+def test_a_payload_that_repeats_itself_without_end():
+    """A few lists that hold each other a hundred times over are refused, and soon."""
+    value = ["x"]
+    for _ in range(18):
+        value = [value] * 100
+    with pytest.raises(InvalidEvent, match="too large"):
+        valid_payload({"a": value}, 65_536)

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.exceptions import ValidationError
 
 from ..exceptions import InvalidEvent
-from ..validation import ITEM_FIELDS, Item, valid_item
+from ..validation import ITEM_FIELDS, Item, shown_path, valid_item
 from .errors import field_error
 
 MAX_ITEMS = 1000
@@ -40,7 +40,11 @@ def read_item(data: object, max_bytes: int) -> Item:
     unknown = [name for name in data if name not in ITEM_FIELDS]
     if unknown:
         raise ValidationError(
-            {str(name)[:100]: ["There is no such field."] for name in unknown[:10]}
+            {
+                # Written so that it can be sent: JSON may name a field by a lone surrogate.
+                shown_path([name]).removeprefix("."): ["There is no such field."]
+                for name in unknown[:10]
+            }
         )
     try:
         return valid_item(

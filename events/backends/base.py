@@ -18,6 +18,9 @@ from ..validation import Item
 # Called with how many are done and how many there are.
 Progress = Callable[[int, int], None]
 
+# Seconds; three thousand years. A TTL of `timedelta.max` would not fit a database's integer.
+FOREVER = 10**11
+
 
 class BaseBackend(ABC):
     """One log's store. Cheap to make and without state of its own: one is made for each log."""
@@ -35,7 +38,9 @@ class BaseBackend(ABC):
 
     def cutoff(self, ttl: float | None) -> int | None:
         """Entries from before this moment are expired; what is exactly `ttl` old stays."""
-        return None if ttl is None else self.now() - round(ttl * 1_000_000)
+        if ttl is None or ttl > FOREVER:
+            return None
+        return self.now() - round(ttl * 1_000_000)
 
     def refuse_in_transaction(self, verb: str) -> None:
         if self.in_transaction():

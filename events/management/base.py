@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, TextIO
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from ..conf import DEFAULT_LOG
 from ..durations import parse_duration
 from ..exceptions import LogDoesNotExist
 from ..log import EventLog, logs
+
+# The exit status of argparse, where a CommandError has 1.
+ARGPARSE_ERROR = 2
+SIGPIPE = 13
 
 
 class LogCommand(BaseCommand):
@@ -27,10 +33,36 @@ class LogCommand(BaseCommand):
         except LogDoesNotExist as error:
             raise CommandError(str(error)) from None
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """From a shell: 1 for whatever is wrong with the input, and no word when the reader of a
+        pipe has seen enough (`| head -1`)."""
+        try:
+            super().run_from_argv(argv)
+            sys.stdout.flush()
+        except SystemExit as error:
+            sys.exit(1 if error.code == ARGPARSE_ERROR else error.code)
+        except BrokenPipeError:
+            # Python flushes once more at its exit, and would complain then.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + SIGPIPE)
+
     def say(self, text: str, options: dict[str, Any]) -> None:
         """Tell a person what was done. A pipe is no person."""
         if options["verbosity"] and is_terminal(self.stdout):
             self.stdout.write(text)
+
+    def print_json(self, lines: Iterable[bytes]) -> None:
+        """As UTF-8, whatever the locale says: these are data and not a message."""
+        text = b"".join(line + b"\n" for line in lines)
+        buffer = getattr(self.stdout, "buffer", None)
+        if buffer is None:
+            self.stdout.write(text.decode(), ending="")
+        else:
+            self.stdout.flush()
+            buffer.write(text)
+
+    def progress(self, label: str, options: dict[str, Any]) -> Progress:
+        return Progress(label, options["verbosity"], self.stderr)
 
 
 class Progress:
@@ -38,26 +70,27 @@ class Progress:
 
     WIDTH = 30
 
-    def __init__(self, label: str, verbosity: int, stream: TextIO | None = None) -> None:
+    def __init__(self, label: str, verbosity: int, stream: OutputWrapper) -> None:
         self.label = label
-        self.stream = stream or sys.stderr
-        self.shown = bool(verbosity) and is_terminal(self.stream)
+        self.stream = stream
+        self.shown = bool(verbosity) and is_terminal(stream)
 
     def __call__(self, done: int, total: int) -> None:
-        if not self.shown:
-            return
         filled = self.WIDTH * done // total if total else self.WIDTH
         bar = "#" * filled + "." * (self.WIDTH - filled)
-        self.stream.write(f"\r{self.label} [{bar}] {done:,} of {total:,}")
-        self.stream.flush()
+        self.draw(f"\r{self.label} [{bar}] {done:,} of {total:,}")
+
+    def draw(self, text: str) -> None:
+        if self.shown:
+            # `str`, because the style of stderr is red.
+            self.stream.write(text, style_func=str, ending="")
+            self.stream.flush()
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.shown:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+        self.draw("\r\x1b[K")
 
 
 def is_terminal(stream: Any) -> bool:

@@ -230,6 +230,7 @@ class Ledger:
 
     def raise_floor(self, floor: int) -> None:
         """Declare everything up to `floor` gone. The rows go later, without the lock."""
+        floor = min(floor, self.head)  # a floor beyond the head would hide what comes next
         if floor <= self.floor:
             return
         if self.removed:

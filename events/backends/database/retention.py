@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from django.db.backends.utils import CursorWrapper
 
 from ..base import Progress
-from .sql import marks
+from .sql import chunks, marks
 
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
 # the lock; so it goes by steps of this many positions.
@@ -79,8 +79,9 @@ def delete_below(
         if not found:
             return done
         ids, after = [row[0] for row in found], found[-1][1]
-        cursor.execute(f"DELETE FROM events_event WHERE id IN ({marks(ids)})", ids)
-        done += cursor.rowcount
+        for some in chunks(ids, cursor.db.features.max_query_params or batch_size):
+            cursor.execute(f"DELETE FROM events_event WHERE id IN ({marks(some)})", some)
+            done += cursor.rowcount
         if progress:
             progress(done, max(total, done))
         time.sleep(time.monotonic() - began)

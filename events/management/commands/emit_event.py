@@ -37,4 +37,4 @@ class Command(LogCommand):
         except EventsError as error:
             raise CommandError(str(error)) from None
         if options["verbosity"]:
-            self.stdout.write(dumps(entry.to_dict()))
+            self.print_json([dumps(entry.to_dict()).encode()])

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from ...exceptions import CursorExpired, InvalidEvent
 from ...validation import valid_stream
 from ...wire import encode
-from ..base import LogCommand, Progress, position
+from ..base import LogCommand, Progress, is_terminal, position
 
 
 class Command(LogCommand):
@@ -37,7 +37,9 @@ class Command(LogCommand):
         if first.gap is not None:
             self.stderr.write(self.style.WARNING(str(CursorExpired(first.gap))))
         start = max(first.cursor, first.state.floor)
-        with Progress("Exporting", options["verbosity"]) as progress:
+        with self.progress("Exporting", options) as progress:
+            # On the same terminal it would be drawn across the entries.
+            progress.shown = progress.shown and not is_terminal(self.stdout)
             self.export(log, start, first.state.head, stream, first.state.epoch, progress)
 
     def export(
@@ -52,8 +54,6 @@ class Command(LogCommand):
             if page.gap is not None:
                 # Stopping short without a word would look like a whole export.
                 raise CommandError(f"Broken off: {CursorExpired(page.gap)}.")
-            lines = [encode(row).decode() for row in page.rows if row.position <= head]
-            if lines:
-                self.stdout.write("\n".join(lines))
+            self.print_json(encode(row) for row in page.rows if row.position <= head)
             since = page.cursor
             progress(min(since, head) - start, head - start)

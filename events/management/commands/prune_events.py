@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ...log import EventLog, logs
-from ..base import LogCommand, Progress, duration, positive
+from ..base import LogCommand, duration, positive
 
 
 class Command(LogCommand):
@@ -50,12 +50,15 @@ class Command(LogCommand):
             )
             if value is not None
         }
-        with Progress(f"Pruning {log.name}", options["verbosity"]) as progress:
+        with self.progress(f"Pruning {log.name}", options) as progress:
             removed = log.prune(
                 **bounds,
                 batch_size=options["batch_size"],
                 dry_run=options["dry_run"],
                 progress=progress,
             )
-        verb = "would be" if options["dry_run"] else "were"
-        self.say(f"{log.name}: {removed:,} entries {verb} removed.", options)
+        if options["dry_run"]:
+            # The answer that was asked for, so a pipe gets it as well.
+            self.stdout.write(f"{log.name}: {removed} entries would be removed.")
+        else:
+            self.say(f"{log.name}: {removed:,} entries were removed.", options)

@@ -1,0 +1,59 @@
+"""One process of a run: `python -m tests.history.worker ROLE '{"name": "writer-1", …}'`.
+
+It says `ready`, begins when it is told `go`, and ends at `stop` if it does not end by itself.
+When nobody is left to tell it anything, it is gone at once.
+"""
+
+import json
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+
+
+class Job:
+    """What a role is given: a name, a die, a log, somewhere to write, and somebody to listen to."""
+
+    def __init__(self, options):
+        from django.conf import settings
+
+        from .record import Recorder
+
+        self.options = options
+        self.name = options["name"]
+        self.log_name = settings.LOG
+        self.rng = random.Random(f"{options['seed']}-{self.name}")
+        self.write = Recorder(Path(options["folder"]) / f"{self.name}.jsonl").write
+        self.go, self.stop = threading.Event(), threading.Event()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        for word in sys.stdin:
+            getattr(self, word.strip()).set()
+        os._exit(1)
+
+    def say(self, word):
+        print(word, flush=True)
+
+    def wait_for_go(self):
+        """With a connection at hand, so that all begin at the same moment."""
+        from django.db import connection
+
+        connection.ensure_connection()
+        self.say("ready")
+        self.go.wait()
+
+
+def main(role, options):
+    import django
+
+    django.setup()
+    from . import faults, reader, writer
+
+    run = {"writer": writer.run, "reader": reader.run}.get(role) or getattr(faults, role)
+    run(Job(json.loads(options)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,5 +1,6 @@
 """The example site's settings, with every database that answers on this machine."""
 
+import hashlib
 import os
 import tempfile
 from contextlib import suppress
@@ -57,7 +58,9 @@ for alias, url in URLS.items():
         SKIPPED[alias] = reason
     else:
         DATABASES[alias] = database(url, BASE_DIR)  # noqa: F405
-        DATABASES[alias]["TEST"] = {"NAME": "test_durable_events"}  # noqa: F405
+        # One name for each checkout, so that the tests of two can run beside each other.
+        digest = hashlib.sha256(str(BASE_DIR).encode()).hexdigest()[:8]
+        DATABASES[alias]["TEST"] = {"NAME": f"test_events_{digest}"}  # noqa: F405
 
 EVENTS = {}
 # Logs in other databases than `default` are what half of the tests are about.

@@ -308,7 +308,9 @@ class DatabaseBackend(BaseBackend):
             self._locked(lambda ledger, floor=floor: ledger.raise_floor(floor))  # type: ignore[misc]
         self._finish_deletions(log)
         with self.connection.cursor() as cursor:
-            return retention.delete_below(cursor, log.pk, target, batch_size, progress)
+            return retention.delete_below(
+                cursor, self.dialect, log.pk, target, batch_size, progress
+            )
 
     def delete_stream(self, stream: str) -> int:
         self.refuse_in_transaction("delete a stream")

@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ...types import Row, new_epoch
+from .sql import chunks, marks
 
 STREAM_COLUMNS = "log_id, name, seq, first_position, last_position, last_event_at"
 ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
@@ -58,6 +59,14 @@ class Dialect:
             rows,
         )
 
+    def delete(self, cursor: CursorWrapper, table: str, ids: Sequence[int]) -> int:
+        """Delete rows by their primary keys; how many were there."""
+        deleted = 0
+        for some in chunks(ids):
+            cursor.execute(f"DELETE FROM {table} WHERE id IN ({marks(some)})", some)
+            deleted += cursor.rowcount
+        return deleted
+
     on_conflict = (
         "ON CONFLICT (log_id, name) DO UPDATE SET seq = excluded.seq, "
         "last_position = excluded.last_position, last_event_at = excluded.last_event_at"
@@ -89,6 +98,16 @@ class PostgreSQL(Dialect):
             f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}; "
             "SELECT set_config('synchronous_commit', 'on', true) "
             "WHERE current_setting('synchronous_commit') = 'off'"
+        )
+
+    def save_streams(self, cursor: CursorWrapper, rows: Sequence[tuple[Any, ...]]) -> None:
+        # Not executemany(), which psycopg sends as a pipeline: after one, PostgreSQL does not
+        # apply idle_in_transaction_session_timeout until the next statement.
+        cursor.execute(
+            f"INSERT INTO events_stream ({STREAM_COLUMNS}) SELECT * FROM unnest("
+            "%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) "
+            f"{self.on_conflict}",
+            tuple(list(column) for column in zip(*rows, strict=True)),
         )
 
     def insert_events(self, cursor: CursorWrapper, log_id: int, rows: Sequence[Row]) -> None:
@@ -123,6 +142,20 @@ class MariaDB(Dialect):
         if connection.isolation_level != "read committed":
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         cursor.execute("START TRANSACTION")
+
+    def delete(self, cursor: CursorWrapper, table: str, ids: Sequence[int]) -> int:
+        # Not `id IN (…)`: in a small table the optimizer prefers to read all of it, and a DELETE
+        # that does waits for the rows of other people's open transactions.
+        deleted = 0
+        for some in chunks(ids):
+            rows = " UNION ALL ".join(["SELECT %s AS id"] * len(some))
+            cursor.execute(
+                f"DELETE doomed FROM ({rows}) AS ids STRAIGHT_JOIN {table} AS doomed "
+                "FORCE INDEX (PRIMARY) ON doomed.id = ids.id",
+                some,
+            )
+            deleted += cursor.rowcount
+        return deleted
 
     def after(self, cursor: CursorWrapper) -> None:
         connection: Any = cursor.db

@@ -143,7 +143,7 @@ class Ledger:
                     used[key] = new[-1]
             done.append(row.id)
         self._write(new, streams)
-        if outbox.take(self.cursor, done) != len(done):
+        if self.dialect.delete(self.cursor, "events_outbox", done) != len(done):
             raise OutboxChanged(f"log {self.name!r}: outbox rows vanished under the lock")
 
     def _place(self, item: Item, streams: dict[str, StreamState]) -> Row:
@@ -278,7 +278,7 @@ class Ledger:
         if not found:
             return False
         ids = [row[0] for row in found]
-        self.cursor.execute(f"DELETE FROM events_event WHERE id IN ({marks(ids)})", ids)
+        self.dialect.delete(self.cursor, "events_event", ids)
         self.removed += sum(position > self.floor for _, position in found)
         return True
 

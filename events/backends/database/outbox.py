@@ -39,15 +39,17 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
         if item.key is not None and item.key in waiting:
             check_same(item, waiting[item.key])
         else:
-            new.append((log, *item, ""))
+            new.append((log, *item))
             if item.key is not None:
                 waiting[item.key] = item
         answers.append(receipt(item, now))
-    if new:
-        cursor.executemany(
+    for some in chunks(new):
+        # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
+        rows = ", ".join(["(%s, %s, %s, %s, %s, '')"] * len(some))
+        cursor.execute(
             "INSERT INTO events_outbox (log, kind, stream, payload, idempotency_key, refused) "
-            "VALUES (%s, %s, %s, %s, %s, %s)",
-            new,
+            f"VALUES {rows}",
+            [value for row in some for value in row],
         )
     return answers
 
@@ -73,15 +75,6 @@ def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
         [log, limit],
     )
     return [Pending(row[0], Item(*row[1:])) for row in cursor.fetchall()]
-
-
-def take(cursor: CursorWrapper, ids: Sequence[int]) -> int:
-    """Delete rows by primary key, for the same reason; how many were there."""
-    taken = 0
-    for some in chunks(ids):
-        cursor.execute(f"DELETE FROM events_outbox WHERE id IN ({marks(some)})", some)
-        taken += cursor.rowcount
-    return taken
 
 
 def set_aside(cursor: CursorWrapper, id: int, reason: str) -> None:

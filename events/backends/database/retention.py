@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from django.db.backends.utils import CursorWrapper
 
 from ..base import Progress
-from .sql import chunks, marks
+from .dialects import Dialect
 
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
 # the lock; so it goes by steps of this many positions.
@@ -55,6 +55,7 @@ def count_below(cursor: CursorWrapper, log_id: int, target: int) -> int:
 
 def delete_below(
     cursor: CursorWrapper,
+    dialect: Dialect,
     log_id: int,
     target: int,
     batch_size: int,
@@ -79,9 +80,7 @@ def delete_below(
         if not found:
             return done
         ids, after = [row[0] for row in found], found[-1][1]
-        for some in chunks(ids, cursor.db.features.max_query_params or batch_size):
-            cursor.execute(f"DELETE FROM events_event WHERE id IN ({marks(some)})", some)
-            done += cursor.rowcount
+        done += dialect.delete(cursor, "events_event", ids)
         if progress:
             progress(done, max(total, done))
         time.sleep(time.monotonic() - began)

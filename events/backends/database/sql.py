@@ -11,9 +11,9 @@ T = TypeVar("T")
 LIST = 500
 
 
-def chunks(values: Sequence[T], size: int = LIST) -> Iterator[Sequence[T]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), LIST):
+        yield values[start : start + LIST]
 
 
 def marks(values: Sequence[object]) -> str:

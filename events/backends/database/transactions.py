@@ -38,6 +38,7 @@ def run(
     Call it only outside the caller's transactions.
     """
     deadline = time.monotonic() + lock_timeout
+    reconnects = 1
     while True:
         finished = False
         try:
@@ -48,9 +49,12 @@ def run(
         except (DatabaseError, InterfaceError) as error:
             if is_timeout(error):
                 raise busy(lock_timeout, dialect) from error
-            # A connection that died before the COMMIT was sent has surely stored nothing.
-            dropped = not finished and connection.connection is None
-            if not (dropped or is_passing(error)) or time.monotonic() > deadline:
+            # A connection that died before the COMMIT was sent has surely stored nothing. A
+            # process that was stopped for longer than the timeout comes by here, so that is not
+            # counted against it.
+            if not finished and connection.connection is None and reconnects:
+                reconnects -= 1
+            elif not is_passing(error) or time.monotonic() > deadline:
                 raise
         time.sleep(random.uniform(0.001, 0.01))
 

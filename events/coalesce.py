@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context
 from weakref import WeakKeyDictionary
 
@@ -119,11 +120,9 @@ class _Batcher:
         caller hears of its own mistake only. After any other error nobody knows what became of
         the batch, and to try again could store it twice."""
         if len(calls) > 1:
-            try:
+            with suppress(*REFUSALS):
                 entries = iter(self.backend.append([item for items, _ in calls for item in items]))
-            except REFUSALS:
-                return [self._append_one(items) for items, _ in calls]
-            return [[next(entries) for _ in items] for items, _ in calls]
+                return [[next(entries) for _ in items] for items, _ in calls]
         return [self._append_one(items) for items, _ in calls]
 
     def _append_one(self, items: list[Item]) -> list[Entry] | BaseException:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .types import Gap, Row
-from .validation import KIND, shown, valid_stream
+from .validation import KIND, MAX_KIND, shown, valid_stream
 
 Since = int | Literal["earliest", "latest"]
 Kinds = str | Iterable[str] | None
@@ -28,7 +27,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One read, checked. `exact` and `prefixes` are the kinds wanted; both empty means all."""
+    """One read, checked. `exact` and `prefixes` are the kinds wanted; both empty means all.
+
+    `span` is how many positions may be looked at; None sets no bound.
+    """
 
     since: Since = "earliest"
     limit: int = 100
@@ -47,7 +49,7 @@ class Query:
 
 
 class Rows(NamedTuple):
-    """What a backend answers to a query; `floor` is the effective one."""
+    """What a backend answers to a query; its `state.floor` is the effective one."""
 
     rows: list[Row]
     cursor: int
@@ -91,9 +93,13 @@ def _since(since: object) -> Since:
 def _limit(limit: object, page_size: int, max_page_size: int) -> int:
     if limit is None:
         return page_size
-    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
-        return min(limit, max_page_size)
-    raise ValueError(f"limit must be a whole number from 0, not {shown(limit)}")
+    return min(whole("limit", limit), max_page_size)
+
+
+def whole(name: str, number: object, *, least: int = 0) -> int:
+    if isinstance(number, int) and not isinstance(number, bool) and number >= least:
+        return number
+    raise ValueError(f"{name} must be a whole number from {least}, not {shown(number)}")
 
 
 def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -102,19 +108,19 @@ def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (), ()
     if isinstance(kind, str) or not isinstance(kind, Iterable):
         kind = [kind]
-    patterns = list(kind)
-    exact, prefixes = [], []
-    for pattern in patterns:
+    exact, prefixes, everything = [], [], False
+    for pattern in kind:
         if pattern == "*":
-            return (), ()
+            everything = True
+            continue
         name = pattern.removesuffix(".*") if isinstance(pattern, str) else ""
-        if len(name) > 100 or not re.fullmatch(KIND, name):
+        if len(name) > MAX_KIND or not KIND.fullmatch(name):
             raise ValueError(f"kind must be like 'turn.started' or 'turn.*', not {shown(pattern)}")
         if name == pattern:
             exact.append(name)
         else:
             prefixes.append(f"{name}.")
-    return tuple(exact), tuple(prefixes)
+    return ((), ()) if everything else (tuple(exact), tuple(prefixes))
 
 
 def locate(query: Query, state: State) -> tuple[int, Gap | None]:

@@ -14,10 +14,11 @@ from django.utils.module_loading import import_string
 from .backends.base import BaseBackend, Progress
 from .coalesce import append_together, has_sync_caller
 from .conf import DEFAULT_LOG, LogSettings, log_settings
-from .cursors import Kinds, Query, Since, make_query
+from .cursors import Kinds, Query, Since, make_query, whole
 from .exceptions import LogDoesNotExist
 from .policy import Policy
 from .streams import StreamHandle
+from .twins import twin
 from .types import Entry, LogInfo, Page
 from .validation import Item, shown, valid_item, valid_items
 
@@ -100,16 +101,7 @@ class EventLog:
             gap=found.gap,
         )
 
-    async def aread(
-        self,
-        since: Since = "earliest",
-        limit: int | None = None,
-        *,
-        stream: str | None = None,
-        kind: Kinds = None,
-        epoch: str | None = None,
-    ) -> Page:
-        return await sync_to_async(self.read)(since, limit, stream=stream, kind=kind, epoch=epoch)
+    aread = twin(read)
 
     def query(
         self,
@@ -135,8 +127,7 @@ class EventLog:
         """Where the log stands, at a cost that does not grow with it."""
         return self.backend.info()
 
-    async def ainfo(self) -> LogInfo:
-        return await sync_to_async(self.info)()
+    ainfo = twin(info)
 
     # Letting go
 
@@ -160,28 +151,25 @@ class EventLog:
             None
             if max_entries is UNSET or max_entries is None
             # A floor beyond the head would hide what is appended next.
-            else whole("max_entries", max_entries, least=0),
+            else whole("max_entries", max_entries),
             batch_size=whole("batch_size", batch_size, least=1),
             dry_run=dry_run,
             progress=progress,
         )
 
-    async def aprune(self, *args: Any, **kwargs: Any) -> int:
-        return await sync_to_async(self.prune)(*args, **kwargs)
+    aprune = twin(prune)
 
     def clear(self) -> int:
         """Remove every entry. Positions go on from where they were."""
         return self.backend.clear()
 
-    async def aclear(self) -> int:
-        return await sync_to_async(self.clear)()
+    aclear = twin(clear)
 
     def renew_epoch(self) -> str:
         """Give the log a new identity after a restore, so that older cursors are told so."""
         return self.backend.renew_epoch()
 
-    async def arenew_epoch(self) -> str:
-        return await sync_to_async(self.renew_epoch)()
+    arenew_epoch = twin(renew_epoch)
 
     # Streams
 
@@ -197,12 +185,6 @@ def seconds(duration: float | timedelta | None) -> float | None:
     if duration is None or (number and duration >= 0):
         return duration
     raise ValueError(f"ttl must be seconds from 0, a timedelta or None, not {shown(duration)}")
-
-
-def whole(name: str, number: object, *, least: int) -> int:
-    if isinstance(number, int) and not isinstance(number, bool) and number >= least:
-        return number
-    raise ValueError(f"{name} must be a whole number from {least}, not {shown(number)}")
 
 
 class Logs:

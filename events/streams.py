@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import sync_to_async
-
 from .cursors import Kinds, Since
 from .exceptions import InvalidEvent
+from .twins import twin
 from .types import Entry, Page
 from .validation import valid_stream
 
@@ -49,19 +48,10 @@ class StreamHandle:
         """A page of this stream's events."""
         return self.log.read(since, limit, stream=self.name, kind=kind, epoch=epoch)
 
-    async def aread(
-        self,
-        since: Since = "earliest",
-        limit: int | None = None,
-        *,
-        kind: Kinds = None,
-        epoch: str | None = None,
-    ) -> Page:
-        return await self.log.aread(since, limit, stream=self.name, kind=kind, epoch=epoch)
+    aread = twin(read)
 
     def delete(self) -> int:
         """Remove the stream and its events, and say so in the log: `stream.deleted`."""
         return self.log.backend.delete_stream(self.name)
 
-    async def adelete(self) -> int:
-        return await sync_to_async(self.delete)()
+    adelete = twin(delete)

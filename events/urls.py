@@ -1,5 +1,7 @@
 """Mount with `path("api/events/", include("events.urls"))`."""
 
+from importlib.util import find_spec
+
 from django.urls import path
 
 from .api import views
@@ -13,3 +15,9 @@ urlpatterns = [
     path("streams/<str:name>/", views.StreamView.as_view(), name="stream"),
     path("streams/<str:name>/events/", views.StreamEventsView.as_view(), name="stream-events"),
 ]
+
+# Last, so that it describes all of the above.
+if find_spec("drf_spectacular") is not None:
+    from .api.schema.spectacular import SchemaView
+
+    urlpatterns.append(path("schema/", SchemaView.as_view(patterns=urlpatterns), name="schema"))

@@ -201,12 +201,10 @@ def _check_container(value: Sized, depth: int, left: list[int]) -> None:
 
 
 def _check_text(text: str) -> None:
-    if text.isascii():
-        if "\x00" in text:
-            raise _Breach("must not contain NUL")
-        return
     if "\x00" in text:
         raise _Breach("must not contain NUL")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError:

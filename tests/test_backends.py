@@ -36,12 +36,12 @@ class TestSQLite(LogContract):
     pass
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+@pytest.mark.django_db(transaction=True, databases="__all__")
 class TestPostgreSQL(LogContract):
     alias = "postgres"
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "mariadb"])
+@pytest.mark.django_db(transaction=True, databases="__all__")
 class TestMariaDB(LogContract):
     alias = "mariadb"
 

@@ -12,7 +12,7 @@ from events.backends.database.backend import DatabaseBackend
 from events.exceptions import InvalidEvent, KeyConflict, StreamClosed
 from events.models import Stream
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres", "mariadb"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture(params=["default", "postgres", "mariadb"])

@@ -65,14 +65,13 @@ def test_the_names_for_tests():
 
 def test_every_verb_has_a_twin():
     """An `a` in front, and the same parameters."""
-    for verb in ("append", "append_many", "read", "info", "clear", "renew_epoch"):
+    for verb in ("append", "append_many", "read", "info", "prune", "clear", "renew_epoch"):
         twin = getattr(events.EventLog, f"a{verb}")
         assert inspect.iscoroutinefunction(twin)
         assert (
             inspect.signature(twin).parameters.keys()
             == inspect.signature(getattr(events.EventLog, verb)).parameters.keys()
         )
-    assert inspect.iscoroutinefunction(events.EventLog.aprune)
     for verb in ("emit", "emit_many"):
         assert (
             inspect.signature(getattr(events, verb)).parameters.keys()

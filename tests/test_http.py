@@ -18,7 +18,7 @@ from events.wire import encode
 
 from .http_client import API, fill
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres", "mariadb"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture(params=["default", "postgres", "mariadb", "memory"])

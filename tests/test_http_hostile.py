@@ -26,7 +26,7 @@ class TestParameters:
         + [
             ("kind", "Turn"), ("kind", "turn."), ("kind", "a\nb"), ("kind", "\x00"), ("kind", "é"),
             ("kind", "a" * 101), ("stream", "a b"), ("stream", "\x00"), ("stream", "a" * 129),
-            ("stream", "\ufffd"), ("stream", "../x"),
+            ("stream", "\ufffd"), ("stream", "../x"), ("kind", ["*", "Turn"]), ("on_gap", "eror"), ("on_gap", ""),
         ],
     )  # fmt: skip
     def test_a_malformed_parameter(self, get, name, value):

@@ -17,7 +17,7 @@ from events.testing import ManualClock
 
 from .conftest import DATABASES, skip_unless
 
-pytestmark = pytest.mark.django_db(databases=DATABASES)
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 MOMENT = datetime(2026, 11, 20, 10, 0, 0, 123456, tzinfo=UTC)
 

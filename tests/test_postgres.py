@@ -6,7 +6,7 @@ from django.db import connections
 from events.backends.database import prepared
 from events.backends.database.dialects import array
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture

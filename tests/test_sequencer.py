@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from events.backends.database import backend as database_backend
-from events.backends.database import transactions
+from events.backends.database import hook, transactions
 from events.backends.database.dialects import dialect_of
 from events.backends.database.ledger import BATCH, Ledger
 from events.exceptions import EventsError, LogBusy, StreamClosed
@@ -18,7 +18,7 @@ from events.models import Deletion, Event, Log, Outbox, Stream
 
 from .contract import in_threads
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres", "mariadb"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture(params=["postgres", "mariadb"])
@@ -40,7 +40,7 @@ def log(make_log, alias):
 @pytest.fixture
 def unhooked(monkeypatch):
     """Processes die right after their commit: no hook ever runs."""
-    monkeypatch.setattr(database_backend._Hook, "__call__", lambda hook: None)
+    monkeypatch.setattr(hook.Hook, "__call__", lambda hook: None)
 
 
 @contextmanager
@@ -453,7 +453,7 @@ class TestRetries:
             cursor.execute("DELETE FROM events_outbox WHERE id = %s", [pending[0].id])
             ledger.sequence(pending)
 
-        log.backend._locked(lambda ledger: None)
+        log.backend.lock.create_log()
         with pytest.raises(transactions.OutboxChanged):
             with transactions.own_transaction(connection, dialect_of(connection), 5) as cursor:
                 ledger = Ledger(cursor, dialect_of(connection), log.name, 1)

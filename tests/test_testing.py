@@ -175,7 +175,7 @@ class SetUpTestDataTests(TestCase):
         assert emit("n").position == 2
 
 
-@pytest.mark.django_db(databases=["default", "postgres", "mariadb"])
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("alias", ["default", "postgres", "mariadb"])
 class TestEveryDatabase:
     def test_a_block_inside_a_test(self, make_log, alias):

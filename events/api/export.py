@@ -24,10 +24,9 @@ def response(
 ) -> StreamingHttpResponse:
     """From the cursor to the head as it is now, or as far as `limit` says."""
     found = paginator.read(source, request)
-    log = source.log if isinstance(source, StreamHandle) else source
-    query = replace(paginator.params.query, limit=log.settings.max_page_size)
+    query = replace(paginator.params.query, limit=paginator.log.settings.max_page_size)
     limited = paginator.params.limit is not None
-    export = Export(log, query, found, whole=not limited)
+    export = Export(paginator.log, query, found, whole=not limited)
     headers = cursor_headers(found)
     if not limited:
         headers["X-Events-Last-Idx"] = str(found.state.head)

@@ -25,12 +25,15 @@ from ..streams import StreamHandle
 from ..types import Entry
 from .errors import Gone, as_http
 from .params import ReadParams, read_params
+from .schema.components import PAGE, Schema, nullable
+from .schema.parameters import READING, STREAM_FILTER
 
 
 class LedgerPagination(BasePagination):
     """Pages an `EventLog` or a `StreamHandle`."""
 
     request: Request
+    log: EventLog
     params: ReadParams
     found: Rows
 
@@ -41,13 +44,13 @@ class LedgerPagination(BasePagination):
         return [Entry.from_row(row) for row in self.found.rows]
 
     def read(self, source: EventLog | StreamHandle, request: Request) -> Rows:
-        log, stream = (
+        self.log, stream = (
             (source.log, source.name) if isinstance(source, StreamHandle) else (source, None)
         )
         self.request = request
         with as_http():
-            self.params = read_params(log, request.query_params, stream)
-            self.take(log.backend.read(self.params.query))
+            self.params = read_params(self.log, request.query_params, stream)
+            self.take(self.log.backend.read(self.params.query))
         return self.found
 
     def take(self, found: Rows) -> None:
@@ -56,17 +59,16 @@ class LedgerPagination(BasePagination):
         self.found = found
 
     def get_paginated_response(self, data: Any) -> Response:
+        return Response({"results": data, **self.standing()}, headers=cursor_headers(self.found))
+
+    def standing(self) -> dict[str, Any]:
+        """What stands beside the results: where the reader is, and what was missed."""
         gap = self.found.gap
-        body = {
-            "results": data,
+        return {
             "cursor": self.found.cursor,
             "next": self.get_next_link(),
             "gap": gap.to_dict() if gap else None,
         }
-        return Response(body, headers=self.headers())
-
-    def headers(self) -> dict[str, str]:
-        return cursor_headers(self.found)
 
     def get_next_link(self) -> str | None:
         """Where the reader goes on; None when it has caught up, and for a probe."""
@@ -82,6 +84,15 @@ class LedgerPagination(BasePagination):
 
     def to_html(self) -> str:
         return ""
+
+    # For the OpenAPI schema of a host's own view.
+
+    def get_schema_operation_parameters(self, view: Any) -> list[Schema]:
+        return [*READING, STREAM_FILTER]
+
+    def get_paginated_response_schema(self, schema: Schema) -> Schema:
+        gap = nullable({"type": "object"})
+        return {**PAGE, "properties": {**PAGE["properties"], "results": schema, "gap": gap}}
 
 
 def cursor_headers(found: Rows) -> dict[str, str]:

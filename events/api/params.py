@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
@@ -48,7 +47,8 @@ def read_params(log: EventLog, params: QueryDict, stream: str | None = None) -> 
         # Everything else was checked above, so this is about the kinds.
         raise ValidationError({"kind": [str(error)]}) from None
     wait = min(whole(params, "wait") or 0, MAX_WAIT)
-    return ReadParams(query, limit, wait, strict=once(params, "on_gap") == "error")
+    strict = choice(params, "on_gap", ["error"]) is not None
+    return ReadParams(query, limit, wait, strict)
 
 
 def once(params: QueryDict, name: str) -> str | None:
@@ -89,8 +89,8 @@ def stream_name(params: QueryDict) -> str | None:
         raise ValidationError({"stream": [error.rule]}) from None
 
 
-def choice(params: QueryDict, name: str, choices: list[str]) -> Any:
+def choice(params: QueryDict, name: str, choices: list[str]) -> str | None:
     text = once(params, name)
     if text is None or text in choices:
         return text
-    raise ValidationError({name: [f"One of {', '.join(choices)} is required."]})
+    raise ValidationError({name: [f"This must be one of: {', '.join(choices)}."]})

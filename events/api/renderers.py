@@ -8,20 +8,16 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
-from ..cursors import Rows
+from ..types import Row
 from ..wire import dumps, text
 
 
 class WirePage:
     """A page's body that is not taken apart into dictionaries only to be encoded again."""
 
-    def __init__(self, found: Rows, next_url: str | None) -> None:
-        self.rows = found.rows
-        self.rest = {
-            "cursor": found.cursor,
-            "next": next_url,
-            "gap": found.gap.to_dict() if found.gap else None,
-        }
+    def __init__(self, rows: list[Row], rest: dict[str, Any]) -> None:
+        self.rows = rows
+        self.rest = rest
 
     def to_bytes(self) -> bytes:
         results = ",".join(map(text, self.rows))

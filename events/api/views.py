@@ -25,7 +25,7 @@ from ..types import Status, StreamInfo
 from . import export, waiting
 from .errors import as_http
 from .items import read_items
-from .pagination import LedgerPagination
+from .pagination import LedgerPagination, cursor_headers
 from .params import choice, once, stream_name, whole
 from .parsers import EventParser
 from .renderers import EntryRenderer, NDJSONRenderer, WirePage
@@ -120,18 +120,17 @@ class EntriesView(LogView):
         found = paginator.read(source, self.request)
         params = paginator.params
         if params.wait and params.query.limit and not waiting.told(found):
-            log = source.log if isinstance(source, StreamHandle) else source
-            wait = waiting.Wait(log, params.query, found, params.wait)
+            wait = waiting.Wait(paginator.log, params.query, found, params.wait)
             if isinstance(self.request._request, ASGIRequest):
                 return waiting.DeferredResponse(wait, partial(self.late_answer, paginator))
             paginator.take(wait.in_this_thread())
         return self.answer(paginator)
 
     def answer(self, paginator: LedgerPagination) -> Response:
-        page = WirePage(paginator.found, paginator.get_next_link())
+        page = WirePage(paginator.found.rows, paginator.standing())
         # The browsable API shows what the first renderer makes of the data.
         ours = self.request.accepted_renderer.format in (EntryRenderer.format, "api")
-        return Response(page if ours else page.to_data(), headers=paginator.headers())
+        return Response(page if ours else page.to_data(), headers=cursor_headers(paginator.found))
 
     def late_answer(self, paginator: LedgerPagination, found: Rows) -> HttpResponseBase:
         """What `dispatch` does with an answer or an error, for one that comes after it."""

@@ -59,6 +59,7 @@ class Wait:
 
 
 def told(found: Rows) -> bool:
+    """Is there something to say?"""
     return bool(found.rows) or found.gap is not None
 
 

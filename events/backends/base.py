@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from ..conf import LogSettings
 from ..cursors import Query, Rows
-from ..exceptions import KeyConflict
-from ..types import Entry, LogInfo, Row, Status, StreamInfo, from_micros
+from ..types import Entry, LogInfo, Status, StreamInfo
 from ..validation import Item
 
 # Called with how many are done and how many there are.
@@ -108,40 +105,3 @@ class BaseBackend(ABC):
     @abstractmethod
     def renew_epoch(self) -> str:
         """Give the log a new identity, so that cursors from before are told so."""
-
-
-def in_callers_atomic(connection: BaseDatabaseWrapper) -> bool:
-    """Is a transaction open that is not just Django's TestCase around a test?
-
-    What a test emits is readable at once, as it would be in production.
-    """
-    return connection.in_atomic_block and not all(
-        block._from_testcase  # type: ignore[attr-defined]
-        for block in connection.atomic_blocks
-    )
-
-
-def receipt(item: Item, micros: int) -> Entry:
-    """What an append inside a transaction answers: nobody knows its position yet."""
-    return Entry(
-        None, item.kind, item.stream, None, from_micros(micros), json.loads(item.text), item.key
-    )
-
-
-def check_same(item: Item, first: Row | Item) -> None:
-    """A key used again must stand for the same event."""
-    same = (item.kind, item.stream) == (first.kind, first.stream)
-    if not (same and _same_json(item.text, first.text)):
-        raise KeyConflict(
-            f"the key {item.key!r} was used before, for another event: a {first.kind!r}"
-            + (f" in stream {first.stream!r}" if first.stream else "")
-        )
-
-
-def _same_json(one: str, other: str) -> bool:
-    """Equal but for the order of keys, which says nothing in JSON."""
-    return one == other or _sorted(one) == _sorted(other)
-
-
-def _sorted(text: str) -> str:
-    return json.dumps(json.loads(text), sort_keys=True)

@@ -10,7 +10,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from ..cursors import Query, Rows, State
 from ..types import Entry, LogInfo, Row, Status, StreamInfo
 from ..validation import Item
-from .base import BaseBackend, Progress, in_callers_atomic, receipt
+from .base import BaseBackend, Progress
+from .receipts import in_callers_atomic, receipt
 
 _heads: dict[str, int] = {}
 _lock = Lock()

@@ -60,7 +60,6 @@ class Broker:
         self.position = state.head
         self.window: deque[Row] = deque(maxlen=log.settings.window)
         self.size = 0
-        self.looked = asyncio.Event()
         self.hinted = asyncio.Event()
         # By the stream that they want, so that an event wakes nobody who does not.
         self.waiters: dict[str | None, set[Waiter]] = {}
@@ -160,13 +159,12 @@ class Broker:
             # Pruned away under us, flushed or restored: what the window knows is worth nothing.
             self.window.clear()
             self.size = 0
+            self._dismiss()
         self._extend(found.rows)
         self.position, self.state = found.cursor, found.state
-        if found.gap is not None:
-            self._dismiss()
-        for stream in {None, *(row.stream for row in found.rows)}:
-            for waiter in list(self.waiters.get(stream, ())):
-                if found.rows:
+        if found.rows:
+            for stream in {None, *(row.stream for row in found.rows)}:
+                for waiter in list(self.waiters.get(stream, ())):
                     self._answer(waiter)
         return self.position < self.state.head
 

@@ -1,27 +1,22 @@
 """What may be done to a log while its head is locked, and nothing else.
 
-A `Ledger` lives as long as the lock. Every statement here runs after the lock was had, in a
-READ COMMITTED transaction, so it sees all that was committed before. One statement that both
-waits for the lock and reads would read a snapshot from before the wait.
+Append (see `head`), sequence what has waited in the outbox, and let go of entries. A `Ledger`
+lives as long as the lock.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import DataError, IntegrityError, InternalError
-from django.db.backends.utils import CursorWrapper
 
-from ...exceptions import EventsError, KeyConflict, StreamClosed
-from ...types import TERMINAL, Row
+from ...exceptions import EventsError, KeyConflict
 from ...validation import Item
 from ...wire import dumps
-from ..base import check_same
 from . import outbox
-from .dialects import ROW_COLUMNS, Dialect
-from .sql import chunks, marks
+from .head import LockedHead
 from .transactions import OutboxChanged
 
 logger = logging.getLogger("events")
@@ -33,74 +28,10 @@ BATCH = 500
 BAD_ROW = (DataError, IntegrityError, InternalError)
 
 
-class LogMissing(Exception):
-    """The log's row is not there (yet, or no more)."""
+class Ledger(LockedHead):
+    """A locked log."""
 
-
-class StreamState:
-    """A stream's row while the lock is held; `last` is 0 until something is appended."""
-
-    __slots__ = ("first", "last", "micros", "seq", "status")
-
-    def __init__(self, seq: int = 0, first: int = 0, status: str | None = None) -> None:
-        self.seq = seq
-        self.first = first
-        self.status = status
-        self.last = 0
-        self.micros = 0
-
-
-class Ledger:
-    """A log whose head is locked: the one place where positions are handed out."""
-
-    def __init__(self, cursor: CursorWrapper, dialect: Dialect, name: str, now: int) -> None:
-        self.cursor = cursor
-        self.dialect = dialect
-        self.name = name
-        cursor.execute(
-            "SELECT id, head, floor, removed, latest FROM events_log WHERE name = %s"
-            + dialect.for_update,
-            [name],
-        )
-        found = cursor.fetchone()
-        if found is None:
-            raise LogMissing(name)
-        self.id, self.head, self.floor, self.removed, self.latest = found
-        self.now = max(now, self.latest)
-
-    def save(self) -> None:
-        self.cursor.execute(
-            "UPDATE events_log SET head = %s, floor = %s, removed = %s, latest = %s WHERE id = %s",
-            [self.head, self.floor, self.removed, self.latest, self.id],
-        )
-
-    # Appending
-
-    def append(self, items: Sequence[Item]) -> list[Row]:
-        """Give every item its place, or raise and give none of them one."""
-        used = self.entries_by_key(item.key for item in items)
-        streams = self._streams(items)
-        answers, new = [], []
-        for item in items:
-            row = used.get(item.key) if item.key is not None else None
-            if row is not None:
-                check_same(item, row)
-            else:
-                check_open(item, streams)
-                row = self._place(item, streams)
-                new.append(row)
-                if item.key is not None:
-                    used[item.key] = row
-            answers.append(row)
-        try:
-            self._write(new, streams)
-        except IntegrityError:
-            # Only a position can collide here, and only if the head is wrong.
-            raise EventsError(
-                f"log {self.name!r} already has entries after its head, {self.head - len(new)}. "
-                "After a partial restore, run: manage.py renew_epoch"
-            ) from None
-        return answers
+    # Sequencing
 
     def sequence(self, pending: Sequence[outbox.Pending]) -> None:
         """Turn outbox rows into entries. A bad row is set aside and stops none of the others."""
@@ -117,58 +48,18 @@ class Ledger:
                     self._set_aside(row, f"cannot be stored: {error}")
 
     def _sequence(self, pending: Sequence[outbox.Pending]) -> None:
-        items = [row.item for row in pending]
-        used = self.entries_by_key(item.key for item in items)
-        streams = self._streams(items)
-        new, done = [], []
+        batch = self._gather([row.item for row in pending])
+        done = []
         for row in pending:
-            key = row.item.key
-            if key is not None and key in used:
-                try:
-                    check_same(row.item, used[key])
-                except KeyConflict as error:
-                    self._set_aside(row, str(error))
-                    continue
+            try:
+                self._enter(row.item, batch, warn)
+            except KeyConflict as error:
+                self._set_aside(row, str(error))
             else:
-                stream = streams.get(row.item.stream)
-                if stream is not None and stream.status in TERMINAL:
-                    logger.warning(
-                        "Log %r: a transaction committed an event of stream %r after that had %s.",
-                        self.name,
-                        row.item.stream,
-                        stream.status,
-                    )
-                new.append(self._place(row.item, streams))
-                if key is not None:
-                    used[key] = new[-1]
-            done.append(row.id)
-        self._write(new, streams)
+                done.append(row.id)
+        self._write(batch)
         if self.dialect.delete(self.cursor, "events_outbox", done) != len(done):
             raise OutboxChanged(f"log {self.name!r}: outbox rows vanished under the lock")
-
-    def _place(self, item: Item, streams: dict[str, StreamState]) -> Row:
-        self.head += 1
-        self.latest = self.now
-        seq = 0
-        if item.stream:
-            stream = streams.setdefault(item.stream, StreamState())
-            stream.seq = seq = stream.seq + 1
-            stream.first = stream.first or self.head
-            stream.last = self.head
-            stream.micros = self.now
-        return Row(self.head, item.kind, item.stream, seq, self.now, item.text, item.key)
-
-    def _write(self, rows: Sequence[Row], streams: dict[str, StreamState]) -> None:
-        if not rows:
-            return
-        touched = [
-            (self.id, name, stream.seq, stream.first, stream.last, stream.micros)
-            for name, stream in streams.items()
-            if stream.last
-        ]
-        if touched:
-            self.dialect.save_streams(self.cursor, touched)
-        self.dialect.insert_events(self.cursor, self.id, rows)
 
     def _set_aside(self, row: outbox.Pending, reason: str) -> None:
         logger.error(
@@ -201,30 +92,6 @@ class Ledger:
                 f"log {self.name!r} has entries up to {newest}, but its head says {self.head}. "
                 "After a partial restore, run: manage.py renew_epoch"
             )
-
-    # What is there
-
-    def entries_by_key(self, keys: Iterable[str | None]) -> dict[str, Row]:
-        found = {}
-        for some in chunks([key for key in keys if key is not None]):
-            self.cursor.execute(
-                f"SELECT {ROW_COLUMNS} FROM events_event "
-                f"WHERE log_id = %s AND idempotency_key IN ({marks(some)})",
-                [self.id, *some],
-            )
-            found.update({row[6]: Row(*row) for row in self.cursor.fetchall()})
-        return found
-
-    def _streams(self, items: Iterable[Item]) -> dict[str, StreamState]:
-        found = {}
-        for some in chunks(sorted({item.stream for item in items if item.stream})):
-            self.cursor.execute(
-                "SELECT name, seq, first_position, status FROM events_stream "
-                f"WHERE log_id = %s AND name IN ({marks(some)})",
-                [self.id, *some],
-            )
-            found.update({row[0]: StreamState(*row[1:]) for row in self.cursor.fetchall()})
-        return found
 
     # Removing
 
@@ -289,7 +156,11 @@ class Ledger:
         self.cursor.execute("UPDATE events_log SET epoch = %s WHERE id = %s", [epoch, self.id])
 
 
-def check_open(item: Item, streams: dict[str, StreamState]) -> None:
-    stream = streams.get(item.stream)
-    if stream is not None and stream.status in TERMINAL:
-        raise StreamClosed(f"the stream {item.stream!r} has {stream.status}; nothing was stored")
+def warn(log: str, stream: str, status: str) -> None:
+    """What is committed is not lost, even if its stream has ended in the meantime."""
+    logger.warning(
+        "Log %r: a transaction committed an event of stream %r after that had %s.",
+        log,
+        stream,
+        status,
+    )

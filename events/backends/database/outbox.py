@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
-from ...types import Entry, Row
+from ...types import Entry
 from ...validation import Item
-from ..base import check_same, receipt
-from .dialects import ROW_COLUMNS
+from ..receipts import defer
+from .keys import entries_by_key
 from .sql import chunks, marks
 
 
@@ -25,36 +25,23 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
     """Store the items in the caller's transaction; receipts, or the entry that has the key.
 
     Keys are checked against what can be seen without waiting: entries, and what is committed
-    or our own in the outbox. Of two open transactions with one key, the sequencer decides.
+    or our own in the outbox.
     """
     keys = [item.key for item in items if item.key is not None]
-    known = _entries(cursor, log, keys)
-    waiting = _waiting(cursor, log, keys)
-    answers, new = [], []
-    for item in items:
-        if item.key is not None and item.key in known:
-            check_same(item, known[item.key])
-            answers.append(Entry.from_row(known[item.key]))
-            continue
-        if item.key is not None and item.key in waiting:
-            check_same(item, waiting[item.key])
-        else:
-            new.append((log, *item))
-            if item.key is not None:
-                waiting[item.key] = item
-        answers.append(receipt(item, now))
+    answers, new = defer(items, entries_by_key(cursor, log, keys), _waiting(cursor, log, keys), now)
     for some in chunks(new):
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
         rows = ", ".join(["(%s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
             "INSERT INTO events_outbox (log, kind, stream, payload, idempotency_key, refused) "
             f"VALUES {rows}",
-            [value for row in some for value in row],
+            [value for item in some for value in (log, *item)],
         )
     return answers
 
 
 def waits(cursor: CursorWrapper, log: str) -> bool:
+    """Are there committed events without a position?"""
     cursor.execute("SELECT 1 FROM events_outbox WHERE log = %s AND refused = '' LIMIT 1", [log])
     return cursor.fetchone() is not None
 
@@ -79,19 +66,6 @@ def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
 
 def set_aside(cursor: CursorWrapper, id: int, reason: str) -> None:
     cursor.execute("UPDATE events_outbox SET refused = %s WHERE id = %s", [reason[:500], id])
-
-
-def _entries(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, Row]:
-    found = {}
-    for some in chunks(keys):
-        cursor.execute(
-            f"SELECT {ROW_COLUMNS} FROM events_event "
-            "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
-            f"AND idempotency_key IN ({marks(some)})",
-            [log, *some],
-        )
-        found.update({row[6]: Row(*row) for row in cursor.fetchall()})
-    return found
 
 
 def _waiting(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, Item]:

@@ -11,12 +11,60 @@ from collections.abc import Iterator
 
 from django.db.backends.utils import CursorWrapper
 
+from ...models import Deletion, Log
 from ..base import Progress
 from .dialects import Dialect
+from .ledger import BATCH
+from .lock import LedgerLock
 
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
 # the lock; so it goes by steps of this many positions.
 FLOOR_STEP = 10_000
+
+
+def last_to_go(cursor: CursorWrapper, log: Log, cutoff: int | None, max_entries: int | None) -> int:
+    """The position up to which entries are to go: the expired ones, then the oldest of the rest."""
+    floor = log.floor
+    if cutoff is not None:
+        floor = max(floor, last_expired(cursor, log.pk, cutoff))
+    if max_entries is None or log.head - floor <= max_entries:
+        return floor
+    # Without holes the arithmetic will do; with them the entries must be counted.
+    return (
+        last_beyond(cursor, log.pk, floor, max_entries) if log.removed else log.head - max_entries
+    )
+
+
+def let_go(
+    lock: LedgerLock,
+    log: Log,
+    target: int,
+    batch_size: int = BATCH,
+    progress: Progress | None = None,
+) -> int:
+    """Remove the entries up to `target`; how many there were."""
+    step = FLOOR_STEP if log.removed else target
+    for floor in steps(log.floor, target, step):
+        _raise_floor(lock, floor)
+    finish_deletions(lock, log)
+    with lock.connection.cursor() as cursor:
+        return delete_below(cursor, lock.dialect, log.pk, target, batch_size, progress)
+
+
+def finish_deletions(lock: LedgerLock, log: Log) -> None:
+    """Remove the entries of deleted streams, also of those whose process died over it."""
+    for deletion in Deletion.objects.using(lock.alias).filter(log=log):
+        while _delete_batch(lock, deletion):
+            pass
+        deletion.delete()
+
+
+def _raise_floor(lock: LedgerLock, floor: int) -> None:
+    lock.run(lambda ledger: ledger.raise_floor(floor))
+
+
+def _delete_batch(lock: LedgerLock, deletion: Deletion) -> bool:
+    return lock.run(lambda ledger: ledger.delete_entries(deletion.stream, deletion.below))
 
 
 def last_expired(cursor: CursorWrapper, log_id: int, cutoff: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...exceptions import CursorExpired, InvalidEvent
+from ...log import EventLog
 from ...validation import valid_stream
 from ...wire import encode
 from ..base import LogCommand, Progress, is_terminal, position
@@ -43,7 +44,13 @@ class Command(LogCommand):
             self.export(log, start, first.state.head, stream, first.state.epoch, progress)
 
     def export(
-        self, log: Any, since: int, head: int, stream: str | None, epoch: str, progress: Progress
+        self,
+        log: EventLog,
+        since: int,
+        head: int,
+        stream: str | None,
+        epoch: str,
+        progress: Progress,
     ) -> None:
         start = since
         size = log.settings.max_page_size

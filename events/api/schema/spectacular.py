@@ -1,0 +1,150 @@
+"""How drf-spectacular gets to hear of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.encoding import escape_uri_path
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiViewExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
+from drf_spectacular.settings import spectacular_settings
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+from uritemplate import variables
+
+from ..renderers import NDJSONRenderer
+from .answers import Answer
+from .components import COMPONENTS, PREFIX, Schema, text
+from .operations import ABOUT, TAG, TITLE, VERSION, find
+from .parameters import in_path, query
+
+
+class LogViewSchema(AutoSchema):
+    """Says what `operations` says. What a project adds is left to drf-spectacular."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
+    ) -> Schema | None:
+        operation = find(type(self.view), method)
+        if operation is None:
+            return super().get_operation(path, path_regex, path_prefix, method, registry)
+        # What AutoSchema's own methods look at.
+        self.registry, self.method = registry, method
+        for name, schema in COMPONENTS.items():
+            registry.register_on_missing(component(name, schema))
+        described = {
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "description": operation.description,
+            "tags": [TAG],
+            "parameters": [
+                *map(in_path, variables(path)),
+                *operation.parameters,
+                *self.format_parameters(),
+            ],
+            "responses": {str(code): self.said(one) for code, one in operation.answers.items()},
+        }
+        if operation.body:
+            content = {media: {"schema": operation.body} for media in self.map_parsers()}
+            described["requestBody"] = {"required": True, "content": content}
+        if auth := self.get_auth():
+            described["security"] = auth
+        found: Schema = dialect(described)
+        return found
+
+    def format_parameters(self) -> list[Schema]:
+        """DRF's `?format=`, in the formats that this project renders."""
+        name = api_settings.URL_FORMAT_OVERRIDE
+        formats = text("In place of the header `Accept`.", enum=self.map_renderers("format"))
+        return [query(name, formats, allowEmptyValue=True)] if name else []
+
+    def said(self, answer: Answer) -> Schema:
+        content = {
+            media: {"schema": answer.line or answer.schema}
+            if media == NDJSONRenderer.media_type
+            else {"schema": answer.schema}
+            for media in self.map_renderers("media_type")
+        }
+        described = {"description": answer.description, "content": content}
+        return {**described, "headers": answer.headers} if answer.headers else described
+
+
+def component(name: str, schema: Schema) -> ResolvedComponent:
+    return ResolvedComponent(  # type: ignore[no-untyped-call]
+        name=PREFIX + name,
+        type=ResolvedComponent.SCHEMA,
+        object=LogViewSchema,  # who made it: another one of that name is a collision
+        schema=dialect(schema),
+    )
+
+
+def dialect(schema: Any) -> Any:
+    """A copy in the version of OpenAPI that the project has chosen: only 3.0 has `nullable`."""
+    if isinstance(schema, (list, tuple)):
+        return [dialect(value) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copied = {key: dialect(value) for key, value in schema.items()}
+    if spectacular_settings.OAS_VERSION.startswith("3.0") or not copied.pop("nullable", False):
+        return copied
+    if "type" in copied:
+        return {**copied, "type": [copied["type"], "null"]}
+    return {"anyOf": [*copied["allOf"], {"type": "null"}]}
+
+
+class LogViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    """Whatever schema class the project's views have, these have ours."""
+
+    target_class = "events.api.views.LogView"
+    match_subclasses = True
+
+    def view_replacement(self) -> type[APIView]:
+        return type(self.target.__name__, (self.target,), {"schema": LogViewSchema()})
+
+
+class EntrySerializerExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """An entry in a project's own views."""
+
+    target_class = "events.api.serializers.EntrySerializer"
+    match_subclasses = True
+
+    def get_name(self, auto_schema: AutoSchema, direction: Any) -> str:
+        return f"{PREFIX}Entry"
+
+    def get_identity(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        return LogViewSchema
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Schema:
+        schema: Schema = dialect(COMPONENTS["Entry"])
+        return schema
+
+
+class Generator(SchemaGenerator):
+    """This app alone, at the address that its schema was asked for at."""
+
+    prefix = "/"
+
+    def get_schema(self, request: Request | None = None, public: bool = False) -> Schema:
+        if request is not None:
+            self.prefix = escape_uri_path(request.path).removesuffix("schema/")
+        schema: Schema = super().get_schema(request, public)  # type: ignore[no-untyped-call]
+        schema["info"].update(title=TITLE, version=VERSION, description=ABOUT)
+        return schema
+
+    def coerce_path(self, path: str, method: str, view: APIView) -> str:
+        path = super().coerce_path(path, method, view)  # type: ignore[no-untyped-call]
+        return self.prefix + path.removeprefix("/")
+
+
+class SchemaView(SpectacularAPIView):
+    """The schema of this app, for everybody whom SERVE_PERMISSIONS lets see one.
+
+    It tells what can be asked, and nothing of what is in a log, so no policy is asked.
+    """
+
+    schema = None  # no endpoint of the API that it describes
+    generator_class = Generator

@@ -101,7 +101,8 @@ class _Batcher:
         try:
             await asyncio.wait_for(self.arrived.wait(), LINGER)
         except TimeoutError:
-            return False
+            # A call may have come between the end of the time and here.
+            return bool(self.waiting)
         return True
 
     def _next(self) -> list[Call]:
@@ -118,18 +119,21 @@ class _Batcher:
     def _append(self, calls: list[Call]) -> list[list[Entry] | BaseException]:
         """In the thread. A batch that is refused is carried out call by call, so that each
         caller hears of its own mistake only. After any other error nobody knows what became of
-        the batch, and to try again could store it twice."""
+        the batch, and to try again could store it twice; who was before it is not concerned."""
         if len(calls) > 1:
             with suppress(*REFUSALS):
                 entries = iter(self.backend.append([item for items, _ in calls for item in items]))
                 return [[next(entries) for _ in items] for items, _ in calls]
-        return [self._append_one(items) for items, _ in calls]
-
-    def _append_one(self, items: list[Item]) -> list[Entry] | BaseException:
-        try:
-            return self.backend.append(items)
-        except REFUSALS as error:
-            return error
+        results: list[list[Entry] | BaseException] = []
+        for items, _ in calls:
+            try:
+                results.append(self.backend.append(items))
+            except REFUSALS as error:
+                results.append(error)
+            except Exception as error:
+                connections.close_all()
+                return results + [error] * (len(calls) - len(results))
+        return results
 
 
 def settle(calls: Sequence[Call], results: Sequence[list[Entry] | BaseException]) -> None:

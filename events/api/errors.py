@@ -56,7 +56,10 @@ def as_http() -> Iterator[None]:
         yield
     except InvalidEvent as error:
         raise ValidationError(field_error(error)) from error
-    except (KeyConflict, StreamClosed, InvalidTransition) as error:
+    except KeyConflict as error:
+        # Its text names the other event's stream, which this user may not be allowed to read.
+        raise Conflict("The key was used before, for another event.") from error
+    except (StreamClosed, InvalidTransition) as error:
         raise Conflict(str(error)) from error
     except LogBusy as error:
         raise Busy from error

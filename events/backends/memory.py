@@ -8,6 +8,7 @@ project can swap backends without touching a line that emits.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from operator import attrgetter
 
@@ -26,6 +27,9 @@ logger = logging.getLogger("events")
 
 # They outlive the backends, which are made anew with the settings.
 _ledgers: dict[str, MemoryLedger] = {}
+if hasattr(os, "register_at_fork"):
+    # From here on parent and child number differently, so the child is a process of its own.
+    os.register_at_fork(after_in_child=_ledgers.clear)
 
 
 def forget(name: str) -> None:

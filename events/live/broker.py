@@ -76,7 +76,9 @@ class Broker:
                 try:
                     await asyncio.wait_for(asyncio.shield(waiter.found), seconds)
                 except TimeoutError:
-                    return Rows([], max(cursor, self.position), self.state, None)
+                    # An answer may have come in the meantime, and `position` has passed it.
+                    if not waiter.found.done():
+                        return Rows([], max(cursor, self.position), self.state, None)
             return waiter.found.result()
 
     @contextmanager
@@ -157,9 +159,12 @@ class Broker:
         """Move on, answer those who waited for this, and say whether there is more."""
         if found.gap is not None:
             # Pruned away under us, flushed or restored: what the window knows is worth nothing.
+            # On from the head: those who wait for what comes must not wait for a whole log.
             self.window.clear()
             self.size = 0
+            self.position, self.state = found.state.head, found.state
             self._dismiss()
+            return False
         self._extend(found.rows)
         self.position, self.state = found.cursor, found.state
         if found.rows:

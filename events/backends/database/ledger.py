@@ -151,8 +151,11 @@ class Ledger(LockedHead):
 
     def renew(self, epoch: str) -> None:
         """A new identity; and a head that is not behind its entries, whatever was restored."""
-        self.cursor.execute("SELECT MAX(position) FROM events_event WHERE log_id = %s", [self.id])
-        self.head = max(self.head, self.cursor.fetchone()[0] or 0)
+        for column, field in (("position", "head"), ("timestamp", "latest")):
+            self.cursor.execute(
+                f"SELECT MAX({column}) FROM events_event WHERE log_id = %s", [self.id]
+            )
+            setattr(self, field, max(getattr(self, field), self.cursor.fetchone()[0] or 0))
         self.cursor.execute("UPDATE events_log SET epoch = %s WHERE id = %s", [epoch, self.id])
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
-from ...types import Entry
+from ...exceptions import StreamClosed
+from ...types import TERMINAL, Entry
 from ...validation import Item
 from ..receipts import defer
 from .keys import entries_by_key
-from .sql import chunks, marks
+from .sql import LIST, chunks, marks
+
+# Characters of payload in one statement.
+MAX_TEXT = 2**20
 
 
 class Pending(NamedTuple):
@@ -29,7 +33,8 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
     """
     keys = [item.key for item in items if item.key is not None]
     answers, new = defer(items, entries_by_key(cursor, log, keys), _waiting(cursor, log, keys), now)
-    for some in chunks(new):
+    _check_open(cursor, log, {item.stream for item in new if item.stream})
+    for some in _portions(new):
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
         rows = ", ".join(["(%s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
@@ -38,6 +43,33 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
             [value for item in some for value in (log, *item)],
         )
     return answers
+
+
+def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """As many events as make a statement that fits MariaDB's max_allowed_packet of 16 MiB."""
+    some: list[Item] = []
+    size = 0
+    for item in items:
+        size += len(item.text)
+        if some and (len(some) == LIST or size > MAX_TEXT):
+            yield some
+            some, size = [], len(item.text)
+        some.append(item)
+    if some:
+        yield some
+
+
+def _check_open(cursor: CursorWrapper, log: str, streams: set[str]) -> None:
+    """Refuse what comes after the end of its stream, as far as that can be seen from here."""
+    for some in chunks(sorted(streams)):
+        cursor.execute(
+            "SELECT name, status FROM events_stream "
+            "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
+            f"AND name IN ({marks(some)}) AND status IN ({marks(TERMINAL)})",
+            [log, *some, *TERMINAL],
+        )
+        for name, status in cursor.fetchall():
+            raise StreamClosed(f"the stream {name!r} has {status}; nothing was stored")
 
 
 def waits(cursor: CursorWrapper, log: str) -> bool:

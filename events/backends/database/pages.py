@@ -79,7 +79,8 @@ def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, 
 
 def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
     """The WHERE for the entries after a query's cursor."""
-    values["since"] = min(query.since, MAX_BIGINT) if isinstance(query.since, int) else 0
+    most = MAX_BIGINT - (query.span or 0)
+    values["since"] = min(query.since, most) if isinstance(query.since, int) else 0
     start = f"(SELECT {dialect.greatest}(floor, expired, %(since)s) FROM log)"
     where = f"position > {start}"
     if query.span is not None:

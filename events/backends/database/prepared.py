@@ -24,7 +24,8 @@ from .transactions import codes
 PLAIN_USES = 5
 NEVER = -1
 
-UNKNOWN_NAME = "26000"
+# The name is unknown; or a migration has changed the type of a column that is selected.
+FORGOTTEN = {"26000", "0A000"}
 NAME_TAKEN = "42P05"
 
 
@@ -44,7 +45,7 @@ class Prepared:
                 cursor.execute(self.execute, values)
                 return
             except DatabaseError as error:
-                if UNKNOWN_NAME not in codes(error):
+                if FORGOTTEN.isdisjoint(codes(error)):
                     raise
                 _uses[cursor.db.connection][self.name] = NEVER
         cursor.execute(self.sql, values)

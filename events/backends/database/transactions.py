@@ -74,18 +74,33 @@ def own_transaction(
             yield cursor
         return
     with connection.cursor() as cursor:
-        dialect.begin(cursor, lock_timeout)
+        try:
+            dialect.begin(cursor, lock_timeout)
+        except DatabaseError:
+            raise
+        except BaseException:
+            # A signal's exception: nobody would end what may have begun.
+            _undo(cursor, dialect)
+            raise
         try:
             yield cursor
             cursor.execute("COMMIT")
-            dialect.after(cursor)
         except BaseException:
-            try:
-                cursor.execute("ROLLBACK")
-                dialect.after(cursor)
-            except Exception:
-                connection.close()
+            _undo(cursor, dialect)
             raise
+        try:
+            dialect.after(cursor)
+        except Exception:
+            # It is committed, and its caller must not hear otherwise.
+            connection.close()
+
+
+def _undo(cursor: CursorWrapper, dialect: Dialect) -> None:
+    try:
+        cursor.execute("ROLLBACK")
+        dialect.after(cursor)
+    except Exception:
+        cursor.db.close()
 
 
 def codes(error: BaseException) -> set[Any]:

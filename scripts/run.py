@@ -86,8 +86,10 @@ def keep_running(site: subprocess.Popen[bytes]) -> bool:
 def announce(port: int) -> None:
     address = f"http://{HOST}:{port}"
     print(f"\n  Live page  {address}/\n  API        {address}/api/events/")
-    print(f"  Admin      {address}/admin/\n  Login      ", end="", flush=True)
-    start("demo_user").wait()
+    print(f"  Admin      {address}/admin/", flush=True)
+    # Its line is printed whole: the site may be writing to the same terminal.
+    login = subprocess.run([*MANAGE, "demo_user"], capture_output=True, text=True, check=False)
+    print(f"  Login      {login.stdout.strip() or login.stderr.strip()}")
     print("\nCtrl-C stops the site and the simulator.\n", flush=True)
 
 

@@ -388,6 +388,7 @@ class TestPrune:
         "args",
         [
             ["--older-than", "soon"],
+            ["--older-than", "0"],
             ["--older-than", "-1"],
             ["--older-than", "1w"],
             ["--older-than", "7 d"],

@@ -25,7 +25,9 @@ class LogCommand(BaseCommand):
     """A command about one log."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--log", default=DEFAULT_LOG, metavar="NAME", help="Which log.")
+        parser.add_argument(
+            "--log", default=DEFAULT_LOG, metavar="NAME", help="Which log (default: %(default)s)."
+        )
 
     def log(self, options: dict[str, Any]) -> EventLog:
         try:
@@ -99,9 +101,12 @@ def is_terminal(stream: Any) -> bool:
 
 def duration(text: str) -> timedelta:
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} would be everything; give a positive duration")
+    return found
 
 
 def positive(text: str) -> int:

@@ -506,7 +506,7 @@ class LogContract:
 
     def test_retention_refuses_a_transaction(self, log):
         """B27: it would hold the head until the caller's commit."""
-        for verb in (log.prune, log.clear, log.stream("s").delete):
+        for verb in (log.prune, log.clear, log.stream("s").delete, log.renew_epoch):
             with self.atomic(), pytest.raises(TransactionManagementError, match="inside a trans"):
                 verb()
 

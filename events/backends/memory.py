@@ -48,6 +48,12 @@ class _Deferred:
 
     def __call__(self) -> None:
         items, self.items = self.items, []
+        try:
+            # At once, so that nobody sees a part of a transaction.
+            self.backend.append_now(items)
+            return
+        except KeyConflict:
+            pass
         for item in items:
             try:
                 self.backend.append_now([item])
@@ -185,6 +191,7 @@ class MemoryBackend(BaseBackend):
             return ledger.delete_stream(stream, self.now())
 
     def renew_epoch(self) -> str:
+        self.refuse_in_transaction("renew the epoch")
         ledger = self.ledger
         with ledger.lock:
             ledger.epoch = new_epoch()

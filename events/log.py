@@ -136,7 +136,7 @@ class EventLog:
         ttl: float | timedelta | None = UNSET,
         max_entries: int | None = UNSET,
         *,
-        batch_size: int = 500,
+        batch_size: int = 100,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

@@ -88,7 +88,7 @@ class BaseBackend(ABC):
         ttl: float | None,
         max_entries: int | None,
         *,
-        batch_size: int = 500,
+        batch_size: int = 100,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

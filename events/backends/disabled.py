@@ -60,7 +60,7 @@ class DisabledBackend(BaseBackend):
         ttl: float | None,
         max_entries: int | None,
         *,
-        batch_size: int = 500,
+        batch_size: int = 100,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

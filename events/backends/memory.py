@@ -166,7 +166,7 @@ class MemoryBackend(BaseBackend):
         ttl: float | None,
         max_entries: int | None,
         *,
-        batch_size: int = 500,
+        batch_size: int = 100,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

@@ -28,7 +28,7 @@ class Command(LogCommand):
         parser.add_argument(
             "--batch-size",
             type=positive,
-            default=500,
+            default=100,
             metavar="N",
             help="Rows in one delete (default: %(default)s). Larger is faster and less polite.",
         )

@@ -14,6 +14,7 @@ A project's own view can use it over a log, or over one of its streams:
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -75,12 +76,14 @@ class LedgerPagination(BasePagination):
         found, query = self.found, self.params.query
         if found.cursor >= found.state.head or not query.limit:
             return None
-        params = self.request.query_params.copy()
-        params["since"], params["limit"] = str(found.cursor), str(query.limit)
+        new: dict[str, Any] = {"since": found.cursor, "limit": query.limit}
         if query.epoch is not None:
             # The cursor is of this epoch now, whatever the last one was of.
-            params["epoch"] = found.state.epoch
-        return f"{self.request.build_absolute_uri(self.request.path)}?{params.urlencode()}"
+            new["epoch"] = found.state.epoch
+        given = self.request.query_params.lists()
+        pairs = [(name, value) for name, values in given if name not in new for value in values]
+        url = self.request.build_absolute_uri(self.request.path)
+        return f"{url}?{urlencode([*pairs, *new.items()])}"
 
     def to_html(self) -> str:
         return ""

@@ -43,7 +43,8 @@ def snapshot(
     if not found:
         return None
     head, floor, epoch, removed, last_expired, pending = found[0][:6]
-    rows = [Row._make(row[6:]) for row in found] if len(found[0]) > 6 and found[0][6] else []
+    make = Row._make
+    rows = [make(row[6:]) for row in found] if len(found[0]) > 6 and found[0][6] else []
     state = State(head, max(floor, last_expired), epoch)
     return Snapshot(state, removed, bool(pending), rows)
 

@@ -162,7 +162,8 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
         yield Warning(
             f"The database {alias!r} works above READ COMMITTED.",
             hint="Appends use READ COMMITTED all the same, but a read inside a transaction of "
-            "yours keeps showing the log as it was when that began.",
+            "yours keeps showing the log as it was when that began; and on MariaDB, SERIALIZABLE "
+            "lets such a read keep every append waiting until that transaction ends.",
             id="events.W007",
         )
 

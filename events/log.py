@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from .backends.base import BaseBackend, Progress
+from .backends.base import DELETE_BATCH, BaseBackend, Progress
 from .coalesce import append_together, has_sync_caller
 from .conf import DEFAULT_LOG, LogSettings, log_settings
 from .cursors import Kinds, Query, Since, make_query, whole
@@ -136,7 +136,7 @@ class EventLog:
         ttl: float | timedelta | None = UNSET,
         max_entries: int | None = UNSET,
         *,
-        batch_size: int = 100,
+        batch_size: int = DELETE_BATCH,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

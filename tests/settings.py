@@ -3,7 +3,6 @@
 import hashlib
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 os.environ.setdefault("DEBUG", "1")
@@ -47,7 +46,6 @@ def reason_not_to_use(url):
     return None
 
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 SCRATCH = Path(tempfile.mkdtemp(prefix="events-tests-"))
 SKIPPED = {}
 
@@ -66,5 +64,4 @@ EVENTS = {}
 # Logs in other databases than `default` are what half of the tests are about.
 SILENCED_SYSTEM_CHECKS = ["events.W008"]
 
-with suppress(NameError):
-    LOGGING_CONFIG = None
+LOGGING_CONFIG = None

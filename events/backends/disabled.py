@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from ..cursors import Query, Rows, State
 from ..types import Entry, LogInfo, Row, Status, StreamInfo
 from ..validation import Item
-from .base import BaseBackend, Progress
+from .base import DELETE_BATCH, BaseBackend, Progress
 from .receipts import in_callers_atomic, receipt
 
 _heads: dict[str, int] = {}
@@ -60,7 +60,7 @@ class DisabledBackend(BaseBackend):
         ttl: float | None,
         max_entries: int | None,
         *,
-        batch_size: int = 100,
+        batch_size: int = DELETE_BATCH,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

@@ -19,7 +19,7 @@ from ..cursors import Query, Rows, State, finish, locate
 from ..exceptions import KeyConflict
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
-from .base import BaseBackend, Progress
+from .base import DELETE_BATCH, BaseBackend, Progress
 from .memory_ledger import MemoryLedger
 from .receipts import defer, in_callers_atomic
 
@@ -166,7 +166,7 @@ class MemoryBackend(BaseBackend):
         ttl: float | None,
         max_entries: int | None,
         *,
-        batch_size: int = 100,
+        batch_size: int = DELETE_BATCH,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

@@ -22,7 +22,7 @@ from ...exceptions import EventsError
 from ...models import Log, Stream
 from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
-from ..base import BaseBackend, Progress
+from ..base import DELETE_BATCH, BaseBackend, Progress
 from ..receipts import in_callers_atomic, receipt
 from . import hook, outbox, pages, postgres, retention, streams
 from .dialects import Dialect, dialect_of
@@ -203,7 +203,7 @@ class DatabaseBackend(BaseBackend):
         ttl: float | None,
         max_entries: int | None,
         *,
-        batch_size: int = 100,
+        batch_size: int = DELETE_BATCH,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> int:

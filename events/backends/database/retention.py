@@ -13,9 +13,8 @@ from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
 
 from ...models import Deletion, Log
-from ..base import Progress
+from ..base import DELETE_BATCH, Progress
 from .dialects import Dialect
-from .ledger import BATCH
 from .lock import LedgerLock
 from .transactions import is_passing
 
@@ -41,7 +40,7 @@ def let_go(
     lock: LedgerLock,
     log: Log,
     target: int,
-    batch_size: int = BATCH,
+    batch_size: int = DELETE_BATCH,
     progress: Progress | None = None,
 ) -> int:
     """Remove the entries up to `target`; how many there were."""

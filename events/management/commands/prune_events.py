@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ...backends.base import DELETE_BATCH
 from ...log import EventLog, logs
 from ..base import LogCommand, duration, positive
 
@@ -28,7 +29,7 @@ class Command(LogCommand):
         parser.add_argument(
             "--batch-size",
             type=positive,
-            default=100,
+            default=DELETE_BATCH,
             metavar="N",
             help="Rows in one delete (default: %(default)s). Larger is faster and less polite.",
         )

@@ -1,0 +1,136 @@
+"""An INSERT, UPDATE or DELETE of a tracked model, and what is told of it, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import Model, Q, QuerySet
+from django.db.models.sql import Query
+
+from ..log import logs
+from .rows import Tracking
+
+Rows = dict[Any, Model]
+Write = Callable[[], Any]
+# Of an INSERT, UPDATE or DELETE. The stubs of Django leave out what is read here.
+Compiler = Any
+
+# Rows that are read back, and told of, at a time.
+PORTION = 1000
+# Rows in one UPDATE or DELETE, where they have to be named: with server-side binding PostgreSQL
+# takes 65,535 parameters.
+STATEMENT = 20_000
+
+
+def insert(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
+    with transaction.atomic(using=compiler.using, savepoint=False):
+        answer = write()
+        pks = _inserted(compiler, answer)
+        for some in _portions(pks, PORTION):
+            rows = _read(_rows(tracking, compiler).filter(pk__in=some))
+            _emit(tracking, compiler.using, [tracking.created(row) for row in rows.values()])
+    return answer
+
+
+def _inserted(compiler: Compiler, answer: Sequence[Sequence[Any]]) -> list[Any]:
+    """The primary keys of the new rows, as far as they are known."""
+    query = compiler.query
+    if query.on_conflict is not None:
+        return []
+    pk = query.get_meta().pk
+    returned = list(compiler.returning_fields or ())
+    if answer and pk in returned:
+        return [row[returned.index(pk)] for row in answer]
+    pks = [instance.pk for instance in query.objs]
+    return [pk for pk in pks if pk is not None and not hasattr(pk, "resolve_expression")]
+
+
+def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
+    touched = {field for field, _, _ in compiler.query.values}
+    fields = [field for field in tracking.fields if field in touched]
+    if not fields:
+        return write()
+    columns = [field.attname for field in fields]
+    with transaction.atomic(using=compiler.using, savepoint=False):
+        before = _read(_matching(tracking, compiler).only("pk", *columns))
+        answer = _write_to(before, compiler, write)
+        for some in _portions(before, PORTION):
+            after = _read(_rows(tracking, compiler).filter(pk__in=some))
+            events = (tracking.changed(before[pk], row, fields) for pk, row in after.items())
+            _emit(tracking, compiler.using, [event for each in events for event in each])
+    return answer
+
+
+def delete(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
+    with transaction.atomic(using=compiler.using, savepoint=False):
+        before = _read(_matching(tracking, compiler))
+        events = {pk: tracking.deleted(row) for pk, row in before.items()}
+        answer = _write_to(before, compiler, write)
+        for some in _portions(before, PORTION):
+            left = (
+                {}
+                if answer == len(before)
+                else _read(_rows(tracking, compiler).filter(pk__in=some))
+            )
+            _emit(tracking, compiler.using, [events[pk] for pk in some if pk not in left])
+    return answer
+
+
+def _rows(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
+    """The table: no manager of the model's, which may hide rows."""
+    return QuerySet(tracking.model, using=compiler.using)
+
+
+def _matching(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
+    """The rows that a statement is about to write to."""
+    found = compiler.query.chain(klass=Query)
+    found.get_initial_alias()
+    found.clear_ordering(force=True)
+    found.clear_select_clause()
+    found.model = tracking.model
+    if found.count_active_tables() == 1 and found.group_by is None:
+        found.default_cols = True
+        return QuerySet(tracking.model, query=found, using=compiler.using)
+    # A join or a GROUP BY cannot be locked: the rows that it finds can.
+    found.add_fields([tracking.model._meta.pk.name])
+    return _rows(tracking, compiler).filter(pk__in=found)
+
+
+def _read(rows: QuerySet[Model]) -> Rows:
+    """Locked, where the database can, in one order for all; so nobody changes them until our
+    commit. And on MySQL such a read sees them as they are, not as the transaction began."""
+    return {row.pk: row for row in rows.order_by("pk").select_for_update()}
+
+
+def _write_to(before: Rows, compiler: Compiler, write: Write) -> Any:
+    """Execute the statement for the rows that are known, and none that has come to match since.
+    Its answer; None if there is nothing to do.
+
+    Where rows cannot be locked there is one writer, the statement is as it was, and others wait.
+    """
+    if not connections[compiler.using].features.has_select_for_update:
+        return write()
+    whole, answer = compiler.query, None
+    for some in _portions(before, STATEMENT):
+        compiler.query = whole.clone()
+        compiler.query.add_q(Q(pk__in=some))
+        answer = write() if answer is None else answer + write()
+    return answer
+
+
+def _portions(values: Iterable[Any], size: int) -> list[list[Any]]:
+    rest = iter(values)
+    return list(iter(lambda: list(islice(rest, size)), []))
+
+
+def _emit(tracking: Tracking, using: str, events: list[dict[str, Any]]) -> None:
+    log = logs[tracking.log]
+    if not events:
+        return
+    if getattr(log.backend, "alias", DEFAULT_DB_ALIAS) == using:
+        log.append_many(events)
+    else:
+        transaction.on_commit(lambda: log.append_many(events), using=using, robust=True)

@@ -115,6 +115,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# With DEBUG, `runserver` serves these itself; elsewhere `collectstatic` gathers them for a web server.
+# With DEBUG, the site serves these itself; elsewhere `collectstatic` gathers them for a web server.
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"

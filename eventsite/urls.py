@@ -1,12 +1,22 @@
 """Addresses of the example site."""
 
 from django.contrib import admin
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
+from eventsite.jobs import job, jobs
 from eventsite.views import home
 
 urlpatterns = [
     path("", home, name="home"),
+    path("jobs/", jobs, name="jobs"),
+    path("jobs/<str:stream>/", job, name="job"),
     path("api/events/", include("events.urls")),
     path("admin/", admin.site.urls),
+    # The admin and the API's pages name no icon, so that browsers ask for this one.
+    path("favicon.ico", RedirectView.as_view(url=static("eventsite/icon.svg"))),
+    # With DEBUG only: `runserver` serves these by itself, other servers would not.
+    *staticfiles_urlpatterns(),
 ]

@@ -1,29 +1,32 @@
-"""The example site's one page."""
-
-import json
+"""The example site's first page."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from events import logs
 
-NEWEST = 50
+# Nothing but what this site itself serves, and nothing inline. It is for the pages of this site: the API's
+# browsable pages have scripts of their own, and are not ours to forbid.
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+)
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the newest entries of the default log, newest first.
+    """The live page. It holds no entries: the browser follows the log as any other reader does.
 
-    Anybody gets the page, but only who may read events sees any: the page must not be a way around
-    the permission that the API asks for.
+    Who may not read the log gets a page that says so, and no script.
     """
-    may_read = request.user.has_perm("events.view_event")
-    return render(request, "home.html", {"may_read": may_read, **(newest() if may_read else {})})
-
-
-def newest() -> dict[str, object]:
-    log = logs["default"]
-    info = log.info()
-    # Not below the floor, which would ask for pruned entries and be answered with a gap.
-    page = log.read(since=max(info.floor, info.head - NEWEST), limit=NEWEST)
-    rows = [(entry, json.dumps(entry.payload, ensure_ascii=False)) for entry in page.entries]
-    return {"info": info, "rows": rows[::-1], "newest": NEWEST}
+    may_read = logs["default"].policy.can_read(request.user, None)
+    response = render(request, "live.html" if may_read else "welcome.html")
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response

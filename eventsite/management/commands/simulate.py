@@ -4,11 +4,13 @@ import random
 import signal
 import time
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from events import emit, emit_many
+from events import emit, emit_many, logs
+from events.exceptions import InvalidTransition, StreamClosed
 from eventsite.simulation import Step, steps
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -46,7 +48,8 @@ class Command(BaseCommand):
         # A flag, not an exception out of the handler: that could hit the middle of an emit.
         previous = {number: signal.signal(number, self.stop) for number in STOP_SIGNALS}
         try:
-            self.play(options["rate"], options["count"], random.Random(options["seed"]))
+            rng = random.Random(options["seed"])
+            self.play(options["rate"], options["count"], steps(rng, options["seed"] is None))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -54,28 +57,39 @@ class Command(BaseCommand):
     def stop(self, *args: Any) -> None:
         self.stopping = True
 
-    def play(self, rate: float, count: int | None, rng: random.Random) -> None:
+    def play(self, rate: float, count: int | None, story: Iterator[Step]) -> None:
         self.say(1, f"Emitting {rate:g} events a second. Ctrl-C stops.")
         emitted, due = 0, time.monotonic()
-        for step in steps(rng):
+        ended: set[str] = set()
+        for step in story:
+            if step[0]["stream"] in ended:
+                continue
             if count is not None:
                 step = step[: count - emitted]
             if step:
                 self.sleep_until(due)
             if self.stopping or not step:
                 break
-            self.emit(step)
+            try:
+                self.emit(step)
+            except (StreamClosed, InvalidTransition) as error:
+                # Somebody has stopped it. The other stories go on.
+                ended.add(step[0]["stream"])
+                self.say(1, f"{error}; going on with others.")
+                continue
             emitted += len(step)
             due = max(due, time.monotonic() - LAG) + len(step) / rate
         self.say(1, f"Emitted {emitted} events.")
 
     def emit(self, step: Step) -> None:
-        if len(step) == 1:
+        if verb := step[0].get("verb"):
+            getattr(logs["default"].stream(step[0]["stream"]), verb)()
+        elif len(step) == 1:
             emit(**step[0])
         else:
             emit_many(step)
         for event in step:
-            self.say(2, f"{event['stream']}  {event['kind']}  {event['payload']}")
+            self.say(2, f"{event['stream']}  {event.get('kind', verb)}  {event.get('payload', '')}")
 
     def sleep_until(self, due: float) -> None:
         while not self.stopping and (left := due - time.monotonic()) > 0:

@@ -37,6 +37,7 @@ def measure(report: Report, quick: bool) -> None:
             one(report, alias, stream, quick)
         for stream in ("", "run-42"):
             many(report, alias, stream, quick)
+        steps(report, alias, quick)
         for count in (1, 10):
             in_transaction(report, alias, count, quick)
         together(report, alias, quick)
@@ -96,6 +97,46 @@ def many(report: Report, alias: str, stream: str, quick: bool) -> None:
     where = f"{DISPLAY[alias]}: emit_many{' in a stream' if stream else ''}"
     add(report, f"{where} vs bulk_create, JSONField", ours, rival, MANY, 2.0)
     add(report, f"{where} vs bulk_create, text", ours, plain, MANY, 2.0)
+
+
+def steps(report: Report, alias: str, quick: bool) -> None:
+    """A step in a stream's life against an event in a stream; and an event in a stream that lives
+    against one in a stream that does not."""
+    from events import emit, logs
+
+    log = logs[alias]
+    alive = log.stream("alive")
+    alive.open(idle_timeout=60)
+    log.stream("living").open()
+    resumed = True
+
+    def step() -> None:
+        nonlocal resumed
+        (alive.wait if resumed else alive.resume)()
+        resumed = not resumed
+
+    count, rounds = (10, 31) if quick else (10, 301)
+    ours, living, plain = harness.alternate(
+        [
+            step,
+            lambda: emit(KIND, {}, stream="living", log=alias),
+            lambda: emit(KIND, {}, stream="plain", log=alias),
+        ],
+        rounds,
+        count,
+    )
+    for name, times in (("a step in a stream's life", ours), ("an emit in an open one", living)):
+        ratio = 1 / harness.times_as_fast(times, plain)
+        report.add(
+            Result(
+                f"{DISPLAY[alias]}: {name} vs an emit in a stream, time",
+                harness.rate(times, count),
+                harness.rate(plain, count),
+                ratio,
+                1.2,
+                at_most=True,
+            )
+        )
 
 
 def in_transaction(report: Report, alias: str, count: int, quick: bool) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
-from weakref import WeakKeyDictionary
 
 from asgiref.sync import AsyncToSync
 from django.db import DataError, IntegrityError, connections
 
 from .backends.base import BaseBackend
 from .exceptions import InvalidTransition, KeyConflict, StreamClosed
+from .loops import Registry, forget, here
 from .types import Entry
 from .validation import Item
 
@@ -49,7 +49,7 @@ async def append_together(backend: BaseBackend, items: list[Item]) -> list[Entry
     """
     if not items:
         return []
-    batches = _batchers.setdefault(asyncio.get_running_loop(), {})
+    batches = here(_batchers)
     batcher = batches.get(backend.name)
     if batcher is None or batcher.backend is not backend:
         batcher = batches[backend.name] = _Batcher(backend)
@@ -91,6 +91,7 @@ class _Batcher:
                     raise
                 settle(calls, results)
         finally:
+            forget(_batchers, self.backend.name, self)
             settle(self.waiting, [asyncio.CancelledError()] * len(self.waiting))
             self.waiting = []
             thread.submit(connections.close_all)
@@ -99,7 +100,8 @@ class _Batcher:
     async def _more(self) -> bool:
         self.arrived.clear()
         try:
-            await asyncio.wait_for(self.arrived.wait(), LINGER)
+            async with asyncio.timeout(LINGER):
+                await self.arrived.wait()
         except TimeoutError:
             # A call may have come between the end of the time and here.
             return bool(self.waiting)
@@ -148,4 +150,4 @@ def settle(calls: Sequence[Call], results: Sequence[list[Entry] | BaseException]
             future.set_result(result)
 
 
-_batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Batcher]] = WeakKeyDictionary()
+_batchers: Registry[_Batcher] = {}

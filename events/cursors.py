@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -106,8 +106,8 @@ def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split `turn.started` from `turn.*`. An empty list, like None or `*`, asks for all."""
     if kind is None:
         return (), ()
-    if isinstance(kind, str) or not isinstance(kind, Iterable):
-        kind = [kind]
+    if isinstance(kind, str | bytes | Mapping) or not isinstance(kind, Iterable):
+        kind = [kind]  # type: ignore[list-item]
     exact, prefixes, everything = [], [], False
     for pattern in kind:
         if pattern == "*":

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 logger = logging.getLogger("events")
 
-Listener = Callable[[str], None]
+# Called with a log's name and a head that it has reached.
+Listener = Callable[[str, int], None]
 
 _listeners: list[Listener] = []
 
@@ -21,10 +22,10 @@ def listen(listener: Listener) -> None:
         _listeners.append(listener)
 
 
-def send(log: str) -> None:
+def send(log: str, head: int) -> None:
     """Tell every listener. Called after a commit, so it never raises: the data is safe."""
     for listener in _listeners:
         try:
-            listener(log)
+            listener(log, head)
         except Exception:
             logger.warning("Log %r: a listener failed.", log, exc_info=True)

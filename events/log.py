@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
 from django.core.signals import setting_changed
@@ -15,17 +15,16 @@ from .backends.base import DELETE_BATCH, BaseBackend, Progress
 from .coalesce import append_together, has_sync_caller
 from .conf import DEFAULT_LOG, LogSettings, log_settings
 from .cursors import Kinds, Query, Since, make_query, whole
-from .exceptions import LogDoesNotExist
+from .exceptions import CursorExpired, LogDoesNotExist
+from .live.tail import follow
 from .policy import Policy
-from .streams import StreamHandle
+from .streams import UNSET, StreamHandle
 from .twins import twin
 from .types import Entry, LogInfo, Page
 from .validation import Item, shown, valid_item, valid_items
 
 Payload = dict[str, Any] | None
 Items = Iterable[tuple[str, Payload] | tuple[str] | Mapping[str, Any]]
-
-UNSET: Any = object()
 
 
 class EventLog:
@@ -103,6 +102,34 @@ class EventLog:
 
     aread = twin(read)
 
+    def tail(
+        self,
+        since: Since = "earliest",
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        on_gap: Literal["raise", "skip"] = "raise",
+        epoch: str | None = None,
+    ) -> AsyncGenerator[Entry]:
+        """Follow the log, for ever: `async for entry in log.tail(): …`.
+
+        What the reader can no longer have raises CursorExpired, or with `on_gap="skip"` goes
+        unmentioned. With a `stream`, it ends when that has ended or is deleted; a stream that
+        does not exist yet is waited for.
+        """
+        if on_gap not in ("raise", "skip"):
+            raise ValueError(f"on_gap must be 'raise' or 'skip', not {shown(on_gap)}")
+        query = self.query(since, stream=stream, kind=kind, epoch=epoch)
+        return self._tail(query, strict=on_gap == "raise")
+
+    async def _tail(self, query: Query, *, strict: bool) -> AsyncGenerator[Entry]:
+        async with follow(self.backend, query) as tail:
+            async for batch in tail:
+                if batch.gap and strict:
+                    raise CursorExpired(batch.gap)
+                for entry in batch.entries:
+                    yield Entry.from_row(entry.row)
+
     def query(
         self,
         since: object = "earliest",
@@ -128,6 +155,18 @@ class EventLog:
         return self.backend.info()
 
     ainfo = twin(info)
+
+    # Looking after
+
+    def reconcile(self) -> list[str]:
+        """Do what dead processes have left undone: give committed events their positions, and
+        fail the streams that have been silent for too long; the names of these.
+
+        Any number of processes may do it; each stream fails once.
+        """
+        return self.backend.fail_idle()
+
+    areconcile = twin(reconcile)
 
     # Letting go
 

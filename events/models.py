@@ -77,6 +77,8 @@ class Outbox(models.Model):
     stream = ExactCharField(max_length=128, default="")
     payload = PayloadField()
     key = ExactCharField(max_length=128, null=True, db_column="idempotency_key")
+    # Of a stream that is opened by it.
+    idle_timeout = models.FloatField(null=True)
     # Why this row could not become an entry; such rows are set aside for a person to look at.
     refused = models.CharField(max_length=500, default="")
 
@@ -106,6 +108,8 @@ class Stream(models.Model):
     last_event_at = InstantField()
     opened_at = InstantField(null=True, blank=True)
     closed_at = InstantField(null=True, blank=True)
+    # Seconds of silence after which it fails; null for never.
+    idle_timeout = models.FloatField(null=True, blank=True)
 
     class Meta:
         default_permissions = ("view", "change", "delete")
@@ -114,6 +118,7 @@ class Stream(models.Model):
         ]
         indexes = [
             models.Index(fields=["log", "last_position"], name="events_stream_recent"),
+            models.Index(fields=["log", "status", "last_position"], name="events_stream_status"),
         ]
 
     def __str__(self) -> str:

@@ -1,17 +1,32 @@
-"""A stream: a named thread through a log, with a dense numbering of its own."""
+"""A stream: a named thread through a log, with a dense numbering and a life of its own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
+from asgiref.sync import sync_to_async
+
+from .backends.base import FOREVER
 from .cursors import Kinds, Since
-from .exceptions import InvalidEvent
+from .exceptions import InvalidEvent, InvalidTransition
+from .lifecycle import KINDS
 from .twins import twin
-from .types import Entry, Page
-from .validation import valid_stream
+from .types import Entry, Page, Status, StreamInfo
+from .validation import Item, shown, valid_payload, valid_stream
 
 if TYPE_CHECKING:
     from .log import EventLog
+
+logger = logging.getLogger("events")
+
+UNSET: Any = object()
+Timeout = float | timedelta | None
+
+# Characters of an error in the reason of a failure.
+MAX_REASON = 500
 
 
 class StreamHandle:
@@ -37,6 +52,103 @@ class StreamHandle:
     ) -> Entry:
         return await self.log.aappend(kind, payload, stream=self.name, key=key)
 
+    # Its life: each of these answers with its event, or with None if the stream is there already.
+
+    def open(self, idle_timeout: Timeout = UNSET) -> Entry | None:
+        """Begin. Without an event for longer than `idle_timeout` seconds the stream fails (None:
+        never; left out: the log's IDLE_TIMEOUT)."""
+        if idle_timeout is UNSET:
+            idle_timeout = self.log.settings.idle_timeout
+        return self._step("open", {}, seconds_or_none(idle_timeout))
+
+    aopen = twin(open)
+
+    def wait(self) -> Entry | None:
+        """It waits for somebody: until it resumes, silence does not fail it."""
+        return self._step("wait", {})
+
+    # `await` is a word of Python's own.
+    await_ = twin(wait)
+
+    def resume(self) -> Entry | None:
+        return self._step("resume", {})
+
+    aresume = twin(resume)
+
+    def complete(self, payload: dict[str, Any] | None = None) -> Entry | None:
+        """End it well. After this, an event in the stream is a StreamClosed."""
+        return self._step("complete", payload)
+
+    acomplete = twin(complete)
+
+    def fail(self, reason: str = "") -> Entry | None:
+        return self._step("fail", {"reason": reason})
+
+    afail = twin(fail)
+
+    def stop(self, reason: str = "") -> Entry | None:
+        """End it from outside. Whoever works on it sees that in `status`, or gets a StreamClosed
+        from its next event."""
+        return self._step("stop", {"reason": reason})
+
+    astop = twin(stop)
+
+    def _step(
+        self, verb: str, payload: dict[str, Any] | None, idle_timeout: float | None = None
+    ) -> Entry | None:
+        text = valid_payload(payload, self.log.settings.max_payload_bytes)
+        item = Item(KINDS[verb], self.name, text, None, idle_timeout)
+        return self.log.backend.step(item)
+
+    def info(self) -> StreamInfo | None:
+        """How the stream stands; None if no event was ever sent to it."""
+        return self.log.backend.stream(self.name)
+
+    ainfo = twin(info)
+
+    @property
+    def status(self) -> Status | None:
+        """Where it stands in its life, now; None if it was never opened."""
+        info = self.info()
+        return info.status if info else None
+
+    async def astatus(self) -> Status | None:
+        info = await self.ainfo()
+        return info.status if info else None
+
+    def __enter__(self) -> StreamHandle:
+        self.open()
+        return self
+
+    def __exit__(
+        self, type: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        self._conclude(error)
+
+    async def __aenter__(self) -> StreamHandle:
+        await self.aopen()
+        return self
+
+    async def __aexit__(
+        self, type: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        await sync_to_async(self._conclude)(error)
+
+    def _conclude(self, error: BaseException | None) -> None:
+        """Complete, or fail on an error; unless it has come to an end by itself, or was stopped."""
+        try:
+            if error is None:
+                self.complete()
+            else:
+                self.fail(told(error))
+        except InvalidTransition:
+            pass
+        except Exception:
+            if error is None:
+                raise
+            # The error that is on its way tells more than that it could not be noted.
+            logger.warning("Stream %r: its failure could not be stored.", self.name, exc_info=True)
+
     def read(
         self,
         since: Since = "earliest",
@@ -50,8 +162,36 @@ class StreamHandle:
 
     aread = twin(read)
 
+    def tail(
+        self,
+        since: Since = "earliest",
+        *,
+        kind: Kinds = None,
+        on_gap: Literal["raise", "skip"] = "raise",
+        epoch: str | None = None,
+    ) -> AsyncGenerator[Entry]:
+        """Follow this stream to its end; see `EventLog.tail`."""
+        return self.log.tail(since, stream=self.name, kind=kind, on_gap=on_gap, epoch=epoch)
+
     def delete(self) -> int:
         """Remove the stream and its events, and say so in the log: `stream.deleted`."""
         return self.log.backend.delete_stream(self.name)
 
     adelete = twin(delete)
+
+
+def seconds_or_none(timeout: Timeout) -> float | None:
+    if isinstance(timeout, timedelta):
+        timeout = timeout.total_seconds()
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is None or (number and 0 < timeout < FOREVER):
+        return timeout
+    raise ValueError(
+        f"idle_timeout must be seconds, a timedelta or None for never, not {shown(timeout)}"
+    )
+
+
+def told(error: BaseException) -> str:
+    """An error in a line: what a payload may hold of it."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return text.replace("\0", "").encode(errors="replace").decode()[:MAX_REASON]

@@ -4,7 +4,8 @@ from importlib.util import find_spec
 
 from django.urls import path
 
-from .api import views
+from . import sse
+from .api import actions, views
 
 app_name = "events"
 
@@ -13,7 +14,14 @@ urlpatterns = [
     path("head/", views.HeadView.as_view(), name="head"),
     path("streams/", views.StreamsView.as_view(), name="streams"),
     path("streams/<str:name>/", views.StreamView.as_view(), name="stream"),
+    path("live/", sse.LiveView.as_view(), name="live"),
+    path("streams/<str:name>/live/", sse.StreamLiveView.as_view(), name="stream-live"),
     path("streams/<str:name>/events/", views.StreamEventsView.as_view(), name="stream-events"),
+    path(
+        "streams/<str:name>/<str:action>/",
+        actions.StreamActionView.as_view(),
+        name="stream-action",
+    ),
 ]
 
 # Last, so that it describes all of the above.

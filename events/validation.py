@@ -32,6 +32,8 @@ class Item(NamedTuple):
     stream: str
     text: str
     key: str | None
+    # Seconds; of a stream that is opened by it.
+    idle_timeout: float | None = None
 
 
 class _Breach(Exception):

@@ -1,7 +1,9 @@
-"""Run the example site and, in a process of its own, the simulator; end both together.
+"""Run the example site with the simulator and the watchdog over streams; end them together.
 
 A script and not lines of the Makefile because of the ending: Ctrl-C, SIGTERM, a closed terminal, a
 killed `make` and a site that falls over must all leave no process behind.
+Only a job that was started on the page goes on, since it is to survive a restart of the site: it
+ends by itself.
 """
 
 import argparse
@@ -36,6 +38,8 @@ def main(port: int) -> int:
         if wait_for_answer(site, port):
             announce(port)
             start("simulate")
+            # Without it nobody would notice that a worker was killed.
+            start("reconcile_streams", "--loop", "2")
         while keep_running(site):
             time.sleep(0.2)
         return 0 if stopping.is_set() else 1
@@ -85,7 +89,8 @@ def keep_running(site: subprocess.Popen[bytes]) -> bool:
 
 def announce(port: int) -> None:
     address = f"http://{HOST}:{port}"
-    print(f"\n  Live page  {address}/\n  API        {address}/api/events/")
+    print(f"\n  Live page  {address}/\n  Jobs       {address}/jobs/")
+    print(f"  API        {address}/api/events/")
     print(f"  Admin      {address}/admin/", flush=True)
     # Its line is printed whole: the site may be writing to the same terminal.
     login = subprocess.run([*MANAGE, "demo_user"], capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 
 COMMANDS = {
-    "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "eventsite.asgi:application"],
+    "daphne": ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "eventsite.asgi:application"],
     "uvicorn": ["-m", "uvicorn", "--port", "{port}", "--log-level", "warning", "eventsite.asgi:application"],
 }  # fmt: skip
 
@@ -32,7 +32,7 @@ class Site:
             **os.environ,
             "DEBUG": "1",
             "DATABASE_URL": url,
-            "DJANGO_SETTINGS_MODULE": "eventsite.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.site_settings",
             **environment,
         }
 
@@ -63,9 +63,9 @@ class Site:
         ).split()[-1]
 
     @contextmanager
-    def serve(self, server):
+    def serve(self, server, port=None):
         """Run a server until the block ends; its process and address."""
-        port = free_port()
+        port = port or free_port()
         command = [sys.executable, *(part.format(port=port) for part in COMMANDS[server])]
         process = subprocess.Popen(command, cwd=ROOT, env=self.environment)
         address = f"http://127.0.0.1:{port}"

@@ -12,11 +12,11 @@ from django.db import OperationalError, connections, transaction
 from events import coalesce
 from events.backends.database import prepared
 from events.backends.database.backend import DatabaseBackend
-from events.cursors import Query, State
 from events.exceptions import EventsError, LogBusy, StreamClosed
-from events.live.broker import Broker
+from events.live.tail import follow
 from events.models import Event, Log, Stream
 from events.testing import ManualClock
+from events.types import Row
 from events.validation import Item
 
 from .http_client import API
@@ -38,30 +38,30 @@ def log(make_log, alias):
 class TestWaiting:
     async def test_an_event_that_comes_as_time_runs_out(self, make_log):
         """B38: the cursor must not pass what the answer does not hold."""
-        log = make_log(BACKEND="memory")
-        info = log.info()
-        broker = Broker(log, State(info.head, info.floor, info.epoch))
-        broker._start = lambda: None  # the test looks by itself, at the worst moment
-        waiter = asyncio.ensure_future(broker.wait(Query(), 0, info.epoch, 0.05))
-        await asyncio.sleep(0)
-        log.append("n")
-        asyncio.get_running_loop().call_later(0.06, lambda: broker._take(broker._look()))
-        time.sleep(0.1)  # a busy loop: both are due when it goes on
-        found = await waiter
-        assert [row.position for row in found.rows] == [1] or found.cursor == 0
+        log = make_log(BACKEND="memory", POLL_INTERVAL=60)
+        async with follow(log.backend, log.query()) as tail:
+            while not tail.live:
+                await tail.next()
+            waiter = asyncio.ensure_future(tail.next(0.05))
+            await asyncio.sleep(0)
+            broker = tail.broker
+            rows = [Row(1, "n", "", 0, 0, "{}", None)]
+            asyncio.get_running_loop().call_later(0.06, broker.window.extend, rows, 1)
+            time.sleep(0.1)  # a busy loop: both are due when it goes on
+            found = await waiter
+            assert (found and found.cursor) or tail.bookmark == 0
 
-    async def test_a_new_epoch_is_no_reason_to_read_it_all(self, make_log, monkeypatch):
+    async def test_a_new_epoch_is_no_reason_to_read_it_all(self, make_log):
         """B31: a broker goes on at the head; whoever is behind asks the log itself."""
         log = make_log(BACKEND="memory")
         log.append_many([("n", {})] * 5000)
-        info = log.info()
-        broker = Broker(log, State(info.head, info.floor, info.epoch))
-        waiter = asyncio.ensure_future(broker.wait(Query(), 5000, info.epoch, 5))
-        await asyncio.sleep(0)
-        log.renew_epoch()
-        assert broker._take(broker._look()) is False
-        assert broker.position == 5000
-        assert await waiter is None
+        async with follow(log.backend, log.query(5000)) as tail:
+            while not tail.live:
+                await tail.next()
+            log.renew_epoch()
+            await tail.broker.look()
+            assert tail.broker.window.position == 5000
+            assert not tail.broker.window.entries
 
 
 class TestCoalescing:

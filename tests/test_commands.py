@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from django.conf import settings as django_settings
@@ -17,7 +18,11 @@ from django.db import connection
 from events import logs
 from events.management.base import Progress
 from events.testing import ManualClock
+from events.types import Status
 from events.wire import dumps, encode
+
+from .servers import ROOT
+from .sites import scratch_site
 
 DAY = 86_400
 
@@ -25,7 +30,9 @@ OPTIONS = {
     "emit_event": {"--log", "--payload", "--stream", "--key"},
     "export_events": {"--log", "--since", "--stream"},
     "prune_events": {"--log", "--older-than", "--max-entries", "--batch-size", "--dry-run"},
+    "reconcile_streams": {"--log", "--loop"},
     "renew_epoch": {"--log"},
+    "tail_events": {"--log", "--since", "--stream", "--kind", "--json", "--no-follow"},
 }
 
 
@@ -538,7 +545,7 @@ class TestEveryCommand:
     def test_it_works_on_the_default_log(self, name):
         """--log may be left out."""
         logs["default"].append("n")
-        args = ["n"] if name == "emit_event" else []
+        args = {"emit_event": ["n"], "tail_events": ["--no-follow"]}.get(name, [])
         call_command(name, *args, stdout=io.StringIO(), stderr=io.StringIO())
 
 
@@ -631,3 +638,87 @@ class TestProcesses:
         done = manage("emit_event", "n", "--payload", '{"é": 1}', PYTHONIOENCODING="ascii")
         assert (done.returncode, done.stderr) == (0, b"")
         assert json.loads(done.stdout)["payload"] == {"é": 1}
+
+
+class TestTail:
+    def test_what_is_there(self, run, log):
+        """A line each, for people."""
+        fill(log, 4, stream="s")
+        out, err = run("tail_events", "--no-follow")
+        assert [line.split()[0] for line in out.splitlines()] == ["1", "2", "3", "4"]
+        assert "s#4" in out.splitlines()[3]
+        assert '{"n":3,"é":"😀"}' in out.splitlines()[3]
+        assert err == ""
+
+    def test_json_is_what_is_sent(self, run, log):
+        """B65: byte for byte."""
+        fill(log, 7)
+        out, _ = run("tail_events", "--no-follow", "--json")
+        assert out.encode().splitlines() == lines(log)
+
+    def test_filters(self, run, log):
+        log.append("a.b", stream="s")
+        log.append("a.c")
+        log.append("d", stream="s")
+        for options, kinds in [
+            (["--kind", "a.*"], ["a.b", "a.c"]),
+            (["--kind", "a.b", "--kind", "d"], ["a.b", "d"]),
+            (["--stream", "s"], ["a.b", "d"]),
+            (["--since", "2"], ["d"]),
+            (["--since", "latest"], []),
+        ]:
+            out, _ = run("tail_events", "--no-follow", "--json", *options)
+            assert [json.loads(line)["kind"] for line in out.splitlines()] == kinds
+
+    @pytest.mark.parametrize(
+        "options",
+        [["--since", "-1"], ["--since", "x"], ["--stream", "no stream"], ["--kind", "No"]],
+    )
+    def test_what_makes_no_sense(self, run, options):
+        with pytest.raises(CommandError):
+            run("tail_events", "--no-follow", *options)
+
+    def test_a_gap_is_told(self, run, log):
+        """B12"""
+        fill(log, 5)
+        log.prune(max_entries=2)
+        out, err = run("tail_events", "--no-follow", "--since", "0")
+        assert len(out.splitlines()) == 2
+        assert "3" in err
+
+    def test_a_payload_does_nothing_to_the_terminal(self, run, log):
+        """B52"""
+        log.append("n", {"text": "\x1b[2J\u202e\x9b\u2066\x07\u200b"})
+        out, _ = run("tail_events", "--no-follow")
+        assert not set(out) & set("\x1b\u202e\x9b\u2066\x07\u200b")
+
+    def test_it_follows_to_the_end_of_a_stream(self, run, log):
+        """B49, B61"""
+        fill(log, 2, stream="s")
+        log.backend.ledger.streams["s"] = replace(
+            log.backend.ledger.streams["s"], status=Status.FAILED
+        )
+        out, err = run("tail_events", "--stream", "s", "--json")
+        assert len(out.splitlines()) == 2
+        assert "failed" in err
+
+
+def test_following_in_a_terminal(tmp_path):
+    """B36: entries of another process as they come, until Ctrl-C, which is no error to explain."""
+    with scratch_site("sqlite", tmp_path) as site:
+        site.manage("emit_event", "first")
+        tail = subprocess.Popen(
+            [sys.executable, "manage.py", "tail_events"],
+            cwd=ROOT,
+            env=site.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with tail:
+            assert "first" in tail.stdout.readline()
+            site.manage("emit_event", "second")
+            assert "second" in tail.stdout.readline()
+            tail.send_signal(signal.SIGINT)
+            out, err = tail.communicate(timeout=10)
+        assert (tail.returncode, out, err) == (130, "", "")

@@ -5,6 +5,7 @@ import inspect
 import events
 import events.exceptions
 import events.testing
+import events.tracking
 
 
 def defined_in(module):
@@ -61,6 +62,14 @@ def test_the_exceptions_stand_in_the_tree():
 def test_the_names_for_tests():
     """What a project's own tests may rely on."""
     assert defined_in(events.testing) == {"Captured", "ManualClock", "capture_events", "memory_log"}
+
+
+def test_the_names_of_tracking():
+    """Two: the rest is how."""
+    assert events.tracking.__all__ == ["track", "untrack"]
+    assert list(inspect.signature(events.tracking.track).parameters) == [
+        "model", "fields", "stream", "name", "log",
+    ]  # fmt: skip
 
 
 def test_every_verb_has_a_twin():

@@ -9,14 +9,14 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from django.conf import settings
 
-from .servers import Site, wait_until
+from .servers import wait_until
+from .sites import PAIRS, scratch_site
 
 API = "/api/events/"
 
 
-@pytest.fixture(scope="module", params=[("sqlite", "daphne"), ("postgres", "uvicorn")])
+@pytest.fixture(scope="module", params=PAIRS)
 def pair(request):
     """A database and a server: each twice would tell no more, and take twice the time."""
     return request.param
@@ -24,24 +24,8 @@ def pair(request):
 
 @pytest.fixture(scope="module")
 def site(pair, tmp_path_factory):
-    """The example site on a scratch database."""
-    if pair[0] == "sqlite":
-        site = Site(f"sqlite:///{tmp_path_factory.mktemp('site')}/db.sqlite3")
-        site.manage("migrate", "-v0")
+    with scratch_site(pair[0], tmp_path_factory.mktemp("site")) as site:
         yield site
-        return
-    if "postgres" in settings.SKIPPED:
-        pytest.skip(settings.SKIPPED["postgres"])
-    name = f"site_{uuid.uuid4().hex[:12]}"
-    base, _, _ = settings.URLS["postgres"].rpartition("/")
-    with psycopg.connect(settings.URLS["postgres"], autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            site = Site(f"{base}/{name}")
-            site.manage("migrate", "-v0")
-            yield site
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")

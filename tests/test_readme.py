@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import events.management.commands as commands
+from events import frames, urls
 from events.conf import DEFAULTS, OPTIONS
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -15,7 +16,7 @@ RUNNABLE = re.findall(r"<!-- runs -->\n```python\n(.*?)```", README, re.DOTALL)
 @pytest.mark.django_db(transaction=True)
 def test_every_snippet_runs():
     """One after the other, as a reader would try them."""
-    assert len(RUNNABLE) == 4
+    assert len(RUNNABLE) == 5
     for snippet in RUNNABLE:
         exec(snippet, {})
 
@@ -31,3 +32,18 @@ def test_every_setting_is_there(name):
 )
 def test_every_command_is_there(name):
     assert f"`{name}" in README
+
+
+@pytest.mark.parametrize(
+    "route", [str(pattern.pattern) for pattern in urls.urlpatterns if str(pattern.pattern)]
+)
+def test_every_endpoint_is_there(route):
+    assert re.sub(r"<str:(\w+)>", r"<\1>", route) in README
+
+
+@pytest.mark.parametrize(
+    "code",
+    [value for name, value in vars(frames).items() if name.isupper() and 4000 < value < 5000],
+)
+def test_every_close_code_is_there(code):
+    assert str(code) in README

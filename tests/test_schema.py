@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.http import QueryDict
-from django.test import Client
+from django.test import AsyncRequestFactory, Client
+from django.urls import resolve
 from rest_framework.request import Request
 
 pytest.importorskip("drf_spectacular")
@@ -85,7 +86,7 @@ class TestDocument:
             request = rf.get(f"{prefix}schema/", **JSON)
             paths = json.loads(view(request).render().content)["paths"]
             assert set(paths) == {
-                prefix + str(pattern.pattern).replace("<str:name>", "{name}")
+                prefix + re.sub(r"<str:(\w+)>", r"{\1}", str(pattern.pattern))
                 for pattern in urlpatterns
                 if pattern.name != "schema"
             }
@@ -195,19 +196,29 @@ class TestParameters:
             ("get", "streams/"),
             ("get", "streams/{name}/"),
             ("get", "streams/{name}/events/"),
+            ("post", "streams/{name}/{action}/"),
+            ("get", "live/"),
+            ("get", "streams/{name}/live/"),
         ],
     )
     def test_those_that_are_read_are_those_that_are_described(
-        self, client, monkeypatch, operations, method, path
+        self, client, user, monkeypatch, operations, method, path
     ):
         """No more, and no fewer."""
         client.post(API, '{"kind": "a", "stream": "s"}', content_type="application/json")
         Recorder.asked = set()
         recorder = property(lambda request: Recorder(request.META["QUERY_STRING"]))
         monkeypatch.setattr(Request, "query_params", recorder)
-        answer = client.generic(
-            method.upper(), API + path.format(name="s"), '{"kind": "a"}', "application/json"
-        )
+        url = API + path.format(name="s", action="open")
+        if path.endswith("live/"):
+            # Only ASGI has it; the view is the same.
+            request = AsyncRequestFactory().get(url)
+            request.user = user
+            view = resolve(url)
+            answer = view.func(request, **view.kwargs)
+        else:
+            body = "{}" if "action" in path else '{"kind": "a"}'
+            answer = client.generic(method.upper(), url, body, "application/json")
         assert answer.status_code in (200, 201)
         assert Recorder.asked == {
             parameter["name"]

@@ -27,7 +27,8 @@ def response(
     query = replace(paginator.params.query, limit=paginator.log.settings.max_page_size)
     limited = paginator.params.limit is not None
     export = Export(paginator.log, query, found, whole=not limited)
-    headers = cursor_headers(found)
+    # See `sse`: compressed by chunks, a client would see the end of the first as the end of all.
+    headers = {**cursor_headers(found), "Content-Encoding": "identity"}
     if not limited:
         headers["X-Events-Last-Idx"] = str(found.state.head)
     if found.gap is not None:

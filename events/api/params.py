@@ -32,11 +32,21 @@ class ReadParams:
 def read_params(log: EventLog, params: QueryDict, stream: str | None = None) -> ReadParams:
     """Check a request's parameters; `stream` is the one that the path names, and wins."""
     limit = whole(params, "limit")
+    query = follow_params(log, params, stream, limit)
+    wait = min(whole(params, "wait") or 0, MAX_WAIT)
+    strict = choice(params, "on_gap", ["error"]) is not None
+    return ReadParams(query, limit, wait, strict)
+
+
+def follow_params(
+    log: EventLog, params: QueryDict, stream: str | None = None, limit: int | None = None
+) -> Query:
+    """The parameters that say what is read, and from where."""
     kinds = params.getlist("kind")
     if len(kinds) > MAX_KINDS:
         raise ValidationError({"kind": [f"At most {MAX_KINDS} kinds."]})
     try:
-        query = log.query(
+        return log.query(
             since(params),
             limit,
             stream=stream if stream is not None else stream_name(params),
@@ -46,9 +56,6 @@ def read_params(log: EventLog, params: QueryDict, stream: str | None = None) -> 
     except ValueError as error:
         # Everything else was checked above, so this is about the kinds.
         raise ValidationError({"kind": [str(error)]}) from None
-    wait = min(whole(params, "wait") or 0, MAX_WAIT)
-    strict = choice(params, "on_gap", ["error"]) is not None
-    return ReadParams(query, limit, wait, strict)
 
 
 def once(params: QueryDict, name: str) -> str | None:

@@ -8,8 +8,10 @@ connections. Under WSGI a waiting request has its thread; it looks every POLL_IN
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from asgiref.sync import SyncToAsync, sync_to_async
@@ -17,7 +19,8 @@ from django.db import connections
 from django.http.response import HttpResponseBase
 
 from ..cursors import Query, Rows
-from ..live.broker import broker_for
+from ..live.tail import Tail, follow
+from ..live.window import Batch
 from ..log import EventLog
 
 
@@ -44,18 +47,25 @@ class Wait:
         return found
 
     async def in_loop(self) -> Rows:
-        deadline = time.monotonic() + self.seconds
         found = self.found
-        while not told(found) and (left := deadline - time.monotonic()) > 0:
-            if found.cursor >= found.state.head:
-                await release_thread()
-                broker = broker_for(self.log, found.state)
-                late = await broker.wait(self.query, found.cursor, found.state.epoch, left)
-                if late is not None:
-                    found = late
-                    continue
-            found = await sync_to_async(self.again)(found)
-        return found
+        query = replace(self.query, since=found.cursor, epoch=found.state.epoch)
+        await release_thread()
+        async with follow(self.log.backend, query) as tail:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds):
+                    async for batch in tail:
+                        if batch.entries or batch.gap:
+                            return late(tail, batch, query.limit)
+            if not tail.begun:
+                return Rows([], found.cursor, found.state, None)
+            return Rows([], tail.bookmark, tail.state, None)
+
+
+def late(tail: Tail, batch: Batch, limit: int) -> Rows:
+    """A batch as the page that was asked for."""
+    rows = [entry.row for entry in batch.entries[:limit]]
+    whole = len(rows) == len(batch.entries)
+    return Rows(rows, batch.cursor if whole else rows[-1].position, tail.state, batch.gap)
 
 
 def told(found: Rows) -> bool:

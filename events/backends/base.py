@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from django.db.transaction import TransactionManagementError
 
@@ -59,6 +60,19 @@ class BaseBackend(ABC):
         """
 
     @abstractmethod
+    def step(self, item: Item) -> Entry | None:
+        """Append the event of a step in a stream's life, and change the stream's status with it.
+
+        None, and nothing is stored, if the stream is there already; InvalidTransition if that
+        step does not lead on from where it is. In a transaction of the caller's as `append`.
+        """
+
+    @abstractmethod
+    def fail_idle(self) -> list[str]:
+        """Fail the running streams that have been silent for longer than their idle timeout.
+        Whoever comes first does it, in the same step in which it makes sure."""
+
+    @abstractmethod
     def in_transaction(self) -> bool:
         """Would an append now be part of a transaction of the caller's?"""
 
@@ -66,13 +80,26 @@ class BaseBackend(ABC):
     def read(self, query: Query) -> Rows:
         """The entries after a cursor, from one consistent view: a prefix without holes."""
 
+    def pages(self, query: Query) -> Iterator[Rows]:
+        """Page after page, as far as the head is by then."""
+        while True:
+            found = self.read(query)
+            yield found
+            if found.cursor >= found.state.head:
+                return
+            query = replace(query, since=found.cursor, epoch=found.state.epoch)
+
     @abstractmethod
     def info(self) -> LogInfo:
         """Where the log stands, at a cost that does not grow with it."""
 
     @abstractmethod
+    def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
+        """Those of the named streams to which an event was ever sent, as they stand."""
+
     def stream(self, name: str) -> StreamInfo | None:
-        """A stream as it stands; None if no event was ever sent to it."""
+        """One stream as it stands; None if no event was ever sent to it."""
+        return self.find_streams([name]).get(name)
 
     @abstractmethod
     def streams(

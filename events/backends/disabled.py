@@ -33,6 +33,12 @@ class DisabledBackend(BaseBackend):
             for position, item in enumerate(items, first)
         ]
 
+    def step(self, item: Item) -> Entry | None:
+        return self.append([item])[0]
+
+    def fail_idle(self) -> list[str]:
+        return []
+
     def read(self, query: Query) -> Rows:
         """Nothing, and no gap: who turned the log off knows that there is nothing to miss."""
         head = _heads.get(self.name, 0)
@@ -42,8 +48,8 @@ class DisabledBackend(BaseBackend):
         head = _heads.get(self.name, 0)
         return LogInfo(self.name, "", head, head, 0)
 
-    def stream(self, name: str) -> StreamInfo | None:
-        return None
+    def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
+        return {}
 
     def streams(
         self,

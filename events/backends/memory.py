@@ -10,18 +10,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from operator import attrgetter
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from .. import hints
 from ..cursors import Query, Rows, State, finish, locate
-from ..exceptions import KeyConflict
+from ..exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
+from ..lifecycle import IDLE_TIMEOUT
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
+from ..wire import dumps
 from .base import DELETE_BATCH, BaseBackend, Progress
-from .memory_ledger import MemoryLedger
-from .receipts import defer, in_callers_atomic
+from .memory_ledger import MemoryLedger, follow_status
+from .receipts import defer, in_callers_atomic, receipt, warn
 
 logger = logging.getLogger("events")
 
@@ -52,12 +55,14 @@ class _Deferred:
             # At once, so that nobody sees a part of a transaction.
             self.backend.append_now(items)
             return
-        except KeyConflict:
+        except EventsError:
             pass
         for item in items:
             try:
                 self.backend.append_now([item])
-            except KeyConflict as error:
+            except StreamClosed:
+                self.backend.append_late(item)
+            except (KeyConflict, InvalidTransition) as error:
                 logger.error("Log %r: a committed %s is dropped: %s", self.log, item.kind, error)
 
 
@@ -80,8 +85,56 @@ class MemoryBackend(BaseBackend):
         with ledger.lock:
             rows = ledger.append(items, self.now())
             self._evict(self.settings.ttl, self.settings.max_entries)
-        hints.send(self.name)
+        hints.send(self.name, ledger.head)
         return [Entry.from_row(row) for row in rows]
+
+    def append_late(self, item: Item) -> None:
+        ledger = self.ledger
+        with ledger.lock:
+            status = ledger.append_late(item, self.now())
+        warn(self.name, item.stream, status)
+        hints.send(self.name, ledger.head)
+
+    def step(self, item: Item) -> Entry | None:
+        if self.in_transaction():
+            return self._defer_step(item)
+        self._settle()
+        entries = self.append_now([item])
+        return entries[0] if entries else None
+
+    def _defer_step(self, item: Item) -> Entry | None:
+        statuses = self._statuses([item])
+        before = statuses.get(item.stream)
+        follow_status(item, statuses)
+        if statuses.get(item.stream) == before:
+            return None
+        transaction.on_commit(_Deferred(self, [item]))
+        return receipt(item, self.now())
+
+    def _statuses(self, items: Sequence[Item]) -> dict[str, Status | None]:
+        """Where the streams of these items stand for this transaction: as committed, and then as
+        it has led on."""
+        ledger = self.ledger
+        with ledger.lock:
+            statuses = ledger.statuses(items)
+        for deferred in self._waiting():
+            for item in deferred.items:
+                with suppress(EventsError):
+                    follow_status(item, statuses)
+        return statuses
+
+    def fail_idle(self) -> list[str]:
+        self.refuse_in_transaction("fail idle streams")
+        self._settle()
+        ledger = self.ledger
+        text = dumps({"reason": IDLE_TIMEOUT})
+        with ledger.lock:
+            names = ledger.idle(self.now())
+            for name in names:
+                ledger.append([Item("stream.failed", name, text, None)], self.now())
+        if names:
+            hints.send(self.name, ledger.head)
+        return names
 
     def _defer(self, items: Sequence[Item]) -> list[Entry]:
         waiting = {
@@ -93,6 +146,9 @@ class MemoryBackend(BaseBackend):
         ledger = self.ledger
         with ledger.lock:
             answers, new = defer(items, ledger.keys, waiting, self.now())
+        statuses = self._statuses(new)
+        for item in new:
+            follow_status(item, statuses)
         transaction.on_commit(_Deferred(self, new))
         return answers
 
@@ -133,9 +189,11 @@ class MemoryBackend(BaseBackend):
         floor = max(ledger.floor, ledger.expired(self.cutoff(self.settings.ttl)))
         return State(ledger.head, floor, ledger.epoch)
 
-    def stream(self, name: str) -> StreamInfo | None:
+    def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         self._settle()
-        return self.ledger.streams.get(name)
+        with self.ledger.lock:
+            known = self.ledger.streams
+            return {name: known[name] for name in names if name in known}
 
     def streams(
         self,
@@ -188,7 +246,9 @@ class MemoryBackend(BaseBackend):
         self.refuse_in_transaction("delete a stream")
         ledger = self.ledger
         with ledger.lock:
-            return ledger.delete_stream(stream, self.now())
+            count = ledger.delete_stream(stream, self.now())
+        hints.send(self.name, ledger.head)
+        return count
 
     def renew_epoch(self) -> str:
         self.refuse_in_transaction("renew the epoch")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import RLock
 
-from ..types import Row, StreamInfo, from_micros, new_epoch
+from ..exceptions import StreamClosed
+from ..lifecycle import STEPS, next_status
+from ..types import TERMINAL, Row, Status, StreamInfo, from_micros, new_epoch, to_micros
 from ..validation import Item
 from ..wire import dumps
 from .receipts import check_same
@@ -25,19 +27,54 @@ class MemoryLedger:
         self.rows: list[Row] = []
         self.keys: dict[str, Row] = {}
         self.streams: dict[str, StreamInfo] = {}
+        self.timeouts: dict[str, float | None] = {}
 
     def append(self, items: Sequence[Item], now: int) -> list[Row]:
         """All or none: what could be refused is looked at before the first is placed."""
         firsts: dict[str, Item | Row] = {}
+        statuses = self.statuses(items)
         for item in items:
             if item.key is not None:
                 first = self.keys.get(item.key) or firsts.setdefault(item.key, item)
                 check_same(item, first)
-        return [self._place(item, now) for item in items]
+            if item.key is None or item.key not in self.keys:
+                follow_status(item, statuses)
+        rows = (self._enter(item, now) for item in items)
+        return [row for row in rows if row is not None]
 
-    def _place(self, item: Item, now: int) -> Row:
+    def statuses(self, items: Sequence[Item]) -> dict[str, Status | None]:
+        """Where the streams of these items stand: only theirs, for there may be many."""
+        names = {item.stream for item in items}
+        return {name: self.streams[name].status for name in names if name in self.streams}
+
+    def append_late(self, item: Item, now: int) -> str:
+        """An event whose transaction has committed: it is not lost, even if its stream has ended
+        in the meantime. The status of that, or nothing."""
+        known = self.streams.get(item.stream)
+        self._place(item, now)
+        return known.status if known and known.status in TERMINAL else ""
+
+    def _enter(self, item: Item, now: int) -> Row | None:
         if item.key is not None and item.key in self.keys:
             return self.keys[item.key]
+        if item.kind not in STEPS:
+            return self._place(item, now)
+        known = self.streams.get(item.stream)
+        status = next_status(item.kind, item.stream, known.status if known else None)
+        if status is None:
+            return None
+        row = self._place(item, now)
+        moment = from_micros(row.micros)
+        known = self.streams[item.stream]
+        if status == Status.RUNNING and known.opened_at is None:
+            known = replace(known, opened_at=moment)
+            self.timeouts[item.stream] = item.idle_timeout
+        if status in TERMINAL:
+            known = replace(known, closed_at=moment)
+        self.streams[item.stream] = replace(known, status=status)
+        return row
+
+    def _place(self, item: Item, now: int) -> Row:
         self.head += 1
         self.latest = max(now, self.latest)
         seq = 0
@@ -59,6 +96,16 @@ class MemoryLedger:
             else StreamInfo(stream, None, 1, self.head, self.head, None, None, moment)
         )
         return self.streams[stream].seq
+
+    def idle(self, now: int) -> list[str]:
+        """The running streams that have been silent for longer than they may."""
+        return [
+            name
+            for name, known in self.streams.items()
+            if known.status == Status.RUNNING
+            and (timeout := self.timeouts.get(name)) is not None
+            and now - to_micros(known.last_event_at) > timeout * 1_000_000
+        ]
 
     def after(self, position: int) -> int:
         """The index of the first row after a position."""
@@ -89,6 +136,7 @@ class MemoryLedger:
     def delete_stream(self, stream: str, now: int) -> int:
         if self.streams.pop(stream, None) is None:
             return 0
+        self.timeouts.pop(stream, None)
         gone = [row for row in self.rows if row.stream == stream]
         self.rows = [row for row in self.rows if row.stream != stream]
         self._forget_keys(gone)
@@ -100,3 +148,12 @@ class MemoryLedger:
         for row in rows:
             if row.key is not None:
                 del self.keys[row.key]
+
+
+def follow_status(item: Item, statuses: dict[str, Status | None]) -> None:
+    """Take the item into account; what its stream does not allow is refused."""
+    status = statuses.get(item.stream)
+    if item.kind in STEPS:
+        statuses[item.stream] = next_status(item.kind, item.stream, status) or status
+    elif status in TERMINAL:
+        raise StreamClosed(f"the stream {item.stream!r} has {status}; nothing was stored")

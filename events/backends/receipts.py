@@ -6,6 +6,7 @@ A receipt, because nobody knows a position yet; or the entry that has the key al
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,6 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..exceptions import KeyConflict
 from ..types import Entry, Row, from_micros
 from ..validation import Item
+
+logger = logging.getLogger("events")
 
 
 def in_callers_atomic(connection: BaseDatabaseWrapper) -> bool:
@@ -76,3 +79,13 @@ def _same_json(one: str, other: str) -> bool:
 
 def _sorted(text: str) -> str:
     return json.dumps(json.loads(text), sort_keys=True)
+
+
+def warn(log: str, stream: str, status: str) -> None:
+    """What is committed is not lost, even if its stream has ended in the meantime."""
+    logger.warning(
+        "Log %r: a transaction committed an event of stream %r after that had %s.",
+        log,
+        stream,
+        status,
+    )

@@ -1,209 +1,349 @@
-"""The one reader of a log in an event loop, for all that wait in it.
+"""The one reader of a log in an event loop, for all that follow it there.
 
-However many wait, what is new is read once. A broker holds a window of the newest rows; a
-waiter costs a future and a cursor. It polls, because an event may come from a process that can
-give no hint; a hint from this process only makes it look sooner. It never infers from a hint.
+However many follow, what is new is read once. The broker looks when it is hinted and every
+POLL_INTERVAL, because an event may come from a process that can give no hint. It never infers
+from a hint: it reads. What it finds goes into the window, which wakes those whom it concerns.
 
-    waiter ──cursor──> in the window? ── yes ─> answered from it
-                             │ no, at its end
-                             └─> waits for the broker's next look
+    hint, or time is up ──> look ──> window ──> the tails that it concerns
+                              └────> streams ──> the tails whose stream has ended
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
+from typing import TypeVar
 
+from asgiref.sync import AsyncToSync, sync_to_async
 from django.db import connections
 
 from .. import hints
+from ..backends.base import BaseBackend
 from ..cursors import Query, Rows, State
-from ..log import EventLog
-from ..types import Row
+from ..loops import Registry, forget, here
+from ..types import TERMINAL, Row, StreamInfo
+from .group import listen
+from .window import Batch, Wake, Window, deleted_stream, portion, seal
 
 logger = logging.getLogger("events")
 
-# Seconds without a waiter after which the broker stops and gives its connection back.
+T = TypeVar("T")
+
+# Seconds without a follower after which the broker stops and gives its connections back.
 LINGER = 5.0
 # Seconds between looks while the store cannot be read, at the most.
 MAX_BACKOFF = 10.0
-# Rows in one look, and bytes of payload in the window.
-LOOK = 1000
-WINDOW_BYTES = 16 * 2**20
+# Seconds between looks at all the streams that are followed, whatever their events say.
+RECONCILE = 2.0
+# Rows in one look.
+LOOK = 500
 
 
-@dataclass(eq=False)
-class Waiter:
-    """Somebody who has consumed `cursor` and wants what `query` matches."""
+class Streams:
+    """The streams that somebody follows, as they stood at the last look."""
 
-    query: Query
-    cursor: int
-    epoch: str
-    found: asyncio.Future[Rows | None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-
-class Broker:
-    """Reads after its own `position`, keeps the newest rows, and answers waiters."""
-
-    def __init__(self, log: EventLog, state: State) -> None:
-        self.log = log
-        self.state = state
-        self.position = state.head
-        self.window: deque[Row] = deque(maxlen=log.settings.window)
-        self.size = 0
-        self.hinted = asyncio.Event()
-        # By the stream that they want, so that an event wakes nobody who does not.
-        self.waiters: dict[str | None, set[Waiter]] = {}
-        self.task: asyncio.Task[None] | None = None
-
-    async def wait(self, query: Query, cursor: int, epoch: str, seconds: float) -> Rows | None:
-        """What comes after `cursor` and matches; nothing, with a later cursor, when time is up.
-
-        None says that the window cannot tell, and the log itself has to be asked.
-        """
-        waiter = Waiter(query, cursor, epoch)
-        with self._registered(waiter):
-            if not self._answer(waiter):
-                try:
-                    await asyncio.wait_for(asyncio.shield(waiter.found), seconds)
-                except TimeoutError:
-                    # An answer may have come in the meantime, and `position` has passed it.
-                    if not waiter.found.done():
-                        return Rows([], max(cursor, self.position), self.state, None)
-            return waiter.found.result()
+    def __init__(self) -> None:
+        self.followers: Counter[str] = Counter()
+        self.known: dict[str, StreamInfo | None] = {}
+        # The position of its `stream.deleted`.
+        self.deleted: dict[str, int] = {}
+        self.doubtful: set[str] = set()
+        # Those of which more is known than has been read: to be looked at with the next read.
+        self.ahead: set[str] = set()
 
     @contextmanager
-    def _registered(self, waiter: Waiter) -> Iterator[None]:
-        group = self.waiters.setdefault(waiter.query.stream, set())
-        group.add(waiter)
-        self._start()
+    def followed(self, stream: str | None) -> Iterator[None]:
+        if stream is None:
+            yield
+            return
+        self.followers[stream] += 1
+        if stream not in self.known:
+            self.doubtful.add(stream)
         try:
             yield
         finally:
-            group.discard(waiter)
-            if not group and self.waiters.get(waiter.query.stream) is group:
-                del self.waiters[waiter.query.stream]
+            self.followers[stream] -= 1
+            if not self.followers[stream]:
+                del self.followers[stream]
+                self.known.pop(stream, None)
+                self.deleted.pop(stream, None)
+                self.doubtful.discard(stream)
+                self.ahead.discard(stream)
 
-    def _answer(self, waiter: Waiter) -> bool:
-        """Answer a waiter from the window, if there is something for it."""
-        if waiter.found.done():
-            return True
-        first = self.window[0].position if self.window else self.position + 1
-        if waiter.epoch != self.state.epoch or waiter.cursor < first - 1:
-            waiter.found.set_result(None)
-            return True
-        rows: list[Row] = []
-        for row in reversed(self.window):
-            if row.position <= waiter.cursor:
-                break
-            if waiter.query.wants(row):
-                rows.append(row)
-        if not rows:
-            return False
-        rows = rows[::-1][: waiter.query.limit]
-        cursor = rows[-1].position if len(rows) == waiter.query.limit else self.position
-        waiter.found.set_result(Rows(rows, cursor, self.state, None))
-        return True
+    def take_doubtful(self) -> list[str]:
+        names = [*(self.doubtful | self.ahead)]
+        self.doubtful.clear()
+        self.ahead.clear()
+        return names
 
-    def _start(self) -> None:
-        if self.task is None or self.task.done():
+    def suspect(self, rows: Sequence[Row]) -> None:
+        """Note the streams whose state these events may have changed."""
+        for row in rows:
+            if row.kind.startswith("stream."):
+                name = row.stream or deleted_stream(row)
+                if name in self.followers:
+                    self.doubtful.add(name)
+                    if not row.stream:
+                        self.deleted[name] = row.position
+            elif row.stream in self.followers and self.known.get(row.stream) is None:
+                self.doubtful.add(row.stream)
+
+    def learn(
+        self, names: Sequence[str], found: dict[str, StreamInfo], position: int
+    ) -> Iterator[str]:
+        """Take in how these streams stand; those that have come to an end. One whose last event
+        is beyond what was read is looked at again."""
+        for name in names:
+            if name not in self.followers:
+                continue
+            before, now = self.known.get(name), found.get(name)
+            self.known[name] = now
+            if now is not None and now.last_position > position:
+                self.ahead.add(name)
+            if now.status in TERMINAL if now else before:
+                yield name
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A batch that was read from the log itself, and where the log stood."""
+
+    batch: Batch
+    state: State
+    turn: int
+
+
+class Shared:
+    """A read that is under way, and how many wait for it."""
+
+    def __init__(self, task: asyncio.Task[Extract]) -> None:
+        self.task = task
+        self.waiting = 0
+
+    async def result(self) -> Extract:
+        self.waiting += 1
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self.waiting -= 1
+            if not self.waiting:
+                self.task.cancel()
+
+
+class Broker:
+    """Reads after its window's `position`. `turn` counts how often it had to start anew."""
+
+    def __init__(self, backend: BaseBackend) -> None:
+        self.backend = backend
+        self.settings = backend.settings
+        self.state = State(0, 0, "")
+        self.looked = False
+        self.turn = 0
+        self.window = Window(backend.settings.window, 0)
+        self.streams = Streams()
+        self.hinted = asyncio.Event()
+        self.wakes: set[Wake] = set()
+        self.asking: list[asyncio.Future[None]] = []
+        self.extracts: dict[Query, Shared] = {}
+        self.task: asyncio.Task[None] | None = None
+        # In a test, the transaction is the calling thread's, and only there it can be read.
+        in_callers_thread = asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+        self.looker = Reader(f"events-look-{backend.name}", in_callers_thread)
+        self.pager = Reader(f"events-page-{backend.name}", in_callers_thread)
+
+    @contextmanager
+    def followed(self, query: Query, wake: Wake) -> Iterator[None]:
+        """Keep this broker at work for a follower."""
+        self.wakes.add(wake)
+        if self.task is None:
+            loop = asyncio.get_running_loop()
             # An empty context: the broker belongs to no request.
-            self.task = asyncio.get_running_loop().create_task(self._work(), context=Context())
+            self.task = loop.create_task(self._work(), context=Context())
+        try:
+            with self.streams.followed(query.stream):
+                yield
+        finally:
+            self.wakes.discard(wake)
+
+    async def look(self) -> None:
+        """Wait until what is known is not older than this call."""
+        future = asyncio.get_running_loop().create_future()
+        self.asking.append(future)
+        self.hinted.set()
+        await future
+
+    async def extract(self, query: Query) -> Extract:
+        """Read a batch from the log. Those who ask for the same at the same time share it."""
+        shared = self.extracts.get(query)
+        if shared is None or shared.task.done():
+            loop = asyncio.get_running_loop()
+            shared = Shared(loop.create_task(self._extract(query), context=Context()))
+            self.extracts[query] = shared
+        try:
+            return await shared.result()
+        finally:
+            finished = shared.task.done() or not shared.waiting
+            if finished and self.extracts.get(query) is shared:
+                del self.extracts[query]
+
+    async def _extract(self, query: Query) -> Extract:
+        patience = Patience(self.backend.name, self.settings.poll_interval)
+        while True:
+            try:
+                return await self.pager.run(self._read_extract, query, self.turn)
+            except Exception:
+                await asyncio.sleep(patience.failed())
+
+    def _read_extract(self, query: Query, turn: int) -> Extract:
+        found = self.backend.read(query)
+        some = portion(map(seal, found.rows))
+        cursor = found.cursor if len(some) == len(found.rows) else some[-1].position
+        return Extract(Batch(some, cursor, found.gap), found.state, turn)
 
     async def _work(self) -> None:
-        """Look, sleep until a hint or the interval, and stop when nobody has waited for a while."""
+        """Look, sleep until a hint or the interval, and stop when nobody follows for a while."""
         loop = asyncio.get_running_loop()
-        interval = self.log.settings.poll_interval
-        thread = ThreadPoolExecutor(1, f"events-broker-{self.log.name}")
-        idle_since, pause = loop.time(), interval
+        listener = loop.create_task(listen(self.backend.name, self.hinted.set))
+        patience = Patience(self.backend.name, self.settings.poll_interval)
+        idle_since = reconciled = loop.time()
         try:
-            while self.waiters or loop.time() - idle_since < LINGER:
-                if self.waiters:
+            while self.wakes or self.asking or loop.time() - idle_since < LINGER:
+                if self.wakes:
                     idle_since = loop.time()
+                if loop.time() - reconciled > RECONCILE:
+                    self.streams.doubtful.update(self.streams.followers)
+                    reconciled = loop.time()
+                asking, self.asking = self.asking, []
+                names = self.streams.take_doubtful()
                 try:
-                    found = await loop.run_in_executor(thread, self._look)
-                    pause = interval
+                    found, infos = await self.looker.run(self._look, names)
                 except Exception:
-                    if pause == interval:
-                        logger.exception("Log %r cannot be read; trying again.", self.log.name)
-                    thread.submit(connections.close_all)
-                    pause = min(pause * 2, MAX_BACKOFF)
-                else:
-                    if self._take(found):
-                        continue
-                await self._sleep(pause)
+                    self.asking[:0] = asking
+                    self.streams.doubtful.update(names)
+                    await self._sleep(patience.failed())
+                    continue
+                patience.succeeded()
+                self._take(found)
+                self._learn(names, infos)
+                for future in asking:
+                    if not future.done():
+                        future.set_result(None)
+                if not (self.asking or self.streams.doubtful or found.cursor < found.state.head):
+                    await self._sleep(self.settings.poll_interval)
         finally:
-            self._dismiss()
-            thread.submit(connections.close_all)
-            thread.shutdown(wait=False)
+            forget(_brokers, self.backend.name, self)
+            listener.cancel()
+            for future in self.asking:
+                future.cancel()
+            for shared in self.extracts.values():
+                shared.task.cancel()
+            self.looker.close()
+            self.pager.close()
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.hinted.wait(), seconds)
+            # Not wait_for(): before Python 3.12 it swallows a cancellation now and then.
+            async with asyncio.timeout(seconds):
+                await self.hinted.wait()
         self.hinted.clear()
 
-    def _look(self) -> Rows:
-        """In the thread: what is new."""
-        return self.log.backend.read(Query(since=self.position, limit=LOOK, epoch=self.state.epoch))
+    def _look(self, names: Sequence[str]) -> tuple[Rows, dict[str, StreamInfo]]:
+        """In the thread: how streams stand, and then what is new, so that all the events of a
+        stream that has ended are in what is known."""
+        infos = self.backend.find_streams(names) if names else {}
+        if not self.looked:
+            return self.backend.read(Query(since="latest", limit=0)), infos
+        query = Query(since=self.window.position, limit=LOOK, epoch=self.state.epoch)
+        return self.backend.read(query), infos
 
-    def _take(self, found: Rows) -> bool:
-        """Move on, answer those who waited for this, and say whether there is more."""
-        if found.gap is not None:
+    def _take(self, found: Rows) -> None:
+        self.state = found.state
+        if found.gap is not None or not self.looked:
             # Pruned away under us, flushed or restored: what the window knows is worth nothing.
             # On from the head: those who wait for what comes must not wait for a whole log.
-            self.window.clear()
-            self.size = 0
-            self.position, self.state = found.state.head, found.state
-            self._dismiss()
-            return False
-        self._extend(found.rows)
-        self.position, self.state = found.cursor, found.state
-        if found.rows:
-            for stream in {None, *(row.stream for row in found.rows)}:
-                for waiter in list(self.waiters.get(stream, ())):
-                    self._answer(waiter)
-        return self.position < self.state.head
+            self.turn += self.looked
+            self.looked = True
+            self.window.restart(found.state.head)
+            self._wake()
+            return
+        self.streams.suspect(found.rows)
+        self.window.extend(found.rows, found.cursor)
 
-    def _extend(self, rows: list[Row]) -> None:
-        for row in rows:
-            if len(self.window) == self.window.maxlen:
-                self.size -= len(self.window[0].text)
-            self.window.append(row)
-            self.size += len(row.text)
-        while self.size > WINDOW_BYTES:
-            self.size -= len(self.window.popleft().text)
+    def _learn(self, names: Sequence[str], infos: dict[str, StreamInfo]) -> None:
+        for stream in self.streams.learn(names, infos, self.window.position):
+            for topic in self.window.topics.get(stream, {}).values():
+                topic.wake()
 
-    def _dismiss(self) -> None:
-        """Send everybody to the log itself."""
-        for group in self.waiters.values():
-            for waiter in group:
-                if not waiter.found.done():
-                    waiter.found.set_result(None)
+    def _wake(self) -> None:
+        for wake in list(self.wakes):
+            wake()
 
 
-_brokers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Broker]] = WeakKeyDictionary()
+class Reader:
+    """A thread of its own with its own connections; or, in a test, the thread of the caller."""
+
+    def __init__(self, name: str, in_callers_thread: bool) -> None:
+        self.thread = None if in_callers_thread else ThreadPoolExecutor(1, name)
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        if self.thread is None:
+            return await sync_to_async(work)(*arguments)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.thread, self._safely, work, *arguments)
+
+    @staticmethod
+    def _safely(work: Callable[..., T], *arguments: object) -> T:
+        try:
+            return work(*arguments)
+        except BaseException:
+            connections.close_all()
+            raise
+
+    def close(self) -> None:
+        if self.thread is not None:
+            self.thread.submit(connections.close_all)
+            self.thread.shutdown(wait=False)
 
 
-def broker_for(log: EventLog, state: State) -> Broker:
-    """The running loop's broker for a log; a new one starts from `state`."""
+class Patience:
+    """How long to wait after one failure, and after many; only the first is logged."""
+
+    def __init__(self, log: str, interval: float) -> None:
+        self.log = log
+        self.interval = self.pause = interval
+
+    def failed(self) -> float:
+        """To be called while the exception is handled: seconds until the next attempt."""
+        if self.pause == self.interval:
+            logger.exception("Log %r cannot be read; trying again.", self.log)
+        self.pause = min(self.pause * 2, MAX_BACKOFF)
+        return self.pause
+
+    def succeeded(self) -> None:
+        self.pause = self.interval
+
+
+_brokers: Registry[Broker] = {}
+
+
+def broker_for(backend: BaseBackend) -> Broker:
+    """The running loop's broker for a log."""
     hints.listen(wake)
-    brokers = _brokers.setdefault(asyncio.get_running_loop(), {})
-    broker = brokers.get(log.name)
-    if broker is None or broker.log is not log or broker.task is None or broker.task.done():
-        broker = brokers[log.name] = Broker(log, state)
+    brokers = here(_brokers)
+    broker = brokers.get(backend.name)
+    finished = broker is not None and broker.task is not None and broker.task.done()
+    if broker is None or broker.backend is not backend or finished:
+        broker = brokers[backend.name] = Broker(backend)
     return broker
 
 
-def wake(log: str) -> None:
+def wake(log: str, head: int) -> None:
     """Have every broker of a log look now. From any thread."""
     for loop, brokers in list(_brokers.items()):
         broker = brokers.get(log)

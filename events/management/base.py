@@ -35,6 +35,14 @@ class LogCommand(BaseCommand):
         except LogDoesNotExist as error:
             raise CommandError(str(error)) from None
 
+    @staticmethod
+    def add_every_log(parser: CommandParser) -> None:
+        """In place of `--log` as above, for a command that is about every log but for one named."""
+        parser.add_argument("--log", metavar="NAME", help="Which log (default: every one).")
+
+    def every_log(self, options: dict[str, Any]) -> list[EventLog]:
+        return [self.log(options)] if options["log"] else [logs[name] for name in logs]
+
     def run_from_argv(self, argv: list[str]) -> None:
         """From a shell: 1 for whatever is wrong with the input, and no word when the reader of a
         pipe has seen enough (`| head -1`)."""
@@ -97,6 +105,10 @@ class Progress:
 
 def is_terminal(stream: Any) -> bool:
     return bool(getattr(stream, "isatty", lambda: False)())
+
+
+def seconds(text: str) -> float:
+    return duration(text).total_seconds()
 
 
 def duration(text: str) -> timedelta:

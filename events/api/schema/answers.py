@@ -9,12 +9,14 @@ from .components import Schema, number, ref, text
 
 @dataclass(frozen=True)
 class Answer:
-    """One status code's answer. `line` is the schema of a line of NDJSON."""
+    """One status code's answer. `line` is the schema of a line of NDJSON; `media` is said where
+    it is not what the view renders; without a schema there is no body."""
 
     description: str
-    schema: Schema
+    schema: Schema | None = None
     headers: dict[str, Schema] = field(default_factory=dict)
     line: Schema | None = None
+    media: str | None = None
 
 
 def header(schema: Schema, *, required: bool = True) -> Schema:
@@ -26,6 +28,9 @@ CURSOR_HEADERS = {
     "X-Events-Last-Idx": header(number("The cursor: what to pass as `since` next.")),
     "X-Events-Head": header(number("The newest position in the log.")),
     "X-Events-Epoch": header(text("The log's identity.")),
+}
+PAGE_HEADERS = {
+    **CURSOR_HEADERS,
     "X-Events-Gap": header(
         text(
             "NDJSON only: what was missed before the first line, as JSON (see the schema of a gap)."
@@ -59,10 +64,23 @@ GONE = Answer("`on_gap=error`, and entries after the cursor are gone.", ref("Gon
 PAGE = Answer(
     "A page; as NDJSON, one entry a line up to the head, or as many as `limit` says.",
     ref("Page"),
-    CURSOR_HEADERS,
+    PAGE_HEADERS,
     line=ref("Entry"),
 )
 READING = {200: PAGE, **COMMON, 404: NO_STREAM, 410: GONE}
+LIVE = {
+    200: Answer(
+        "Frames of `id`, `event` and `data`, where `data` is an entry; `gap` and `end` are events "
+        "as well. A comment is a heartbeat.",
+        {"type": "string"},
+        CURSOR_HEADERS,
+        media="text/event-stream",
+    ),
+    204: Answer("The stream has ended, and this cursor is at its end: do not come back."),
+    **COMMON,
+    404: NO_STREAM,
+    501: Answer("The site is served through WSGI.", ERROR),
+}
 WRITING = {
     **COMMON,
     400: BAD_BODY,

@@ -166,7 +166,25 @@ FIELD_ERRORS: Schema = {
     "additionalProperties": listed({"type": "string"}, minItems=1),
 }
 
+ARGUMENTS: Schema = {
+    "type": "object",
+    "description": "What there is to say about the step; for each step only its own.",
+    "properties": {
+        "idle_timeout": nullable(
+            {
+                "type": "number",
+                "minimum": 0.001,
+                "description": "open: seconds of silence after which it fails; null for never.",
+            }
+        ),
+        "payload": nullable({**PAYLOAD, "description": "complete: the payload of its event."}),
+        "reason": text("fail, stop: why.", pattern=NO_NUL),
+    },
+    "additionalProperties": False,
+}
+
 COMPONENTS: dict[str, Schema] = {
+    "Arguments": ARGUMENTS,
     "Entry": ENTRY,
     "Error": record("What went wrong.", detail=text("For a person to read.")),
     "FieldErrors": FIELD_ERRORS,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import views
+from ... import sse
+from .. import actions, views
 from ..items import MAX_ITEMS
 from . import answers
 from . import parameters as params
@@ -39,6 +40,7 @@ class Operation:
     parameters: tuple[Schema, ...]
     answers: dict[int, Answer]
     body: Schema | None = None
+    body_required: bool = True
 
 
 OPERATIONS: dict[tuple[type[views.LogView], str], Operation] = {
@@ -92,6 +94,37 @@ OPERATIONS: dict[tuple[type[views.LogView], str], Operation] = {
         "As for the log; the cursor is a position of the log, not of the stream.",
         (params.LOG, *params.READING, params.WAIT),
         answers.READING,
+    ),
+    (actions.StreamActionView, "POST"): Operation(
+        "events_stream_action",
+        "Take a step in a stream's life",
+        "`open` it (and make it, if it is not there), have it `wait` and `resume`, or end it for good: "
+        "`complete`, `fail`, `stop`. To be there already is no error. With session authentication "
+        "Django asks for a CSRF token.",
+        (params.LOG,),
+        {
+            200: Answer("The stream, as it stands then.", ref("Stream")),
+            **answers.WRITING,
+            404: answers.NO_STREAM,
+            409: Answer("The stream cannot take that step from where it is.", answers.ERROR),
+        },
+        ref("Arguments"),
+        body_required=False,
+    ),
+    (sse.LiveView, "GET"): Operation(
+        "events_live",
+        "Follow the log",
+        "Server-Sent Events: what is stored after `since`, then what comes. A `Last-Event-ID` "
+        "beats `since`; one that is no position starts from the beginning. Needs ASGI.",
+        (params.LOG, *params.FOLLOWING, params.STREAM_FILTER),
+        answers.LIVE,
+    ),
+    (sse.StreamLiveView, "GET"): Operation(
+        "events_stream_live",
+        "Follow one stream",
+        "As for the log, until the stream ends.",
+        (params.LOG, *params.FOLLOWING),
+        answers.LIVE,
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ... import lifecycle
 from ...conf import DEFAULT_LOG, log_settings
 from ...types import Status
 from ...validation import KIND, MAX_KIND, STREAM
@@ -85,10 +86,13 @@ EPOCH = query("epoch", text("The epoch that the cursor is from. Another one is a
 ON_GAP = query("on_gap", text("Answer a gap with 410 instead.", enum=["error"]))
 STREAM_FILTER = query("stream", {**STREAM_OR_NONE, "description": "Only this stream."})
 
+NAMED = query("named", text("`0` leaves the `event` line out.", enum=["0", "1"], default="1"))
+
 STATUS = query("status", text("Only these streams.", enum=[status.value for status in Status]))
 BEFORE = query("before", number("Streams whose last position is below it."))
 AFTER = query("after", number("Streams whose last position is above it."))
 
+FOLLOWING = (SINCE, KINDS, EPOCH, NAMED)
 READING = (SINCE, LIMIT, KINDS, EPOCH, ON_GAP)
 
 STREAM_NAME: Schema = {
@@ -102,5 +106,9 @@ STREAM_NAME: Schema = {
 
 def in_path(name: str) -> Schema:
     """A variable of the path: the stream's name, or one of the project's own prefix."""
-    schema = STREAM_NAME if name == "name" else text("")
+    known = {
+        "name": STREAM_NAME,
+        "action": text("The step.", enum=list(lifecycle.KINDS)),
+    }
+    schema = known.get(name) or text("")
     return {**query(name, schema), "in": "path", "required": True}

@@ -44,13 +44,17 @@ class LogViewSchema(AutoSchema):
             "parameters": [
                 *map(in_path, variables(path)),
                 *operation.parameters,
-                *self.format_parameters(),
+                *(
+                    []
+                    if any(one.media for one in operation.answers.values())
+                    else self.format_parameters()
+                ),
             ],
             "responses": {str(code): self.said(one) for code, one in operation.answers.items()},
         }
         if operation.body:
             content = {media: {"schema": operation.body} for media in self.map_parsers()}
-            described["requestBody"] = {"required": True, "content": content}
+            described["requestBody"] = {"required": operation.body_required, "content": content}
         if auth := self.get_auth():
             described["security"] = auth
         found: Schema = dialect(described)
@@ -63,13 +67,14 @@ class LogViewSchema(AutoSchema):
         return [query(name, formats, allowEmptyValue=True)] if name else []
 
     def said(self, answer: Answer) -> Schema:
-        content = {
-            media: {"schema": answer.line or answer.schema}
-            if media == NDJSONRenderer.media_type
-            else {"schema": answer.schema}
-            for media in self.map_renderers("media_type")
-        }
-        described = {"description": answer.description, "content": content}
+        described: Schema = {"description": answer.description}
+        if answer.schema is not None:
+            described["content"] = {
+                media: {"schema": answer.line or answer.schema}
+                if media == NDJSONRenderer.media_type
+                else {"schema": answer.schema}
+                for media in ([answer.media] if answer.media else self.map_renderers("media_type"))
+            }
         return {**described, "headers": answer.headers} if answer.headers else described
 
 

@@ -8,8 +8,10 @@ in `pages`, letting go is in `retention`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import methodcaller
+from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,6 +21,7 @@ from ... import hints
 from ...conf import LogSettings
 from ...cursors import Query, Rows, State, finish, locate
 from ...exceptions import EventsError
+from ...lifecycle import STEPS
 from ...models import Log, Stream
 from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
@@ -28,9 +31,12 @@ from . import hook, outbox, pages, postgres, retention, streams
 from .dialects import Dialect, dialect_of
 from .ledger import Ledger
 from .lock import LedgerLock
+from .sql import chunks
 from .transactions import busy, is_passing, is_timeout
 
 logger = logging.getLogger("events")
+
+T = TypeVar("T")
 
 # Seconds that an append waits for the log, at the most. A statement holds it for milliseconds;
 # what holds it for longer is broken, and a caller should hear of that rather than hang.
@@ -73,18 +79,39 @@ class DatabaseBackend(BaseBackend):
         if len(items) == 1:
             row = self._append_at_once(items[0])
             if row is not None:
-                hints.send(self.name)
+                hints.send(self.name, row.position)
                 return [Entry.from_row(row)]
         rows = self.lock.run_after_outbox(lambda ledger: ledger.append(items))
         return [Entry.from_row(row) for row in rows]
+
+    def step(self, item: Item) -> Entry | None:
+        if self.in_transaction():
+            if self.dialect.uses_outbox:
+                return self._step_to_outbox(item)
+            return self._step_in_place(item)
+        row = self._append_at_once(item)
+        if row is not None:
+            hints.send(self.name, row.position)
+        else:
+            row = self.lock.run_after_outbox(lambda ledger: ledger.step(item))
+        return Entry.from_row(row) if row else None
+
+    def fail_idle(self) -> list[str]:
+        self.refuse_in_transaction("fail idle streams")
+        self.sequence()
+        failed: list[str] = []
+        for names in chunks(streams.idle(self._log_streams(), self.now())):
+            failed += self.lock.run_after_outbox(methodcaller("fail_idle", names))
+        return failed
 
     def _append_at_once(self, item: Item) -> Row | None:
         """In one statement, where the database can; None where it takes the long way."""
         if not postgres.can_append(self.connection):
             return None
+        statement = postgres.step if item.kind in STEPS else postgres.append
         with self.connection.cursor() as cursor:
             try:
-                return postgres.append(cursor, self.name, item, self.now(), self.lock_timeout)
+                return statement(cursor, self.name, item, self.now(), self.lock_timeout)
             except DatabaseError as error:
                 if is_timeout(error):
                     raise busy(self.lock_timeout, self.dialect) from error
@@ -95,24 +122,32 @@ class DatabaseBackend(BaseBackend):
     def _append_to_outbox(self, items: Sequence[Item]) -> list[Entry]:
         """Wait for the caller's commit in the outbox: the head would be locked until then."""
         with self.connection.cursor() as cursor:
-            answers = outbox.put(cursor, self.name, items, self.now())
+            answers = outbox.put(cursor, self.name, items, self.now(), self._own_steps())
         self._sequence_after_commit(0)
         return answers
 
+    def _step_to_outbox(self, item: Item) -> Entry | None:
+        with self.connection.cursor() as cursor:
+            answer = outbox.put_step(cursor, self.name, item, self.now(), self._own_steps())
+        if answer is not None:
+            hook.register(self.connection, hook.Hook(self.name, 0, self.sequence, item))
+        return answer
+
+    def _own_steps(self) -> list[Item]:
+        """The steps that this transaction has taken, and no savepoint has taken back."""
+        hooks = hook.registered(self.connection, self.name)
+        return [one.step for one in hooks if one.step is not None]
+
+    def _step_in_place(self, item: Item) -> Entry | None:
+        row, before = self._in_place(lambda ledger: ledger.step(item))
+        if row is None:
+            return None
+        self._sequence_after_commit(before)
+        return receipt(item, row.micros)
+
     def _append_in_place(self, items: Sequence[Item]) -> list[Entry]:
-        """Straight into the ledger, within the caller's transaction, where there is one writer."""
         now = self.now()
-        try:
-            with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-                self.dialect.insert_log(cursor, self.name)
-                ledger = Ledger(cursor, self.dialect, self.name, now)
-                before = ledger.head
-                rows = ledger.append(items)
-                ledger.save()
-        except DatabaseError as error:
-            if is_timeout(error):
-                raise busy(self.lock_timeout, self.dialect) from error
-            raise
+        rows, before = self._in_place(lambda ledger: ledger.append(items))
         self._sequence_after_commit(before)
         # What is after the head of this transaction's first append is its own, and not committed.
         own = min([before, *(one.head for one in hook.registered(self.connection, self.name))])
@@ -121,17 +156,30 @@ class DatabaseBackend(BaseBackend):
             for row, item in zip(rows, items, strict=True)
         ]
 
+    def _in_place(self, work: Callable[[Ledger], T]) -> tuple[T, int]:
+        """Straight into the ledger, within the caller's transaction, where there is one writer.
+        The result, and the head before."""
+        try:
+            with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+                self.dialect.insert_log(cursor, self.name)
+                ledger = Ledger(cursor, self.dialect, self.name, self.now())
+                before = ledger.head
+                result = work(ledger)
+                ledger.save()
+        except DatabaseError as error:
+            if is_timeout(error):
+                raise busy(self.lock_timeout, self.dialect) from error
+            raise
+        return result, before
+
     def _sequence_after_commit(self, head: int) -> None:
         hook.register(self.connection, hook.Hook(self.name, head, self.sequence))
 
-    def sequence(self) -> None:
-        """Give the committed events in the outbox their positions."""
-        if self.dialect.uses_outbox and self._outbox_waits():
-            self.lock.run_after_outbox(lambda ledger: None)
-
-    def _outbox_waits(self) -> bool:
+    def sequence(self) -> int:
+        """Give the committed events in the outbox their positions; the head after that."""
         with self.connection.cursor() as cursor:
-            return outbox.waits(cursor, self.name)
+            head, waiting = outbox.standing(cursor, self.name)
+        return self.lock.run_after_outbox(lambda ledger: ledger.head) if waiting else head
 
     # Reading
 
@@ -175,8 +223,8 @@ class DatabaseBackend(BaseBackend):
                 cursor, self.dialect, self.name, query, self.cutoff(self.settings.ttl)
             )
 
-    def stream(self, name: str) -> StreamInfo | None:
-        return streams.find(self._streams(), name)
+    def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
+        return streams.find(self._streams(), names)
 
     def streams(
         self,
@@ -194,6 +242,9 @@ class DatabaseBackend(BaseBackend):
     def _streams(self) -> QuerySet[Stream]:
         """This log's, as they are once all that was committed has its place."""
         self._snapshot(Query(limit=0))
+        return self._log_streams()
+
+    def _log_streams(self) -> QuerySet[Stream]:
         return Stream.objects.using(self.alias).filter(log__name=self.name)
 
     # Letting go

@@ -10,8 +10,13 @@ from django.db.backends.utils import CursorWrapper
 
 from ...types import Row, new_epoch
 from .sql import chunks, marks
+from .stream_state import STATE_COLUMNS
 
-STREAM_COLUMNS = "log_id, name, seq, first_position, last_position, last_event_at"
+STREAM_COLUMNS = f"log_id, name, {STATE_COLUMNS}"
+# Of those, what changes in a stream that is there.
+CHANGING = (
+    "seq", "last_position", "last_event_at", "status", "opened_at", "closed_at", "idle_timeout",
+)  # fmt: skip
 ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
 EVENT_COLUMNS = f"log_id, {ROW_COLUMNS}"
 
@@ -54,8 +59,8 @@ class Dialect:
 
     def save_streams(self, cursor: CursorWrapper, rows: Sequence[tuple[Any, ...]]) -> None:
         cursor.executemany(
-            f"INSERT INTO events_stream ({STREAM_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) "
-            f"{self.on_conflict}",
+            f"INSERT INTO events_stream ({STREAM_COLUMNS}) "
+            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) {self.on_conflict}",
             rows,
         )
 
@@ -67,9 +72,8 @@ class Dialect:
             deleted += cursor.rowcount
         return deleted
 
-    on_conflict = (
-        "ON CONFLICT (log_id, name) DO UPDATE SET seq = excluded.seq, "
-        "last_position = excluded.last_position, last_event_at = excluded.last_event_at"
+    on_conflict = "ON CONFLICT (log_id, name) DO UPDATE SET " + ", ".join(
+        f"{column} = excluded.{column}" for column in CHANGING
     )
 
 
@@ -105,7 +109,8 @@ class PostgreSQL(Dialect):
         # apply idle_in_transaction_session_timeout until the next statement.
         cursor.execute(
             f"INSERT INTO events_stream ({STREAM_COLUMNS}) SELECT * FROM unnest("
-            "%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) "
+            "%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], "
+            "%s::text[], %s::bigint[], %s::bigint[], %s::float8[]) "
             f"{self.on_conflict}",
             tuple(list(column) for column in zip(*rows, strict=True)),
         )
@@ -121,9 +126,8 @@ class PostgreSQL(Dialect):
 
 class MariaDB(Dialect):
     ignore, or_nothing = "IGNORE ", ""
-    on_conflict = (
-        "ON DUPLICATE KEY UPDATE seq = VALUES(seq), last_position = VALUES(last_position), "
-        "last_event_at = VALUES(last_event_at)"
+    on_conflict = "ON DUPLICATE KEY UPDATE " + ", ".join(
+        f"{column} = VALUES({column})" for column in CHANGING
     )
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:

@@ -19,6 +19,7 @@ from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import EventsError, StreamClosed
+from ...lifecycle import next_status
 from ...types import TERMINAL, Row
 from ...validation import Item
 from ..receipts import check_same
@@ -70,6 +71,17 @@ class LockedHead:
         """Give every item its place, or raise and give none of them one."""
         batch = self._gather(items)
         rows = [self._enter(item, batch, refuse) for item in items]
+        self._finish(batch)
+        return rows
+
+    def step(self, item: Item) -> Row | None:
+        """Take a step in a stream's life; None if it is there already."""
+        batch = self._gather([item])
+        row = self._step(item, batch)
+        self._finish(batch)
+        return row
+
+    def _finish(self, batch: Batch) -> None:
         try:
             self._write(batch)
         except IntegrityError:
@@ -79,7 +91,6 @@ class LockedHead:
                 f"{self.head - len(batch.new)}. "
                 "After a partial restore, run: manage.py renew_epoch"
             ) from None
-        return rows
 
     def _gather(self, items: Sequence[Item]) -> Batch:
         keys = [item.key for item in items if item.key is not None]
@@ -105,6 +116,17 @@ class LockedHead:
             batch.used[item.key] = row
         return row
 
+    def _step(self, item: Item, batch: Batch) -> Row | None:
+        stream = batch.streams.get(item.stream) or StreamState()
+        status = next_status(item.kind, item.stream, stream.status)
+        if status is None:
+            return None
+        batch.streams[item.stream] = stream
+        row = self._place(item, batch.streams)
+        stream.enter(status, item.idle_timeout)
+        batch.new.append(row)
+        return row
+
     def _place(self, item: Item, streams: dict[str, StreamState]) -> Row:
         self.head += 1
         self.latest = self.now
@@ -117,9 +139,9 @@ class LockedHead:
         if not batch.new:
             return
         touched = [
-            (self.id, name, stream.seq, stream.first, stream.last, stream.micros)
+            (self.id, name, *stream.to_row())
             for name, stream in batch.streams.items()
-            if stream.last
+            if stream.changed
         ]
         if touched:
             self.dialect.save_streams(self.cursor, touched)

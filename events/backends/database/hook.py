@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ... import hints
+from ...validation import Item
 
 logger = logging.getLogger("events")
 
@@ -17,20 +18,26 @@ class Hook:
     """Sequences after a commit. It never fails the caller, whose data is safe by now: what it
     leaves in the outbox is sequenced by the next emit, read or poll.
 
-    `head` is where the log stood when the hook was registered.
+    `head` is where the log stood when the hook was registered; `step` is what was done then to a
+    stream's life, which later steps of the transaction have to know.
     """
 
-    def __init__(self, log: str, head: int, sequence: Callable[[], None]) -> None:
+    def __init__(
+        self, log: str, head: int, sequence: Callable[[], int], step: Item | None = None
+    ) -> None:
         self.log = log
         self.head = head
         self.sequence = sequence
+        self.step = step
 
     def __call__(self) -> None:
         try:
-            self.sequence()
+            head = self.sequence()
         except Exception:
             logger.warning("Log %r: could not sequence after a commit.", self.log, exc_info=True)
-        hints.send(self.log)
+        else:
+            # Somebody else may have sequenced them, and died before it told anybody.
+            hints.send(self.log, head)
 
 
 def register(connection: BaseDatabaseWrapper, hook: Hook) -> None:
@@ -43,7 +50,7 @@ def register(connection: BaseDatabaseWrapper, hook: Hook) -> None:
     if not connection.in_atomic_block:
         return
     last = connection.run_on_commit[-1][1] if connection.run_on_commit else None
-    if not (isinstance(last, Hook) and last.log == hook.log):
+    if hook.step is not None or not (isinstance(last, Hook) and last.log == hook.log):
         transaction.on_commit(hook, using=connection.alias)
 
 

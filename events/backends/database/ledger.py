@@ -12,9 +12,11 @@ from contextlib import contextmanager
 
 from django.db import DataError, IntegrityError, InternalError
 
-from ...exceptions import EventsError, KeyConflict
+from ...exceptions import EventsError, InvalidTransition, KeyConflict
+from ...lifecycle import IDLE_TIMEOUT, STEPS
 from ...validation import Item
 from ...wire import dumps
+from ..receipts import warn
 from . import outbox
 from .head import LockedHead
 from .transactions import OutboxChanged
@@ -52,8 +54,11 @@ class Ledger(LockedHead):
         done = []
         for row in pending:
             try:
-                self._enter(row.item, batch, warn)
-            except KeyConflict as error:
+                if row.item.kind in STEPS:
+                    self._step(row.item, batch)
+                else:
+                    self._enter(row.item, batch, warn)
+            except (KeyConflict, InvalidTransition) as error:
                 self._set_aside(row, str(error))
             else:
                 done.append(row.id)
@@ -92,6 +97,24 @@ class Ledger(LockedHead):
                 f"log {self.name!r} has entries up to {newest}, but its head says {self.head}. "
                 "After a partial restore, run: manage.py renew_epoch"
             )
+
+    # The watchdog
+
+    def fail_idle(self, names: Sequence[str]) -> list[str]:
+        """Fail those of the streams that have been silent for too long, looked at again under
+        the lock."""
+        text = dumps({"reason": IDLE_TIMEOUT})
+        items = [Item("stream.failed", name, text, None) for name in names]
+        batch = self._gather(items)
+        idle = [
+            item
+            for item in items
+            if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.now)
+        ]
+        for item in idle:
+            self._step(item, batch)
+        self._finish(batch)
+        return [item.stream for item in idle]
 
     # Removing
 
@@ -157,13 +180,3 @@ class Ledger(LockedHead):
             )
             setattr(self, field, max(getattr(self, field), self.cursor.fetchone()[0] or 0))
         self.cursor.execute("UPDATE events_log SET epoch = %s WHERE id = %s", [epoch, self.id])
-
-
-def warn(log: str, stream: str, status: str) -> None:
-    """What is committed is not lost, even if its stream has ended in the meantime."""
-    logger.warning(
-        "Log %r: a transaction committed an event of stream %r after that had %s.",
-        log,
-        stream,
-        status,
-    )

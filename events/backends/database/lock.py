@@ -38,15 +38,15 @@ class LedgerLock:
 
     def run(self, work: Callable[[Ledger], T]) -> T:
         """Do `work` under the lock, and tell of it if the log has grown."""
-        grown = False
+        head, grown = 0, False
 
         def step(cursor: CursorWrapper) -> T:
-            nonlocal grown
+            nonlocal head, grown
             ledger = Ledger(cursor, self.dialect, self.name, self.now())
             before = ledger.head
             result = work(ledger)
             ledger.save()
-            grown = ledger.head > before
+            head, grown = ledger.head, ledger.head > before
             return result
 
         try:
@@ -55,7 +55,7 @@ class LedgerLock:
             self.create_log()
             result = self._transact(step)
         if grown:
-            hints.send(self.name)
+            hints.send(self.name, head)
         return result
 
     def run_after_outbox(self, work: Callable[[Ledger], T]) -> T:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from typing import NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
-from ...exceptions import StreamClosed
+from ...exceptions import InvalidTransition, StreamClosed
+from ...lifecycle import next_status
 from ...types import TERMINAL, Entry
 from ...validation import Item
-from ..receipts import defer
+from ..receipts import defer, receipt
 from .keys import entries_by_key
 from .sql import LIST, chunks, marks
 
+# In the order of an Item's fields.
+ITEM_COLUMNS = "kind, stream, payload, idempotency_key, idle_timeout"
 # Characters of payload in one statement.
 MAX_TEXT = 2**20
 
@@ -25,7 +29,9 @@ class Pending(NamedTuple):
     item: Item
 
 
-def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> list[Entry]:
+def put(
+    cursor: CursorWrapper, log: str, items: Sequence[Item], now: int, steps: Sequence[Item]
+) -> list[Entry]:
     """Store the items in the caller's transaction; receipts, or the entry that has the key.
 
     Keys are checked against what can be seen without waiting: entries, and what is committed
@@ -33,16 +39,37 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
     """
     keys = [item.key for item in items if item.key is not None]
     answers, new = defer(items, entries_by_key(cursor, log, keys), _waiting(cursor, log, keys), now)
-    _check_open(cursor, log, {item.stream for item in new if item.stream})
-    for some in _portions(new):
+    names = {item.stream for item in new if item.stream}
+    for name, status in _statuses(cursor, log, names, steps).items() if names else ():
+        if name in names and status in TERMINAL:
+            raise StreamClosed(f"the stream {name!r} has {status}; nothing was stored")
+    _insert(cursor, log, new)
+    return answers
+
+
+def put_step(
+    cursor: CursorWrapper, log: str, item: Item, now: int, steps: Sequence[Item]
+) -> Entry | None:
+    """Store a step in the caller's transaction: a receipt, or None if the stream is there already.
+
+    Checked against what is committed and the transaction's own steps; and again when it gets
+    its position.
+    """
+    status = _statuses(cursor, log, {item.stream}, steps).get(item.stream)
+    if next_status(item.kind, item.stream, status) is None:
+        return None
+    _insert(cursor, log, [item])
+    return receipt(item, now)
+
+
+def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item]) -> None:
+    for some in _portions(items):
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
-        rows = ", ".join(["(%s, %s, %s, %s, %s, '')"] * len(some))
+        rows = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
-            "INSERT INTO events_outbox (log, kind, stream, payload, idempotency_key, refused) "
-            f"VALUES {rows}",
+            f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",
             [value for item in some for value in (log, *item)],
         )
-    return answers
 
 
 def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
@@ -59,23 +86,37 @@ def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield some
 
 
-def _check_open(cursor: CursorWrapper, log: str, streams: set[str]) -> None:
-    """Refuse what comes after the end of its stream, as far as that can be seen from here."""
-    for some in chunks(sorted(streams)):
+def _statuses(
+    cursor: CursorWrapper, log: str, names: Set[str], steps: Sequence[Item]
+) -> dict[str, str | None]:
+    """Where streams stand, as far as that can be seen from here: as sequenced, and then as the
+    transaction's own steps lead on. Not as others' in the outbox do: a SERIALIZABLE host that reads
+    there would conflict with everybody who writes. What loses a race is found out later."""
+    found: dict[str, str | None] = {}
+    for some in chunks(sorted(names)):
         cursor.execute(
             "SELECT name, status FROM events_stream "
             "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
-            f"AND name IN ({marks(some)}) AND status IN ({marks(TERMINAL)})",
-            [log, *some, *TERMINAL],
+            f"AND name IN ({marks(some)}) AND status IS NOT NULL",
+            [log, *some],
         )
-        for name, status in cursor.fetchall():
-            raise StreamClosed(f"the stream {name!r} has {status}; nothing was stored")
+        found.update(cursor.fetchall())
+    for step in steps:
+        with suppress(InvalidTransition):
+            status = found.get(step.stream)
+            found[step.stream] = next_status(step.kind, step.stream, status) or status
+    return found
 
 
-def waits(cursor: CursorWrapper, log: str) -> bool:
-    """Are there committed events without a position?"""
-    cursor.execute("SELECT 1 FROM events_outbox WHERE log = %s AND refused = '' LIMIT 1", [log])
-    return cursor.fetchone() is not None
+def standing(cursor: CursorWrapper, log: str) -> tuple[int, bool]:
+    """The log's head, and whether there are committed events that are not counted in it yet."""
+    cursor.execute(
+        "SELECT COALESCE((SELECT head FROM events_log WHERE name = %s), 0), "
+        "EXISTS (SELECT 1 FROM events_outbox WHERE log = %s AND refused = '')",
+        [log, log],
+    )
+    head, waiting = cursor.fetchone()
+    return head, bool(waiting)
 
 
 def newest(cursor: CursorWrapper, log: str) -> int:
@@ -89,7 +130,7 @@ def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
     A plain SELECT: on MariaDB, FOR UPDATE would wait for the rows of open transactions.
     """
     cursor.execute(
-        "SELECT id, kind, stream, payload, idempotency_key FROM events_outbox "
+        f"SELECT id, {ITEM_COLUMNS} FROM events_outbox "
         "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",
         [log, limit],
     )
@@ -104,7 +145,7 @@ def _waiting(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, 
     found: dict[str, Item] = {}
     for some in chunks(keys):
         cursor.execute(
-            "SELECT kind, stream, payload, idempotency_key FROM events_outbox "
+            f"SELECT {ITEM_COLUMNS} FROM events_outbox "
             f"WHERE log = %s AND refused = '' AND idempotency_key IN ({marks(some)}) ORDER BY id",
             [log, *some],
         )

@@ -20,8 +20,10 @@ from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import StreamClosed
+from ...lifecycle import KINDS, STEPS
 from ...types import TERMINAL, Row
 from ...validation import Item
+from .dialects import array
 from .prepared import Prepared
 from .transactions import codes
 
@@ -75,6 +77,40 @@ _TYPES = {
 IN_STREAM = Prepared(
     _TIMEOUTS + _HEAD + _STREAM + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"), _TYPES
 )
+
+# A step in a stream's life. To be refused is to give no row, as above; what was wrong, or whether
+# the stream is there already, is found out the long way.
+_STEP = """, s AS (
+    INSERT INTO events_stream AS stream (log_id, name, seq, first_position, last_position,
+        last_event_at, status, opened_at, closed_at, idle_timeout)
+    SELECT id, %(stream)s, 1, head, head, latest, %(status)s::text,
+        CASE WHEN %(opens)s::boolean THEN latest END,
+        CASE WHEN %(closes)s::boolean THEN latest END, %(idle_timeout)s::float8
+    FROM h
+    WHERE NOT %(needs)s::boolean OR EXISTS (
+        SELECT FROM events_stream AS there WHERE there.log_id = h.id AND there.name = %(stream)s)
+    ON CONFLICT (log_id, name) DO UPDATE
+        SET seq = stream.seq + 1, last_position = excluded.last_position,
+            last_event_at = excluded.last_event_at, status = excluded.status,
+            opened_at = COALESCE(stream.opened_at, excluded.opened_at),
+            closed_at = excluded.closed_at,
+            idle_timeout = COALESCE(excluded.idle_timeout, stream.idle_timeout)
+        WHERE COALESCE(stream.status, '') = ANY (%(sources)s::text[])
+    RETURNING seq
+)"""
+
+STEP = Prepared(
+    _TIMEOUTS + _HEAD + _STEP + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"),
+    _TYPES
+    | {
+        "status": "text",
+        "opens": "boolean",
+        "closes": "boolean",
+        "needs": "boolean",
+        "sources": "text",
+        "idle_timeout": "float8",
+    },
+)
 IN_NONE = Prepared(_TIMEOUTS + _HEAD + _INSERT.format(seq="0", join=""), _TYPES)
 
 
@@ -108,6 +144,33 @@ def append(
         if UNIQUE in codes(error) and item.key is not None:
             return None
         raise
+    return _row(cursor, item)
+
+
+def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: float) -> Row | None:
+    """A step in a stream's life; None if this is not a case for one statement, or no step."""
+    _, status, sources = STEPS[item.kind]
+    values = {
+        "timeout": f"{int(lock_timeout * 1000)}ms",
+        "now": now,
+        "log": log,
+        "status": str(status),
+        "opens": item.kind == KINDS["open"],
+        "closes": status in TERMINAL,
+        "needs": None not in sources,
+        "sources": array(source or "" for source in sources),
+        **item._asdict(),
+    }
+    try:
+        STEP.run(cursor, values)
+    except IntegrityError as error:
+        if NOT_NULL in codes(error):
+            return None
+        raise
+    return _row(cursor, item)
+
+
+def _row(cursor: CursorWrapper, item: Item) -> Row | None:
     found = cursor.fetchone()
     if found is None:
         return None

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import QuerySet
 
 from ...models import Stream
 from ...types import Status, StreamInfo
+from .sql import chunks
 
 
-def find(streams: QuerySet[Stream], name: str) -> StreamInfo | None:
-    found = streams.filter(name=name).first()
-    return None if found is None else _info(found)
+def find(streams: QuerySet[Stream], names: Sequence[str]) -> dict[str, StreamInfo]:
+    return {
+        stream.name: _info(stream)
+        for some in chunks(names)
+        for stream in streams.filter(name__in=some)
+    }
+
+
+def idle(streams: QuerySet[Stream], now: int) -> list[str]:
+    """The names of those that seem to have been silent for longer than they may."""
+    alive = streams.filter(status=Status.RUNNING, idle_timeout__isnull=False)
+    silent = alive.extra(where=["last_event_at + idle_timeout * 1000000 < %s"], params=[now])
+    return list(silent.order_by("last_position").values_list("name", flat=True))
 
 
 def by_activity(

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ...backends.base import DELETE_BATCH
-from ...log import EventLog, logs
+from ...log import EventLog
 from ..base import LogCommand, duration, positive
 
 
@@ -16,7 +16,7 @@ class Command(LogCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--log", metavar="NAME", help="Which log (default: every one).")
+        self.add_every_log(parser)
         parser.add_argument(
             "--older-than",
             type=duration,
@@ -38,8 +38,7 @@ class Command(LogCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        chosen = [self.log(options)] if options["log"] else [logs[name] for name in logs]
-        for log in chosen:
+        for log in self.every_log(options):
             self.prune(log, options)
 
     def prune(self, log: EventLog, options: dict[str, Any]) -> None:

@@ -1,0 +1,67 @@
+"""Steps in a stream's life, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..exceptions import InvalidEvent
+from ..lifecycle import KINDS
+from ..streams import StreamHandle
+from .views import LogView, existing
+
+# What the body of each may say, and of which kind that has to be.
+FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "open": {"idle_timeout": (int, float, type(None))},
+    "complete": {"payload": (dict, type(None))},
+    "fail": {"reason": str},
+    "stop": {"reason": str},
+}
+
+
+class StreamActionView(LogView):
+    """Open a stream, have it wait or resume, or end it."""
+
+    def post(self, request: Request, *, name: str, action: str, **kwargs: Any) -> HttpResponseBase:
+        stream = self.stream_to_change(name)
+        if action not in KINDS:
+            raise NotFound
+        arguments = read_arguments(action, request.data)
+        if action != "open":
+            existing(stream)
+        try:
+            getattr(stream, action)(**arguments)
+        except InvalidEvent:
+            raise
+        except ValueError as error:
+            raise ValidationError({"idle_timeout": [str(error)]}) from None
+        return Response(existing(stream).to_dict())
+
+    def stream_to_change(self, name: str) -> StreamHandle:
+        """The stream, for somebody who may emit to it. To one who may not even read it, it is not
+        there."""
+        log = self.log
+        try:
+            stream = log.stream(name)
+        except InvalidEvent:
+            return self.named_stream(name)
+        if not log.policy.can_emit(self.request.user, name):
+            self.must_read(log, name)
+            self.permission_denied(self.request)
+        return stream
+
+
+def read_arguments(action: str, data: object) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ValidationError({"non_field_errors": ["Send a JSON object, or nothing."]})
+    fields = FIELDS.get(action, {})
+    for name, value in data.items():
+        if name not in fields:
+            raise ValidationError({"non_field_errors": [f"Fields are: {', '.join(fields)}."]})
+        if not isinstance(value, fields[name]) or isinstance(value, bool):
+            raise ValidationError({name: ["This is not of the right type."]})
+    return dict(data)

@@ -1,0 +1,127 @@
+"""What a long connection watches besides its log: silence, patience, permission and greed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from .frames import TOO_MANY, TOO_SLOW, TRY_LATER, Close
+from .live import access
+
+logger = logging.getLogger("events")
+
+# Seconds without progress after which a client is too slow.
+PATIENCE = 30.0
+# Frames that a client may send at once, and in a second from then on. An acknowledgement that
+# releases something is free.
+BURST, RATE = 500.0, 50.0
+
+
+class Socket(Protocol):
+    """Whom the clocks belong to."""
+
+    @property
+    def heartbeat(self) -> float: ...
+
+    def beat(self) -> None: ...
+
+    async def ask_again(self) -> None: ...
+
+
+class Clocks:
+    """One timer for all of a socket's deadlines. It is set for the next of them as it is known
+    at the time, so that sending a frame costs no more than to note when that was."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self.loop = asyncio.get_running_loop()
+        # Fails with what ends the connection.
+        self.verdict: asyncio.Future[None] = self.loop.create_future()
+        self.last_sent = self.loop.time()
+        self.sending_since: float | None = None
+        self.blocked_since: float | None = None
+        self.asked = self.loop.time()
+        self.check_at = self.asked + access.next_check()
+        self.check: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def set(self) -> None:
+        self._cancel_timer()
+        due = [self.last_sent + self.socket.heartbeat, self.check_at]
+        due += [since + PATIENCE for since in (self.sending_since, self.blocked_since) if since]
+        self.timer = self.loop.call_at(min(due), self._ring)
+
+    def stop(self) -> None:
+        self._cancel_timer()
+        if self.check is not None:
+            self.check.cancel()
+
+    def _cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _ring(self) -> None:
+        now = self.loop.time()
+        waiting = [since for since in (self.sending_since, self.blocked_since) if since]
+        if waiting and now - min(waiting) >= PATIENCE:
+            self._end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
+            return
+        if now - self.last_sent >= self.socket.heartbeat:
+            self.last_sent = now
+            self.socket.beat()
+        if now >= self.check_at:
+            self.check_at = now + access.next_check()
+            self.check = self.loop.create_task(self._check())
+        self.set()
+
+    async def _check(self) -> None:
+        try:
+            await self.socket.ask_again()
+        except Close as close:
+            self._end(close)
+        except Exception:
+            logger.warning("A permission could not be asked for again.", exc_info=True)
+            if self.loop.time() - self.asked > access.GRACE:
+                self._end(Close(TRY_LATER, "Your permission cannot be asked for."))
+            self.check_at = self.loop.time() + access.AGAIN
+            self.set()
+        else:
+            self.asked = self.loop.time()
+
+    def _end(self, close: Close) -> None:
+        if not self.verdict.done():
+            self.verdict.set_exception(close)
+
+    # Told by the socket
+
+    def sending(self) -> None:
+        self.sending_since = self.last_sent = self.loop.time()
+
+    def sent(self) -> None:
+        self.sending_since = None
+
+    def blocked(self, blocked: bool) -> None:
+        """The writer has nothing that it may send; because it waits for an acknowledgement?"""
+        if not blocked:
+            self.blocked_since = None
+        elif self.blocked_since is None:
+            self.blocked_since = self.loop.time()
+
+    def progressed(self) -> None:
+        self.blocked_since = None
+
+
+class Budget:
+    """How much a client may ask for: a burst, and then so much a second."""
+
+    def __init__(self) -> None:
+        self.left = BURST
+        self.at = asyncio.get_running_loop().time()
+
+    def spend(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self.left = min(BURST, self.left + (now - self.at) * RATE) - 1
+        self.at = now
+        if self.left < 0:
+            raise Close(TOO_MANY, "Too many frames.")

@@ -1,0 +1,29 @@
+"""Something to wait for that may ring many times: an `asyncio.Event` for one, and cheaper."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Bell:
+    """Rings are not counted: whoever waits goes on at the first since it was last silenced."""
+
+    def __init__(self) -> None:
+        self.rung = False
+        self.waiting: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        self.rung = True
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
+
+    def silence(self) -> None:
+        self.rung = False
+
+    async def wait(self) -> None:
+        if not self.rung:
+            self.waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self.waiting
+            finally:
+                self.waiting = None

@@ -1,0 +1,81 @@
+"""The Channels group of a log: where processes tell each other that there is something to read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from channels.exceptions import InvalidChannelLayerError
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+
+logger = logging.getLogger("events")
+
+# Seconds after which a membership is renewed: a flushed Redis has forgotten it, and channels_redis
+# forgets it after a day by itself.
+REJOIN = 60.0
+# Seconds between attempts to reach the layer, at the least and at the most.
+FIRST_PAUSE, LAST_PAUSE = 0.5, 10.0
+# Seconds that joining and leaving may take.
+PATIENCE = 2.0
+
+
+def group_name(log: str) -> str:
+    return f"events.{log}"
+
+
+def channel_layer() -> Any:
+    """The project's layer; None if it has none, or one that cannot be made."""
+    try:
+        return get_channel_layer()
+    except (InvalidChannelLayerError, ImportError):
+        return None
+
+
+def crosses_processes(layer: Any) -> bool:
+    return layer is not None and not isinstance(layer, InMemoryChannelLayer)
+
+
+async def listen(log: str, heard: Callable[[], None]) -> None:
+    """Call `heard` at every hint from another process, for ever.
+
+    A layer that cannot be reached costs time and no event: whoever listens polls as well.
+    """
+    layer = channel_layer()
+    if not crosses_processes(layer):
+        return
+    pause = 0.0
+    while True:
+        try:
+            async with member(layer, group_name(log)) as channel:
+                pause = 0.0
+                heard()  # what was told before we joined
+                async with asyncio.timeout(REJOIN):
+                    while True:
+                        await layer.receive(channel)
+                        heard()
+        except TimeoutError:
+            continue
+        except Exception:
+            if not pause:
+                logger.warning(
+                    "Log %r: the channel layer fails; polling goes on.", log, exc_info=True
+                )
+            pause = min(max(pause * 2, FIRST_PAUSE), LAST_PAUSE)
+            await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def member(layer: Any, group: str) -> AsyncIterator[str]:
+    """A channel that is in the group until the block ends."""
+    async with asyncio.timeout(PATIENCE):
+        channel: str = await layer.new_channel()
+        await layer.group_add(group, channel)
+    try:
+        yield channel
+    finally:
+        with suppress(Exception):
+            async with asyncio.timeout(PATIENCE):
+                await layer.group_discard(group, channel)

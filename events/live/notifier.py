@@ -1,0 +1,161 @@
+"""Tells the other processes, through the channel layer, that a log has grown.
+
+    emit ──> hint ──> notify() ──> a thread of our own ──> group "events.<log>"
+
+An emitter leaves a number and goes on. The thread sends the highest number of each log, at once
+when it has been quiet and every SPACING seconds in a burst. It has an event loop of its own,
+because the emitter may have none; and as the in-memory layer only works in the loop of those
+who read from it, such a hint is sent from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import multiprocessing
+import os
+import socket
+import threading
+import time
+from multiprocessing.util import Finalize
+from typing import Any
+
+from .. import hints
+from .group import channel_layer, crosses_processes, group_name
+
+logger = logging.getLogger("events")
+
+# Seconds between two hints of a burst.
+SPACING = 0.02
+# Seconds that one attempt to send may take, and that an ending process waits for the last.
+PATIENCE = 5.0
+LAST_PATIENCE = 2.0
+# Seconds until the next attempt, after one that failed.
+PAUSE = 0.5
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Looks names up by itself: when a process ends there are no more threads to do it."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        return socket.getaddrinfo(host, port, **options)
+
+
+class Notifier:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.heads: dict[str, int] = {}
+        self.wanted = threading.Event()
+        self.settled = threading.Event()
+        self.settled.set()
+        self.thread: threading.Thread | None = None
+        self.failing = False
+
+    def notify(self, log: str, head: int) -> None:
+        """Have everybody in the log's group told of `head`."""
+        if not reaches_somebody(log):
+            return
+        with self.lock:
+            self.heads[log] = max(head, self.heads.get(log, 0))
+            self.settled.clear()
+            if self.thread is None:
+                self.thread = threading.Thread(
+                    target=self._run, name="events-notifier", daemon=True
+                )
+                self.thread.start()
+                if multiprocessing.parent_process() is not None:
+                    # Such a child ends without atexit.
+                    Finalize(None, self.flush, exitpriority=0)
+        self.wanted.set()
+
+    def flush(self) -> None:
+        """Wait until all is sent: the process is about to end. Not for long, and not for a layer
+        that is down."""
+        deadline = time.monotonic() + LAST_PATIENCE
+        while not self.settled.wait(SPACING):
+            if self.failing or time.monotonic() > deadline:
+                return
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            while self.wanted.wait():
+                self.wanted.clear()
+                with self.lock:
+                    heads, self.heads = self.heads, {}
+                left = runner.run(self._tell(heads))
+                with self.lock:
+                    for log, head in left.items():
+                        self.heads[log] = max(head, self.heads.get(log, 0))
+                    if not self.heads:
+                        self.settled.set()
+                if left:
+                    self.wanted.set()
+                time.sleep(PAUSE if left else SPACING)
+
+    async def _tell(self, heads: dict[str, int]) -> dict[str, int]:
+        """Send each log's hint; what could not be sent."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for log, head in list(heads.items()):
+                    await tell(log, head)
+                    del heads[log]
+            self.failing = False
+        except Exception:
+            if not self.failing:
+                logger.warning("The channel layer takes no hints; trying again.", exc_info=True)
+            self.failing = True
+        return heads
+
+
+def reaches_somebody(log: str) -> bool:
+    """A thread and a message are not worth it where nobody could hear them."""
+    layer = channel_layer()
+    return crosses_processes(layer) or (layer is not None and group_name(log) in layer.groups)
+
+
+async def tell(log: str, head: int) -> None:
+    layer = channel_layer()
+    if layer is None:
+        return
+    message = {"type": "events.appended", "log": log, "head": head}
+    sending = layer.group_send(group_name(log), message)
+    loop = None if crosses_processes(layer) else readers_loop(layer)
+    if loop is None:
+        await sending
+    else:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sending, loop))
+
+
+def readers_loop(layer: Any) -> asyncio.AbstractEventLoop | None:
+    """The loop in which somebody waits for a message of an in-memory layer. Its queues belong to
+    a loop from the first time on that somebody waits for them."""
+    for queue in list(layer.channels.values()):
+        loop: asyncio.AbstractEventLoop | None = getattr(queue, "_loop", None)
+        if loop is not None and loop.is_running():
+            return loop
+    return None
+
+
+_notifier = Notifier()
+
+
+def notify(log: str, head: int) -> None:
+    _notifier.notify(log, head)
+
+
+def flush() -> None:
+    _notifier.flush()
+
+
+def _start_anew() -> None:
+    """In the child of a fork: the thread and the layer's connections are the parent's."""
+    global _notifier
+    _notifier = Notifier()
+
+
+def start() -> None:
+    hints.listen(notify)
+    atexit.register(flush)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_start_anew)

@@ -1,0 +1,225 @@
+"""The newest entries of a log, in order, encoded once, for everybody in the process.
+
+A reader is an integer. What it has not seen yet is either in the window, and found there by the
+topic that it shares with all who want the same, or it is in the log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from ..cursors import Query
+from ..types import Gap, Row
+from ..wire import text
+
+# Bytes of encoded entries in a window.
+WINDOW_BYTES = 16 * 2**20
+# Bytes of entries that a reader takes at a time, unless one alone is larger.
+BATCH_BYTES = 256 * 1024
+# Batches that a topic remembers: readers at the same place share one.
+REMEMBERED = 64
+
+# Forms of a batch that it remembers.
+MADE = 4
+
+T = TypeVar("T")
+Wake = Callable[[], None]
+
+
+class Sealed(NamedTuple):
+    """An entry and its wire form, with the size of that in bytes."""
+
+    position: int
+    row: Row
+    text: str
+    size: int
+
+
+def seal(row: Row) -> Sealed:
+    encoded = text(row)
+    size = len(encoded) if encoded.isascii() else len(encoded.encode())
+    return Sealed(row.position, row, encoded, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What comes next for a reader, and where it stands when it has taken that.
+
+    `live` says that it has caught up for the first time, `end` why nothing more will come.
+    """
+
+    entries: list[Sealed]
+    cursor: int
+    gap: Gap | None = None
+    live: bool = False
+    end: str | None = None
+    # What transports make of it, which is the same for all that are alike.
+    made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[Batch], T]) -> T:
+        """What `make` makes of this batch; the last few are remembered."""
+        made: T | None = self.made.get(key)
+        if made is None:
+            if len(self.made) >= MADE:
+                self.made.clear()
+            made = self.made[key] = make(self)
+        return made
+
+
+def portion(entries: Iterable[Sealed]) -> list[Sealed]:
+    """The first of these entries, as many as make a batch."""
+    size = 0
+    some: list[Sealed] = []
+    for entry in entries:
+        size += entry.size
+        if some and size > BATCH_BYTES:
+            break
+        some.append(entry)
+    return some
+
+
+class Topic:
+    """All who want the same entries. `dropped` is the last of these that the window let go, so
+    that it has everything for a reader who is there or beyond."""
+
+    def __init__(self, window: Window, query: Query) -> None:
+        self.window = window
+        self.stream = query.stream
+        self.wants = query.wants
+        self.dropped = window.first - 1
+        self.wakes: set[Wake] = set()
+        self.batches: dict[int, Batch] = {}
+
+    def after(self, cursor: int) -> Batch:
+        """What a reader at `cursor`, not before `dropped`, takes next; perhaps nothing."""
+        batch = self.batches.get(cursor)
+        if batch is None:
+            if len(self.batches) >= REMEMBERED:
+                self.batches.clear()
+            batch = self.batches[cursor] = self._batch(cursor)
+        return batch
+
+    def _batch(self, cursor: int) -> Batch:
+        new = []
+        for entry in self.window.newest_first(self.stream):
+            if entry.position <= cursor:
+                break
+            if self.wants(entry.row):
+                new.append(entry)
+        new.reverse()
+        some = portion(new)
+        whole = len(some) == len(new)
+        return Batch(some, self.window.position if whole else some[-1].position)
+
+    def wake(self) -> None:
+        for wake in list(self.wakes):
+            wake()
+
+
+class Window:
+    """The entries up to `position`; nothing is known of those before `first`."""
+
+    def __init__(self, most: int, position: int) -> None:
+        self.most = most
+        self.position = position
+        self.entries: deque[Sealed] = deque()
+        self.by_stream: dict[str, deque[Sealed]] = {}
+        self.size = 0
+        # By stream, so that an event touches nobody who does not want it.
+        self.topics: dict[str | None, dict[Hashable, Topic]] = {}
+
+    @property
+    def first(self) -> int:
+        return self.entries[0].position if self.entries else self.position + 1
+
+    def newest_first(self, stream: str | None) -> Iterable[Sealed]:
+        entries = self.entries if stream is None else self.by_stream.get(stream, ())
+        return reversed(entries)
+
+    @contextmanager
+    def topic(self, query: Query, wake: Wake) -> Iterator[Topic]:
+        """Join those who want the same; `wake` is called when there is something for them."""
+        topics = self.topics.setdefault(query.stream, {})
+        key = (query.exact, query.prefixes)
+        topic = topics.get(key)
+        if topic is None:
+            topic = topics[key] = Topic(self, query)
+        topic.wakes.add(wake)
+        try:
+            yield topic
+        finally:
+            topic.wakes.discard(wake)
+            if not topic.wakes and topics.get(key) is topic:
+                del topics[key]
+                if not topics and self.topics.get(query.stream) is topics:
+                    del self.topics[query.stream]
+
+    def topics_for(self, stream: str) -> Iterator[Topic]:
+        """Those that an event of a stream may concern."""
+        for group in (stream, None):
+            yield from self.topics.get(group, {}).values()
+
+    def extend(self, rows: Iterable[Row], position: int) -> None:
+        """Take in what is new, up to `position`, and wake those who want some of it."""
+        concerned: dict[Topic, None] = {}
+        for row in rows:
+            if row.kind == "stream.deleted" and not row.stream:
+                self._forget(deleted_stream(row))
+            entry = seal(row)
+            self.entries.append(entry)
+            self.by_stream.setdefault(row.stream, deque()).append(entry)
+            self.size += entry.size
+            for topic in self.topics_for(row.stream):
+                if topic not in concerned and topic.wants(row):
+                    concerned[topic] = None
+        self.position = position
+        while len(self.entries) > self.most or self.size > WINDOW_BYTES:
+            self._drop()
+        # Of the others, a remembered batch is still right: it only knows of less log.
+        for topic in concerned:
+            topic.batches.clear()
+            topic.wake()
+
+    def _drop(self) -> None:
+        entry = self.entries.popleft()
+        self.size -= entry.size
+        stream = entry.row.stream
+        self.by_stream[stream].popleft()
+        if not self.by_stream[stream]:
+            del self.by_stream[stream]
+        for topic in self.topics_for(stream):
+            if topic.wants(entry.row):
+                topic.dropped = entry.position
+                topic.batches.clear()
+
+    def _forget(self, stream: str) -> None:
+        """Let go of a deleted stream's events. Nobody has lost them: they are gone."""
+        if self.by_stream.pop(stream, None) is None:
+            return
+        self.entries = deque(entry for entry in self.entries if entry.row.stream != stream)
+        self.size = sum(entry.size for entry in self.entries)
+        for topic in self.topics_for(stream):
+            topic.batches.clear()
+
+    def restart(self, position: int) -> None:
+        """Forget everything: the log is another one, or went on without us."""
+        self.entries.clear()
+        self.by_stream.clear()
+        self.size = 0
+        self.position = position
+        for topics in list(self.topics.values()):
+            for topic in list(topics.values()):
+                topic.dropped = position
+                topic.batches.clear()
+                topic.wake()
+
+
+def deleted_stream(row: Row) -> str:
+    """The stream that a `stream.deleted` names."""
+    payload: dict[str, Any] = json.loads(row.text)
+    return str(payload.get("stream", ""))

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from argparse import ArgumentTypeError
+from collections.abc import Iterable
+from typing import Any
+from zlib import crc32
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils.termcolors import colorize
+
+from ...cursors import Query, Since
+from ...exceptions import CursorExpired
+from ...live.tail import follow
+from ...log import EventLog
+from ...types import Gap, Row, wire_micros
+from ...wire import encode
+from ..base import LogCommand, position
+
+# Those that can be read on a dark terminal as well as on a light one.
+COLOURS = ("green", "yellow", "blue", "magenta", "cyan")
+INTERRUPTED = 130
+
+
+def since(text: str) -> Since:
+    if text in ("earliest", "latest"):
+        return text  # type: ignore[return-value]
+    try:
+        return position(text)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{text!r:.60} is neither a position nor 'latest'") from None
+
+
+class Command(LogCommand):
+    help = (
+        "Print the entries of a log and then those that come, like `tail -f`, until Ctrl-C. With "
+        "--stream, until that stream ends."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add(
+            "--since",
+            type=since,
+            default="earliest",
+            metavar="N|latest",
+            help="Only what comes after this position (default: all that is there).",
+        )
+        add("--stream", metavar="NAME", help="Only this stream.")
+        add("--kind", action="append", help="Only this kind: turn.started, turn.*; may repeat.")
+        add("--json", action="store_true", help="One entry a line, as it is sent over HTTP.")
+        add("--no-follow", action="store_true", help="Stop at the end of what is there.")
+        super().add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        log = self.log(options)
+        self.as_json = options["json"]
+        # Django has looked at the terminal, NO_COLOR and --no-color already.
+        self.coloured = self.style.ERROR("x") != "x"
+        try:
+            query = log.query(
+                options["since"],
+                log.settings.max_page_size,
+                stream=options["stream"] or None,
+                kind=options["kind"],
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        try:
+            if options["no_follow"]:
+                self.show_pages(log, query)
+            else:
+                asyncio.run(self.follow(log, query))
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+
+    def show_pages(self, log: EventLog, query: Query) -> None:
+        for page in log.backend.pages(query):
+            self.show_gap(page.gap)
+            self.show(page.rows)
+
+    async def follow(self, log: EventLog, query: Query) -> None:
+        async with follow(log.backend, query) as tail:
+            async for batch in tail:
+                self.show_gap(batch.gap)
+                self.show(entry.row for entry in batch.entries)
+                if batch.end:
+                    self.stderr.write(f"The stream {query.stream} has ended: {batch.end}.")
+
+    def show_gap(self, gap: Gap | None) -> None:
+        if gap is not None:
+            self.stderr.write(self.style.WARNING(str(CursorExpired(gap))))
+
+    def show(self, rows: Iterable[Row]) -> None:
+        if self.as_json:
+            self.print_json(map(encode, rows))
+        else:
+            for row in rows:
+                self.stdout.write(self.line(row))
+        self.stdout.flush()
+
+    def line(self, row: Row) -> str:
+        time = wire_micros(row.micros)[:-4].replace("T", " ")
+        colour = COLOURS[crc32(row.kind.partition(".")[0].encode()) % len(COLOURS)]
+        where = f"{row.stream}#{row.seq}" if row.stream else "-"
+        return "  ".join(
+            [
+                self.colour(f"{row.position:>6}", opts=("bold",)),
+                time,
+                self.colour(f"{row.kind:<20}", fg=colour),
+                f"{where:<16}",
+                printable(row.text),
+            ]
+        )
+
+    def colour(self, text: str, **how: Any) -> str:
+        return colorize(text, **how) if self.coloured else text
+
+
+def printable(text: str) -> str:
+    """A payload that cannot move the cursor, ring the bell or turn the line round."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        rf"\u{ord(character):04x}" if unicodedata.category(character) in ("Cc", "Cf") else character
+        for character in text
+    )

@@ -1,0 +1,87 @@
+"""Which pages may open a WebSocket: those of the site itself.
+
+Browsers send cookies along from any page, and no CSRF token, so the Origin is all there is to
+tell one's own page from somebody else's. Channels' validator compares it with ALLOWED_HOSTS,
+which lets everybody in where that is `*`, and fails on an Origin that is no address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+from django.utils.http import is_same_domain
+
+# Where the scope has the server's own `send`, for who has nothing to tell those between.
+RAW_SEND = "events.send"
+
+PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class SameOrigin:
+    """Refuses a handshake whose Origin is neither this host nor in CSRF_TRUSTED_ORIGINS.
+
+    One without an Origin is refused as well: browsers send it, and a program can.
+    """
+
+    def __init__(self, inner: Application) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if is_own(scope):
+            await self.inner({**scope, RAW_SEND: send}, receive, send)
+            return
+        await receive()
+        # Before it is accepted, a close is an answer of 403.
+        await send({"type": "websocket.close", "code": 4403})
+
+
+def is_own(scope: dict[str, Any]) -> bool:
+    origins = [value for name, value in scope.get("headers", ()) if name == b"origin"]
+    if len(origins) != 1:
+        return False
+    try:
+        origin = urlsplit(origins[0].decode("ascii"))
+        if origin.scheme not in ("http", "https") or not origin.hostname:
+            return False
+        # Whoever can change what comes over plain HTTP is not the site.
+        plain = origin.scheme == "http" and scope.get("scheme") == "wss"
+        return is_trusted(origin) or (not plain and is_this_host(origin, host(scope)))
+    except (ValueError, DisallowedHost):
+        return False
+
+
+def host(scope: dict[str, Any]) -> str:
+    """The host that was asked for, by Django's own rules: ALLOWED_HOSTS, USE_X_FORWARDED_HOST."""
+    request = HttpRequest()
+    for name, value in scope.get("headers", ()):
+        request.META["HTTP_" + name.decode("latin1").upper().replace("-", "_")] = value.decode(
+            "latin1"
+        )
+    server = scope.get("server") or ("", 80)
+    request.META.update(SERVER_NAME=server[0], SERVER_PORT=str(server[1]))
+    return request.get_host()
+
+
+def is_this_host(origin: SplitResult, host: str) -> bool:
+    here = urlsplit(f"//{host}")
+    # Without a port, the host's is the one that the page's scheme stands for: behind a proxy
+    # that ends TLS, we know no better scheme.
+    default = PORTS[origin.scheme]
+    return (origin.hostname, origin.port or default) == (here.hostname, here.port or default)
+
+
+def is_trusted(origin: SplitResult) -> bool:
+    """As Django's CSRF check has it: scheme and host, where `*.` stands for any subdomain."""
+    for trusted in map(urlsplit, settings.CSRF_TRUSTED_ORIGINS):
+        if trusted.scheme == origin.scheme and is_same_domain(
+            origin.netloc, trusted.netloc.lstrip("*")
+        ):
+            return True
+    return False

@@ -1,0 +1,36 @@
+"""Routes for ASGI: a project's `asgi.py` needs one line.
+
+application = events.routing.application(get_asgi_application())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import URLPattern, path, re_path
+
+from .consumers import EventsConsumer
+from .origin import SameOrigin
+
+websocket_urlpatterns = [path("ws/events/", EventsConsumer.as_asgi())]
+
+
+def application(django_asgi_app: Any, routes: Iterable[URLPattern] = ()) -> ProtocolTypeRouter:
+    """HTTP to Django; WebSockets, of this site's own pages only and with its session, to the
+    log. `routes` are a project's own consumers, which get the same."""
+    patterns = [*routes, *websocket_urlpatterns, re_path("", cast(Any, refuse))]
+    return ProtocolTypeRouter(
+        {
+            "http": django_asgi_app,
+            "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(patterns))),
+        }
+    )
+
+
+async def refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """There is nothing at this address. URLRouter would raise, which servers log as an error."""
+    await receive()
+    await send({"type": "websocket.close", "code": 4404})

@@ -1,0 +1,58 @@
+"""A Redis of the test's own, which it may kill, stop and flush."""
+
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from .servers import free_port, wait_until
+
+
+class Redis:
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = redis.Redis(port=self.port)
+        self.process = None
+
+    def start(self):
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self.process = subprocess.Popen(
+            ["redis-server", *arguments, "--dir", str(self.folder)], stdout=subprocess.DEVNULL
+        )
+        wait_until(self.answers, self.process)
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except redis.ConnectionError:
+            return False
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def running_redis(folder):
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    server = Redis(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+        server.client.close()

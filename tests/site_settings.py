@@ -1,0 +1,9 @@
+"""The example site with a log as a test wants it, and a view that looks into the server."""
+
+import json
+import os
+
+from eventsite.settings import *  # noqa: F403
+
+EVENTS["default"].update(json.loads(os.environ.get("SITE_EVENTS", "{}")))  # noqa: F405
+ROOT_URLCONF = "tests.site_urls"

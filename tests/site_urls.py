@@ -1,0 +1,33 @@
+"""The example site's addresses, and one that tells what the server's process holds."""
+
+import asyncio
+import gc
+import os
+from pathlib import Path
+
+from django.db import transaction
+from django.http import JsonResponse
+from django.urls import path
+
+from events.live import broker
+from eventsite.urls import urlpatterns as site
+
+
+@transaction.non_atomic_requests
+async def held(request):
+    gc.collect()
+    brokers = broker._brokers.get(asyncio.get_running_loop(), {}).values()
+    return JsonResponse(
+        {
+            "files": len(os.listdir("/proc/self/fd")),
+            "threads": len(os.listdir("/proc/self/task")),
+            "tasks": len(asyncio.all_tasks()),
+            "followers": sum(len(one.wakes) for one in brokers),
+            "topics": sum(len(one.window.topics) for one in brokers),
+            "streams": sum(len(one.streams.followers) for one in brokers),
+            "kilobytes": int(Path("/proc/self/statm").read_text().split()[1]) * 4,
+        }
+    )
+
+
+urlpatterns = [path("held/", held), *site]

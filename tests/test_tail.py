@@ -1,0 +1,665 @@
+"""Following a log: replay and live without a seam, from one reader in the process."""
+
+import asyncio
+import gc
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.test import TestCase
+
+from events import emit, logs
+from events.backends.memory import MemoryBackend
+from events.exceptions import CursorExpired
+from events.live import broker as live
+from events.live import window as windows
+from events.live.broker import broker_for
+from events.live.tail import follow
+from events.models import Stream
+from events.types import Status
+
+QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.01}
+PATIENCE = 5
+
+
+@pytest.fixture
+def log(make_log):
+    return make_log(**QUICK)
+
+
+@pytest.fixture
+async def tail():
+    """Follow a log until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def tail(log, since="earliest", epoch=None, **filters):
+            return await stack.enter_async_context(
+                follow(log.backend, log.query(since, epoch=epoch, **filters))
+            )
+
+        yield tail
+
+
+async def batches(tail, until):
+    """What comes, until one satisfies the condition."""
+    found = []
+    async with asyncio.timeout(PATIENCE):
+        while not (found and until(found[-1])):
+            found.append(await anext(tail))
+    return found
+
+
+async def live_at(tail):
+    return (await batches(tail, lambda batch: batch.live))[-1].cursor
+
+
+async def positions(tail, count):
+    """The positions of the next entries, `count` of them."""
+    found = []
+    async with asyncio.timeout(PATIENCE):
+        while len(found) < count:
+            found += [entry.position for entry in (await anext(tail)).entries]
+    return found
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The queries that a memory log is asked for entries with."""
+    asked = []
+    read = MemoryBackend.read
+
+    def spy(backend, query):
+        if query.limit:
+            asked.append(query)
+        return read(backend, query)
+
+    monkeypatch.setattr(MemoryBackend, "read", spy)
+    return asked
+
+
+# What a reader is given
+
+
+async def test_it_begins_where_it_was_told(log, tail):
+    """B42: the first batch says where, then come the entries, then that it is live."""
+    log.append_many([("a", {}), ("b", {}), ("c", {})])
+    found = await batches(await tail(log, 1), lambda batch: batch.live)
+    assert [(b.cursor, [e.position for e in b.entries], b.live) for b in found] == [
+        (1, [], False),
+        (3, [2, 3], False),
+        (3, [], True),
+    ]
+
+
+async def test_it_follows_what_comes(log, tail):
+    """B31, B38: from the end of what is there on, in order."""
+    log.append("a")
+    reader = await tail(log)
+    assert await live_at(reader) == 1
+    for _ in range(3):
+        await asyncio.to_thread(log.append, "b")
+    assert await positions(reader, 3) == [2, 3, 4]
+
+
+async def test_latest_begins_behind_what_is_there(log, tail):
+    """B38: also behind what the broker has not heard of."""
+    await live_at(await tail(log))
+    log.append("before")
+    reader = await tail(log, "latest")
+    assert (await anext(reader)).cursor == 1
+    log.append("after")
+    assert await positions(reader, 1) == [2]
+
+
+async def test_joining_while_others_write(make_log, tail):
+    """B38: every reader gets everything after its cursor, once and in order."""
+    log = make_log(**{**QUICK, "WINDOW": 20})
+    until = 600
+
+    async def write():
+        for n in range(until):
+            log.append("n", {"n": n}, stream=f"s{n % 3}")
+            await asyncio.sleep(0)
+
+    async def join(delay, since):
+        await asyncio.sleep(delay)
+        since = min(since, log.info().head)
+        return since, await positions(await tail(log, since), until - since)
+
+    joins = [join(n * 0.004, n * 10) for n in range(30)]
+    *found, _ = await asyncio.gather(*joins, write())
+    for since, got in found:
+        assert got == list(range(since + 1, until + 1))
+
+
+async def test_a_filter_is_kept_to(log, tail):
+    """B31, B11: by stream, by kind and by prefix."""
+    stream = await tail(log, stream="s")
+    kind = await tail(log, kind="wanted")
+    prefix = await tail(log, kind="a.*")
+    for reader in (stream, kind, prefix):
+        await live_at(reader)
+    log.append("unwanted", stream="t")
+    log.append("n", stream="s")
+    log.append("a.b")
+    log.append("wanted")
+    assert await positions(stream, 1) == [2]
+    assert await positions(kind, 1) == [4]
+    assert await positions(prefix, 1) == [3]
+
+
+async def test_the_bookmark_passes_what_does_not_match(log, tail):
+    """B11: a quiet reader comes back with where the log was looked at, not where it was quiet."""
+    everything = await tail(log)
+    reader = await tail(log, kind="wanted")
+    await live_at(reader)
+    log.append_many([("unwanted", {})] * 5)
+    await positions(everything, 5)
+    assert (reader.cursor, reader.bookmark) == (0, 5)
+
+
+async def test_the_bookmark_does_not_pass_what_was_not_given(log, tail):
+    """B38: what is there, but has not been taken, is not behind it."""
+    everything = await tail(log)
+    reader = await tail(log)
+    await live_at(reader)
+    log.append("a")
+    await positions(everything, 1)
+    assert reader.bookmark == 0
+
+
+# Falling behind
+
+
+async def test_a_slow_reader_goes_on_from_the_log(make_log, tail):
+    """B34: what the window has let go is read again; nothing is lost, and nobody waits."""
+    log = make_log(**QUICK, WINDOW=3)
+    slow, fast = await tail(log), await tail(log)
+    await live_at(slow), await live_at(fast)
+    for n in range(1, 31):
+        log.append("n")
+        assert await positions(fast, 1) == [n]
+    assert await positions(slow, 30) == list(range(1, 31))
+    log.append("n")
+    assert await positions(slow, 1) == [31]
+
+
+async def test_a_quiet_stream_needs_no_second_look(make_log, tail, reads):
+    """B34: what others wrote in the meantime puts nobody behind."""
+    log = make_log(**QUICK, WINDOW=3)
+    everything, quiet = await tail(log), await tail(log, stream="quiet")
+    await live_at(everything), await live_at(quiet)
+    log.append_many([("n", {})] * 20)
+    await positions(everything, 20)
+    del reads[:]
+    log.append("n", stream="quiet")
+    assert await positions(quiet, 1) == [21]
+    assert not [query for query in reads if query.stream]
+
+
+async def test_the_window_is_bounded_in_bytes(log, tail, monkeypatch):
+    """B34"""
+    monkeypatch.setattr(windows, "WINDOW_BYTES", 400)
+    reader = await tail(log)
+    await live_at(reader)
+    log.append_many([("n", {"text": "ä" * 30})] * 10)
+    assert await positions(reader, 10) == list(range(1, 11))
+    window = reader.broker.window
+    assert 0 < window.size == sum(len(e.text.encode()) for e in window.entries) <= 400
+
+
+async def test_a_batch_is_bounded_in_bytes(log, tail, monkeypatch):
+    """B34: from the log as from the window; one entry comes whatever its size."""
+    monkeypatch.setattr(windows, "BATCH_BYTES", 500)
+    monkeypatch.setattr("events.live.tail.BATCH_BYTES", 500)
+    log.append_many([("n", {"text": "x" * 200})] * 9)
+    log.append("n", {"text": "x" * 2000})
+    reader = await tail(log)
+    found = await batches(reader, lambda batch: batch.live)
+    log.append_many([("n", {"text": "x" * 200})] * 9)
+    found += await batches(reader, lambda batch: batch.cursor == 19)
+    entries = [batch.entries for batch in found if batch.entries]
+    assert [e.position for some in entries for e in some] == list(range(1, 20))
+    assert all(len(some) == 1 or sum(e.size for e in some) <= 500 for some in entries)
+
+
+async def test_a_rare_kind_in_a_long_log(make_log, tail):
+    """B11: found, however many positions lie between."""
+    log = make_log(**QUICK, MAX_PAGE_SIZE=5)
+    log.append_many([("n", {})] * 500)
+    log.append("wanted")
+    assert await positions(await tail(log, kind="wanted"), 1) == [501]
+
+
+async def test_those_who_return_together_share_what_is_read(make_log, tail, reads):
+    """B34: fifty who missed the same cost a handful of reads."""
+    log = make_log(**QUICK, WINDOW=5)
+    log.append_many([("n", {})] * 900)
+    await live_at(await tail(log, "latest"))
+    del reads[:]
+    readers = [await tail(log, 100) for _ in range(50)]
+    found = await asyncio.gather(*(positions(reader, 800) for reader in readers))
+    assert all(got == list(range(101, 901)) for got in found)
+    assert len([query for query in reads if query.since in (100, 600)]) <= 6
+
+
+async def test_those_who_missed_little_cost_no_page(log, tail, reads):
+    """B34: the window answers, after one look for all who come together."""
+    keeper = await tail(log, "latest")
+    await live_at(keeper)
+    log.append_many([("n", {})] * 50)
+    await positions(keeper, 50)
+    del reads[:]
+    readers = [await tail(log, 10) for _ in range(50)]
+    for found in await asyncio.gather(*(positions(reader, 40) for reader in readers)):
+        assert found == list(range(11, 51))
+    assert {query.since for query in reads} <= {50}
+    assert len(reads) < 5
+
+
+async def test_a_thousand_cost_one_read(log, tail, reads):
+    """B31: what is new is read once, and encoded once, however many follow."""
+    readers = [await tail(log, "latest") for _ in range(1000)]
+    await asyncio.gather(*map(live_at, readers))
+    del reads[:]
+    log.append("a")
+    found = [(await anext(reader)).entries[0] for reader in readers]
+    assert len({id(entry) for entry in found}) == 1
+    assert len([query for query in reads if query.since == 0]) == 1
+
+
+# Gaps
+
+
+async def test_a_gap_at_the_beginning(log, tail):
+    """B12: the first batch says what is lost; then comes what is left."""
+    log.append_many([("n", {})] * 10)
+    log.prune(max_entries=4)
+    found = await batches(await tail(log, 2), lambda batch: batch.live)
+    assert found[0].gap.to_dict() == {
+        "reason": "pruned",
+        "requested": 2,
+        "first_available": 7,
+        "lost": 4,
+    }
+    assert [e.position for batch in found for e in batch.entries] == [7, 8, 9, 10]
+
+
+async def test_a_gap_in_the_middle(make_log, tail):
+    """B12: a reader that retention overtakes is told so, exactly."""
+    log = make_log(**QUICK, WINDOW=3)
+    reader = await tail(log)
+    await live_at(reader)
+    log.append_many([("n", {})] * 20)
+    log.prune(max_entries=8)
+    found = await batches(reader, lambda batch: batch.entries)
+    gap = next(batch.gap for batch in found if batch.gap)
+    assert (gap.reason, gap.requested, gap.lost) == ("pruned", 0, 12)
+    assert [e.position for e in found[-1].entries] == list(range(13, 21))
+
+
+async def test_what_has_expired_is_not_given_from_the_window(make_log, tail):
+    """B17: also to one who comes back soon."""
+    now = [1000.0]
+    log = make_log(**{**QUICK, "TTL": 10}, OPTIONS={"clock": lambda: now[0]})
+    keeper = await tail(log)
+    await live_at(keeper)
+    log.append_many([("n", {})] * 3)
+    await positions(keeper, 3)
+    now[0] = 1100
+    log.append("n")
+    await positions(keeper, 1)
+    found = await batches(await tail(log, 1), lambda batch: batch.live)
+    assert [e.position for batch in found for e in batch.entries] == [4]
+    assert [batch.gap.lost for batch in found if batch.gap] == [2]
+
+
+async def test_who_is_at_the_head_has_no_gap(make_log, tail):
+    """B12: retention that has passed nothing unseen is nobody's loss."""
+    log = make_log(**QUICK)
+    everything, quiet = await tail(log), await tail(log, kind="wanted")
+    await live_at(everything), await live_at(quiet)
+    log.append_many([("n", {})] * 9)
+    await positions(everything, 9)
+    log.clear()
+    await everything.broker.look()
+    log.append("wanted")
+    for reader in (everything, quiet):
+        found = await batches(reader, lambda batch: batch.entries)
+        assert not [batch for batch in found if batch.gap]
+
+
+async def test_a_stream_that_lost_nothing_has_no_gap(log, tail):
+    """B63: what was pruned was others'."""
+    log.append("n", stream="old")
+    log.append_many([("n", {})] * 10)
+    log.append("n", stream="young")
+    log.prune(max_entries=1)
+    old = await anext(await tail(log, 0, stream="old"))
+    young = await anext(await tail(log, 0, stream="young"))
+    seen = await anext(await tail(log, 1, stream="old"))
+    assert (bool(old.gap), bool(young.gap), bool(seen.gap)) == (True, False, False)
+
+
+async def test_a_cursor_of_another_epoch(log, tail):
+    """B13"""
+    log.append("n")
+    first = await anext(await tail(log, 1, epoch="other"))
+    assert (first.gap.reason, first.cursor) == ("epoch", 0)
+
+
+async def test_an_epoch_that_changes_meanwhile(log, tail):
+    """B13: everybody is told, and starts again."""
+    reader, other = await tail(log), await tail(log, stream="s")
+    await live_at(reader), await live_at(other)
+    log.append("n", stream="s")
+    await positions(reader, 1), await positions(other, 1)
+    log.renew_epoch()
+    for told in (reader, other):
+        found = await batches(told, lambda batch: batch.gap)
+        assert found[-1].gap.reason == "epoch"
+        assert [e.position for e in found[-1].entries] == [1]
+    log.append("n")
+    assert await positions(reader, 1) == [2]
+
+
+async def test_ahead_of_the_head(log, tail):
+    """B4"""
+    log.append("n")
+    first = await anext(await tail(log, 9))
+    assert (first.gap.reason, first.cursor) == ("ahead", 1)
+
+
+# Streams
+
+
+@pytest.fixture(params=["memory", "default", "postgres", "mariadb"])
+def stored(request, make_log):
+    if request.param == "memory":
+        return make_log(**QUICK)
+    return make_log(request.param, POLL_INTERVAL=0.05)
+
+
+def close(log, name, status=Status.COMPLETED):
+    """End a stream behind everybody's back."""
+    if log.settings.backend.endswith("MemoryBackend"):
+        streams = log.backend.ledger.streams
+
+        streams[name] = replace(streams[name], status=status)
+    else:
+        Stream.objects.using(log.backend.alias).filter(name=name).update(status=status)
+
+
+async def in_thread(function, *arguments, **options):
+    """As another thread of the process would, with its own connection."""
+
+    def run():
+        try:
+            return function(*arguments, **options)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(run)
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+async def test_it_ends_with_its_stream(stored, tail, monkeypatch):
+    """B61, B49: found in the state of the stream, when no hint and no event tells of it."""
+    monkeypatch.setattr(live, "RECONCILE", 0.05)
+    await in_thread(stored.append_many, [{"kind": "n", "stream": "s"}])
+    reader = await tail(stored, stream="s")
+    deaf = await tail(stored, stream="s", kind="other")
+    await live_at(reader), await live_at(deaf)
+    await in_thread(close, stored, "s")
+    for told in (reader, deaf):
+        last = (await batches(told, lambda batch: batch.end))[-1]
+        assert (last.end, last.cursor) == ("completed", 1)
+        assert await told.next() is None
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+async def test_one_that_has_ended_is_replayed_first(stored, tail):
+    """B49: all of it, then the end, and nothing is waited for."""
+    await in_thread(stored.append_many, [{"kind": "n", "stream": "s"}] * 3)
+    await in_thread(close, stored, "s", Status.FAILED)
+    found = await batches(await tail(stored, stream="s"), lambda batch: batch.end)
+    assert [e.position for batch in found for e in batch.entries] == [1, 2, 3]
+    assert found[-1].end == "failed"
+    assert not [batch for batch in found if batch.live]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+async def test_one_that_does_not_exist_yet_is_waited_for(stored, tail):
+    """B62"""
+    reader = await tail(stored, stream="s")
+    await live_at(reader)
+    await in_thread(stored.append, "n", stream="s")
+    assert await positions(reader, 1) == [1]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+async def test_one_that_is_deleted(stored, tail):
+    """B61, B63: the followers are told; to others the holes are no gap."""
+    await in_thread(stored.append_many, [{"kind": "n", "stream": "s"}, {"kind": "n"}] * 2)
+    reader, everything = await tail(stored, stream="s"), await tail(stored)
+    await live_at(reader), await live_at(everything)
+    await in_thread(stored.stream("s").delete)
+    assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
+    assert await positions(everything, 1) == [5]
+    found = await batches(await tail(stored, 0), lambda batch: batch.live)
+    assert [e.position for batch in found for e in batch.entries] == [2, 4, 5]
+    assert not [batch for batch in found if batch.gap]
+
+
+async def test_the_end_waits_for_the_last_event(log, tail, monkeypatch):
+    """B48: the state of the stream may be known before all of its events are read."""
+    monkeypatch.setattr(live, "LOOK", 3)
+    monkeypatch.setattr(live, "RECONCILE", -1)
+    log.append("n", stream="s")
+    reader, deaf = await tail(log, stream="s"), await tail(log, stream="s", kind="other")
+    await live_at(reader), await live_at(deaf)
+    log.append_many([("n", {})] * 10)
+    log.append("last", stream="s")
+    close(log, "s")
+    found = await batches(reader, lambda batch: batch.end)
+    assert [e.row.kind for batch in found for e in batch.entries] == ["last"]
+    assert (await batches(deaf, lambda batch: batch.end))[-1].cursor >= 12
+
+
+async def test_what_was_deleted_is_not_given_from_the_window(log, tail):
+    """B63: also to one who comes back soon."""
+    keeper = await tail(log)
+    await live_at(keeper)
+    log.append("n", stream="s")
+    log.append("n")
+    await positions(keeper, 2)
+    log.stream("s").delete()
+    await positions(keeper, 1)
+    assert await positions(await tail(log, 0), 2) == [2, 3]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+async def test_one_that_is_deleted_and_made_anew(stored, tail):
+    """B61: the old one has ended; the new one is another."""
+    await in_thread(stored.append, "old", stream="s")
+    reader = await tail(stored, stream="s")
+    await live_at(reader)
+    await in_thread(stored.stream("s").delete)
+    await in_thread(stored.append, "new", stream="s")
+    assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
+    assert await positions(await tail(stored, stream="s"), 1) == [3]
+
+
+# The broker
+
+
+async def test_who_leaves_is_forgotten(log):
+    """B32, B51: no topic, no stream, and after a while no task."""
+    async with follow(log.backend, log.query(stream="s", kind="k")) as reader:
+        await live_at(reader)
+        broker = reader.broker
+        assert broker.window.topics
+        assert broker.streams.followers
+    assert not broker.window.topics
+    assert not broker.streams.followers
+    assert not broker.streams.known
+    assert not broker.wakes
+
+
+async def test_it_stops_when_nobody_follows(log, tail, monkeypatch):
+    """B51: and the next follower starts another."""
+    monkeypatch.setattr(live, "LINGER", 0.02)
+    async with follow(log.backend, log.query()) as reader:
+        await live_at(reader)
+        task = reader.broker.task
+    await asyncio.wait_for(task, PATIENCE)
+    log.append("a")
+    assert await positions(await tail(log), 1) == [1]
+
+
+async def test_errors_are_retried_and_logged_once(log, tail, monkeypatch, caplog):
+    """B37: a store that is down costs time, no reader."""
+    reader = await tail(log)
+    await live_at(reader)
+    failures = []
+    read = MemoryBackend.read
+
+    def fail(backend, query):
+        if len(failures) < 3:
+            failures.append(1)
+            raise OSError("down")
+        return read(backend, query)
+
+    monkeypatch.setattr(MemoryBackend, "read", fail)
+    log.append("a")
+    assert await positions(reader, 1) == [1]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def test_a_hint_makes_it_look_at_once(make_log, tail):
+    """B36: in this process nobody waits for the interval."""
+    log = make_log(**{**QUICK, "POLL_INTERVAL": 60})
+    reader = await tail(log)
+    await live_at(reader)
+    await asyncio.to_thread(log.append, "a")
+    assert await positions(reader, 1) == [1]
+
+
+async def test_without_a_hint_it_polls(log, tail, monkeypatch):
+    """B35, B36: a hint that is lost costs the interval."""
+    monkeypatch.setattr("events.hints.send", lambda log, head: None)
+    reader = await tail(log)
+    await live_at(reader)
+    log.append("a")
+    assert await positions(reader, 1) == [1]
+
+
+async def test_hints_for_nothing_change_nothing(log, tail):
+    """B35: late, doubled, or of a head that is long past or not there yet."""
+    reader = await tail(log)
+    await live_at(reader)
+    for head in (0, 99, 1, 1):
+        live.wake(log.name, head)
+        log.append("a")
+        live.wake(log.name, head)
+    assert await positions(reader, 4) == [1, 2, 3, 4]
+    assert await reader.next(0.05) is None
+
+
+async def test_one_broker_a_log(log, make_log, tail):
+    """B31: followers in one loop share it."""
+    reader = await tail(log)
+    assert (await tail(log)).broker is reader.broker
+    assert broker_for(make_log(**QUICK).backend) is not reader.broker
+
+
+async def test_a_reader_that_is_interrupted_loses_nothing(log, tail):
+    """B34: whoever gives up waiting may ask again."""
+    reader = await tail(log)
+    found = []
+    for n in range(50):
+        log.append("n")
+        waiting = asyncio.ensure_future(anext(reader))
+        for _ in range(n % 4):
+            await asyncio.sleep(0)
+        if waiting.cancel():
+            await asyncio.gather(waiting, return_exceptions=True)
+        if not waiting.cancelled():
+            found += [e.position for e in waiting.result().entries]
+    while len(found) < 50:
+        found += await positions(reader, 1)
+    assert found == list(range(1, 51))
+
+
+# `log.tail()`
+
+
+async def test_tail_gives_entries(log):
+    """B42: stored and live ones, as Entry."""
+    log.append("a", {"n": 1}, stream="s")
+    found = []
+    async for entry in log.tail():
+        found.append(entry)
+        if len(found) == 1:
+            log.append("b")
+        else:
+            break
+    assert [(e.position, e.kind, e.payload, e.seq) for e in found] == [
+        (1, "a", {"n": 1}, 1),
+        (2, "b", {}, None),
+    ]
+
+
+async def test_tail_raises_what_is_lost_or_skips_it(log):
+    """B12"""
+    log.append_many([("n", {})] * 3)
+    log.prune(max_entries=1)
+    with pytest.raises(CursorExpired) as caught:
+        await anext(log.tail(0))
+    assert caught.value.gap.lost == 2
+    assert (await anext(log.tail(0, on_gap="skip"))).position == 3
+
+
+async def test_tail_of_a_stream_ends(log):
+    """B61"""
+    log.append("n", stream="s")
+    close(log, "s")
+    assert [entry.position async for entry in log.stream("s").tail()] == [1]
+
+
+async def test_what_tail_is_asked_is_checked_at_once(log):
+    """B6"""
+    with pytest.raises(ValueError, match="since"):
+        log.tail(-1)
+    with pytest.raises(ValueError, match="on_gap"):
+        log.tail(on_gap="ignore")
+
+
+async def test_a_tail_that_is_left_is_closed(log):
+    """B51: with the loop, or by hand."""
+    entries = log.tail()
+    log.append("n")
+    await anext(entries)
+    await entries.aclose()
+    del entries
+    gc.collect()
+    assert not broker_for(log.backend).wakes
+
+
+class InTestCase(TestCase):
+    """In a test's transaction, which only the thread of the test can see."""
+
+    async def test_what_was_emitted_in_the_test(self):
+        """B38: a tail reads through the test's own connection."""
+        await sync_to_async(emit)("n", {"n": 1})
+        found = []
+        async with asyncio.timeout(PATIENCE):
+            async for entry in logs["default"].tail():
+                found.append(entry.payload["n"])
+                if len(found) == 3:
+                    break
+                await sync_to_async(emit)("n", {"n": len(found) + 1})
+        assert found == [1, 2, 3]

@@ -16,8 +16,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
-# Where the scope has the server's own `send`, for who has nothing to tell those between.
-RAW_SEND = "events.send"
+from .live.eager import RAW_SEND
 
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 

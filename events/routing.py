@@ -10,9 +10,11 @@ from typing import Any, cast
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.handlers.asgi import ASGIHandler
 from django.urls import URLPattern, path, re_path
 
 from .consumers import EventsConsumer
+from .live.eager import RAW_SEND
 from .origin import SameOrigin
 
 websocket_urlpatterns = [path("ws/events/", EventsConsumer.as_asgi())]
@@ -24,10 +26,22 @@ def application(django_asgi_app: Any, routes: Iterable[URLPattern] = ()) -> Prot
     patterns = [*routes, *websocket_urlpatterns, re_path("", cast(Any, refuse))]
     return ProtocolTypeRouter(
         {
-            "http": django_asgi_app,
+            "http": with_send(django_asgi_app),
             "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(patterns))),
         }
     )
+
+
+def with_send(app: Any) -> Any:
+    """Tell Django's own application of the server's `send`; around another one there may be
+    something that wants to see what is sent."""
+    if not isinstance(app, ASGIHandler):
+        return app
+
+    async def called(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await app({**scope, RAW_SEND: send}, receive, send)
+
+    return called
 
 
 async def refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:

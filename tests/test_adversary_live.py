@@ -14,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from events import sse
+from events import eventsource, sse
 from events.api.waiting import Wait
 from events.backends.memory import MemoryBackend
 from events.consumers import EventsConsumer
@@ -151,7 +151,7 @@ def test_a_key_that_is_revoked(user):
     assert request.user == user
     ApiKey.valid = False
     with pytest.raises(AuthenticationFailed):
-        sse.renewed(request)
+        eventsource.renewed(request)
 
 
 def test_a_check_that_fails_for_ever_lets_everybody_stay(make_log, monkeypatch):
@@ -497,7 +497,7 @@ def test_answers_are_bounded(make_log):
             socket.say(type="unsubscribe", id="é" * 10_000)
         for _ in range(10):
             await pass_real_time()
-        held = sum(map(len, consumer.answers))
+        held = sum(map(len, consumer.writer.answers))
         socket.task.cancel()
         assert held < 2**20, f"{held / 2**20:.0f} MiB"
 

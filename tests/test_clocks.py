@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +15,10 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from events import consumers, sse
+from events import consumers, eventsource
 from events.consumers import EventsConsumer
-from events.live import access
-from events.sse import Connection
+from events.eventsource import Connection
+from events.live import access, broker
 
 from . import virtual
 
@@ -43,7 +44,7 @@ def steady(monkeypatch):
     """No jitter, an open door, nobody known from before, and nobody asked about again: that is
     done in a thread, whose time is the real one."""
     monkeypatch.setattr(access, "RECHECK", 10_000)
-    monkeypatch.setattr(sse.random, "uniform", lambda low, high: 1)
+    monkeypatch.setattr(eventsource.random, "uniform", lambda low, high: 1)
     monkeypatch.setattr(Anybody, "answer", True)
     access._answers.clear()
 
@@ -62,14 +63,21 @@ def request_of(user=None, spec_version="2.3"):
 
 
 class Reader:
-    """Collects the frames of one connection while time passes."""
+    """Collects the frames of one connection while time passes, whichever way they are sent."""
+
+    at_once = False
 
     def __init__(self, connection):
         self.text = ""
-        self.task = asyncio.ensure_future(self.collect(connection))
+        if Reader.at_once:
+            connection.send = self.send
+        self.task = asyncio.ensure_future(self.collect(connection.respond({})))
 
-    async def collect(self, connection):
-        async for chunk in connection.frames():
+    async def send(self, message):
+        self.text += message["body"].decode()
+
+    async def collect(self, response):
+        async for chunk in response:
             self.text += chunk.decode()
 
     def take(self):
@@ -87,12 +95,27 @@ async def reading(log, request=None, named=True, **query):
 
 
 async def pass_real_time():
-    await asyncio.sleep(0)
+    """Until the brokers know what there is, and what is done in threads has had its time."""
+    for one in list(broker._brokers.get(asyncio.get_running_loop(), {}).values()):
+        await one.look()
     for _ in range(20):
         await asyncio.to_thread(lambda: None)
 
 
+async def until(condition):
+    """What is due by now, and is being done in a thread."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("way")
 class TestServerSentEvents:
+    @pytest.fixture(params=["through Django", "at once"])
+    def way(self, request, monkeypatch):
+        monkeypatch.setattr(Reader, "at_once", request.param == "at once")
+
     def test_a_heartbeat_after_a_silence(self, log):
         """B46: after fifteen seconds without a write, none sooner."""
 
@@ -163,6 +186,7 @@ class TestServerSentEvents:
             for _ in range(60):
                 await loop.pass_time(1)
                 await pass_real_time()
+            await until(lambda: reader.task.done())
             assert reader.text.endswith(
                 'event: end\ndata: {"reason":"forbidden","reconnect":false}\n\n'
             )
@@ -171,7 +195,7 @@ class TestServerSentEvents:
 
     def test_a_server_that_never_pushes_back(self, log, monkeypatch):
         """B34: what a stalled client may cost there is bounded; it comes back for the rest."""
-        monkeypatch.setattr(sse, "MAX_BYTES", 10_000)
+        monkeypatch.setattr(eventsource, "MAX_BYTES", 10_000)
 
         async def story():
             daphne = await reading(log, request_of(spec_version=None))
@@ -252,14 +276,15 @@ class TestWebSocket:
             socket = Socket()
             await socket.live(log=log.name)
             log.append_many([("n", {"text": "x" * 60_000})] * 60)
+            await until(lambda: socket.frames("events"))
             await pass_real_time()
             told = socket.frames("events")
             assert told[-1]["cursor"] < 30
             await loop.pass_time(20)
             socket.say(type="ack", id="a", position=told[-1]["events"][-1]["position"])
+            await until(lambda: len(socket.frames("events")) > len(told))
             await pass_real_time()
             more = len(socket.frames("events"))
-            assert more > len(told)
             for _ in range(29):
                 await loop.pass_time(1)
             assert socket.code is None
@@ -301,6 +326,7 @@ class TestWebSocket:
             for _ in range(60):
                 await loop.pass_time(1)
                 await pass_real_time()
+            await until(lambda: socket.code)
             assert socket.frames("error")[0]["code"] == "forbidden"
             assert socket.code == 4403
 
@@ -388,10 +414,10 @@ class TestAskingAgain:
         http = request_of()._request
         request = Request(http, authenticators=[Token()])
         assert request.user == user
-        assert sse.renewed(request) == user
+        assert eventsource.renewed(request) == user
         Token.valid = False
         with pytest.raises(AuthenticationFailed):
-            sse.renewed(request)
+            eventsource.renewed(request)
 
     async def test_a_policy_may_use_the_database(self, user, log):
         """It is asked in a thread, and not in the loop."""
@@ -400,4 +426,4 @@ class TestAskingAgain:
             successful_authenticator=SessionAuthentication(),
             _request=SimpleNamespace(session=None),
         )
-        assert await database_sync_to_async(sse.renewed)(request) == user
+        assert await database_sync_to_async(eventsource.renewed)(request) == user

@@ -1,0 +1,216 @@
+"""What a WebSocket sends: the frames of its subscriptions, each in its turn.
+
+The writer takes a batch at a time from the tails that have something, and stops when the client
+acknowledges too little: what is not taken costs nothing. It is one task, whatever the number of
+subscriptions; and while it waits, what has just come is sent from where it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Any
+
+from .clocks import Clocks
+from .cursors import Query
+from .frames import MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
+from .live.bell import Bell
+from .live.eager import Send, Stead
+from .live.tail import Tail, follow
+from .live.window import Batch
+from .log import EventLog
+
+# Seconds for which others wait while one subscription is looked at closely.
+PATIENCE = 0.25
+
+
+class Subscription:
+    """One tail of a socket. `told` is set when the client knows where it begins."""
+
+    def __init__(self, id: str, log: EventLog, query: Query) -> None:
+        self.id = id
+        self.log = log
+        self.query = query
+        self.stack = AsyncExitStack()
+        self.told = False
+        # A closer look that takes its time.
+        self.taking: asyncio.Task[Batch | None] | None = None
+        self.tail: Tail
+
+    async def start(self, wake: Callable[[], None]) -> None:
+        self.tail = await self.stack.enter_async_context(follow(self.log.backend, self.query, wake))
+
+    async def close(self) -> None:
+        if self.taking is not None:
+            self.taking.cancel()
+        await self.stack.aclose()
+
+    def peek(self) -> Batch | None:
+        """What is at hand, if it needs no closer look."""
+        return self.tail.peek() if self.taking is None else None
+
+    async def take(self, wake: Callable[[], None]) -> Batch | None:
+        """In a task of its own, so that a log that cannot be read holds up no other: what is not
+        there soon has its turn when it is."""
+        if self.taking is None:
+            self.taking = asyncio.ensure_future(self.tail.take())
+            await asyncio.wait([self.taking], timeout=PATIENCE)
+            if not self.taking.done():
+                self.taking.add_done_callback(lambda _: wake())
+        if not self.taking.done():
+            return None
+        taken, self.taking = self.taking, None
+        return None if taken.cancelled() else taken.result()
+
+
+class Writer:
+    """Sends to one client. Its subscriptions are in `held`, by their id."""
+
+    def __init__(self, send: Send, clocks: Clocks) -> None:
+        self.send = send
+        self.clocks = clocks
+        self.held: dict[str, Subscription] = {}
+        # Those that may have something, in the order in which it is their turn.
+        self.ready: dict[str, Subscription] = {}
+        self.answers: deque[str] = deque()
+        self.answers_size = 0
+        self.unacknowledged = Unacknowledged()
+        self.bell = Bell()
+        # Where those who wake it may send at once.
+        self.stead: Stead | None = None
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(list(self.held.values()))
+
+    # For others
+
+    async def add(self, subscription: Subscription) -> None:
+        self.held[subscription.id] = subscription
+        await subscription.start(partial(self.wake, subscription))
+        self.wake(subscription)
+
+    async def drop(self, subscription: Subscription) -> None:
+        if self.holds(subscription):
+            del self.held[subscription.id]
+            self.ready.pop(subscription.id, None)
+            await subscription.close()
+
+    def holds(self, subscription: Subscription) -> bool:
+        return self.held.get(subscription.id) is subscription
+
+    def answer(self, text: str) -> None:
+        self.answers.append(text)
+        self.answers_size += len(text)
+        self.bell.ring()
+
+    def check_answers(self) -> None:
+        if self.answers_size > MAX_ANSWERS:
+            raise Close(TOO_MANY, "Many questions, and no answer is read.")
+
+    def acknowledge(self, id: str, position: int) -> bool:
+        """Did this acknowledge anything?"""
+        released = self.unacknowledged.release(id, position)
+        if released:
+            self.clocks.progressed()
+            self.bell.ring()
+        return released
+
+    def wake(self, subscription: Subscription) -> None:
+        """It may have something."""
+        if self.held.get(subscription.id) is not subscription:
+            return
+        if not self._send_at_once(subscription):
+            self.ready[subscription.id] = subscription
+            self.bell.ring()
+
+    def _send_at_once(self, subscription: Subscription) -> bool:
+        """Send what has come for it, if that is all there is to do. This is what is done for
+        every event and every socket, so it takes the short way."""
+        stead = self.stead
+        if stead is None or not stead.is_free or not self.unacknowledged.has_room:
+            return False
+        batch = subscription.peek()
+        if batch is None:
+            return False
+        self.clocks.sending()
+        stead.begin(self._message(subscription.id, batch))
+        if stead.idle:
+            self.clocks.sent()
+        return subscription.tail.is_idle
+
+    # The task
+
+    async def run(self) -> None:
+        stead = self.stead = Stead(self.send, self.bell)
+        with suppress(OSError):  # the client is gone, which the reader is told as well
+            while True:
+                self.bell.silence()
+                if await stead.finish():
+                    self.clocks.sent()
+                await self._send_answers()
+                if not self.ready or not self.unacknowledged.has_room:
+                    self.clocks.blocked(bool(self.ready))
+                    await stead.wait(idle=not self.ready)
+                else:
+                    await self._send_turn()
+
+    async def _send_answers(self) -> None:
+        while self.answers:
+            answer = self.answers.popleft()
+            self.answers_size -= len(answer)
+            await self.send_text(answer)
+
+    async def _send_turn(self) -> None:
+        """One batch, or what else there is to say, of the subscription whose turn it is."""
+        id, subscription = next(iter(self.ready.items()))
+        # Before it is looked at: it may be woken meanwhile.
+        del self.ready[id]
+        batch = subscription.peek()
+        if batch is not None:
+            if not subscription.tail.is_idle:
+                self.ready[id] = subscription
+            await self._send(self._message(id, batch))
+            return
+        batch = await subscription.take(partial(self.wake, subscription))
+        # It may have been dropped while it was looked at.
+        if batch is not None and self.holds(subscription):
+            self.ready[id] = subscription
+            await self._deliver(subscription, batch)
+
+    async def _deliver(self, subscription: Subscription, batch: Batch) -> None:
+        id, tail = subscription.id, subscription.tail
+        gap = batch.gap.to_dict() if batch.gap else None
+        if not subscription.told:
+            subscription.told = True
+            head, _, epoch = tail.state
+            begun = control(
+                "subscribed", id=id, cursor=batch.cursor, head=head, epoch=epoch, gap=gap
+            )
+            await self.send_text(begun)
+        elif gap:
+            await self.send_text(control("gap", id=id, **gap, epoch=tail.epoch))
+        if batch.entries:
+            await self._send(self._message(id, batch))
+        if batch.live:
+            await self.send_text(control("live", id=id, cursor=batch.cursor))
+        if batch.end:
+            await self.drop(subscription)
+            await self.send_text(
+                control("end", id=id, reason=batch.end, reconnect=False, cursor=batch.cursor)
+            )
+
+    def _message(self, id: str, batch: Batch) -> dict[str, Any]:
+        packed = pack(id, batch)
+        self.unacknowledged.add(id, batch.entries[-1].position, packed.size)
+        return {"type": "websocket.send", "text": packed.text}
+
+    async def send_text(self, text: str) -> None:
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.clocks.sending()
+        await self.send(message)
+        self.clocks.sent()

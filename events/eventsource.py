@@ -1,0 +1,251 @@
+"""One reader of Server-Sent Events: what is written to it, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from copy import copy
+from typing import Any
+from weakref import ref
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import StreamingHttpResponse
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from .api.waiting import release_thread
+from .cursors import Query
+from .live import access
+from .live.bell import Bell
+from .live.eager import RAW_SEND, Send, Stead
+from .live.tail import Tail, follow
+from .live.window import Batch
+from .log import EventLog
+from .wire import dumps
+
+logger = logging.getLogger("events")
+
+CONTENT_TYPE = "text/event-stream"
+# Milliseconds until an EventSource comes back.
+RETRY = 2000
+# The share by which lifetimes differ, so that clients do not return together.
+JITTER = 0.1
+# Bytes in one response of a server without backpressure: it would keep in memory what a stalled
+# client does not take. The client comes back for the rest.
+MAX_BYTES = 8 * 2**20
+# Whose users are known by their account.
+BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
+
+
+class Connection:
+    """One reader: what is written to it, and when.
+
+    Three clocks run beside the log: a silence is broken by a heartbeat, the user's permission
+    is asked again, and after its lifetime the reader is sent away, to come back.
+    """
+
+    def __init__(self, request: Request, log: EventLog, query: Query, named: bool) -> None:
+        self.request = request
+        self.log = log
+        self.query = query
+        self.make_frames = frames_named if named else frames_unnamed
+        self.heartbeat = log.settings.heartbeat_interval
+        lifetime = log.settings.stream_max_seconds
+        self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)
+        self.told = -1
+        self.left = MAX_BYTES if buffers_everything(request) else None
+        self.timer: asyncio.TimerHandle | None = None
+        self.bell = Bell()
+        self.stead: Stead
+        self.tail: Tail
+        # Where routing.application has put it.
+        http: Any = request._request
+        self.send: Send | None = http.scope.get(RAW_SEND)
+        self.is_bare: Callable[[], bool] = lambda: False
+
+    def respond(self, headers: dict[str, str]) -> StreamingHttpResponse:
+        frames = self.frames()
+        response = StreamingHttpResponse(frames, content_type=CONTENT_TYPE, headers=headers)
+        seen = ref(response)
+        self.is_bare = lambda: getattr(seen(), "_iterator", None) is frames
+        return response
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        await release_thread()
+        self.start_clocks()
+        # Middleware that has put something around the frames wants to see every one.
+        self.stead = Stead(self.send if self.is_bare() else None, self.bell)
+        async with follow(self.log.backend, self.query, self.wake) as self.tail:
+            batch = await self.tail.take()
+            assert batch is not None
+            yield self.beginning(batch)
+            try:
+                async for frame in self.following():
+                    self.last_sent = self.now()
+                    yield frame
+            finally:
+                if self.timer is not None:
+                    self.timer.cancel()
+
+    async def following(self) -> AsyncIterator[bytes]:
+        tail, bell = self.tail, self.bell
+        while True:
+            bell.silence()
+            await self.stead.finish()
+            batch = tail.peek() or await tail.take()
+            if batch is not None and (text := self.of_batch(batch)):
+                yield text
+            if tail.ended:
+                return
+            if farewell := await self.farewell():
+                yield farewell
+                return
+            if self.now() - self.last_sent >= self.heartbeat:
+                yield self.bookmark() + b": heartbeat\n\n"
+            if batch is None:
+                self.set_timer()
+                await self.stead.wait()
+
+    def wake(self) -> None:
+        """There may be something."""
+        if not self.stead.is_free or not self.send_at_once():
+            self.bell.ring()
+
+    def send_at_once(self) -> bool:
+        """Send what has come, if that is all there is to do: past Django, which would wake a
+        task and pass it through two generators."""
+        batch = self.tail.peek()
+        if batch is None:
+            return False
+        self.last_sent = self.now()
+        body = self.of_batch(batch)
+        self.stead.begin({"type": "http.response.body", "body": body, "more_body": True})
+        return self.tail.is_idle and not self.is_full
+
+    def start_clocks(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
+        self.last_sent = self.asked = self.now()
+        self.ends_at = self.now() + self.lifetime
+        self.check_at = self.now() + access.next_check()
+
+    @property
+    def is_full(self) -> bool:
+        return self.left is not None and self.left <= 0
+
+    async def farewell(self) -> bytes:
+        """Why the connection ends here, if it does."""
+        if self.is_full:
+            return b"retry: 100\n" + end("max_bytes", reconnect=True)
+        if self.now() >= self.ends_at:
+            return self.bookmark("\n") + end("max_age", reconnect=True)
+        if self.now() < self.check_at:
+            return b""
+        allowed = await self.may_still_read()
+        if allowed is False:
+            return end("forbidden", reconnect=False)
+        if allowed is None and self.now() - self.asked > access.GRACE:
+            return end("unavailable", reconnect=True)
+        if allowed:
+            self.asked = self.now()
+        self.check_at = self.now() + (access.next_check() if allowed else access.AGAIN)
+        return b""
+
+    def set_timer(self) -> None:
+        """One timer, which is left as it is if it is early: a timer for each frame costs more than
+        the frame."""
+        due = min(self.ends_at, self.check_at, self.last_sent + self.heartbeat)
+        if self.timer is not None and self.timer.when() <= due:
+            return
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = self.loop.call_at(due, self.ring)
+
+    def ring(self) -> None:
+        self.timer = None
+        self.bell.ring()
+
+    def beginning(self, batch: Batch) -> bytes:
+        """The reader's own cursor first, so that a cut before any event can be resumed."""
+        since = self.query.since
+        self.told = since if isinstance(since, int) else batch.cursor
+        return f"retry: {RETRY}\nid: {self.told}\n\n".encode() + self.of_gap(batch)
+
+    def of_batch(self, batch: Batch) -> bytes:
+        text = self.of_gap(batch)
+        if batch.entries:
+            self.told = batch.entries[-1].position
+            text += batch.once(self.make_frames, self.make_frames).encode()
+        if batch.end:
+            text += self.id_of(batch.cursor, "\n") + end(batch.end, reconnect=False)
+        if self.left is not None:
+            self.left -= len(text)
+        return text
+
+    def of_gap(self, batch: Batch) -> bytes:
+        return f"event: gap\ndata: {dumps(batch.gap.to_dict())}\n\n".encode() if batch.gap else b""
+
+    def bookmark(self, close: str = "") -> bytes:
+        return self.id_of(self.tail.bookmark, close)
+
+    def id_of(self, cursor: int, close: str = "") -> bytes:
+        """An id alone, where the last one told is behind; it dispatches nothing."""
+        if cursor == self.told:
+            return b""
+        self.told = cursor
+        return f"id: {cursor}\n{close}".encode()
+
+    async def may_still_read(self) -> bool | None:
+        """None says that it cannot be asked now."""
+        try:
+            return await sync_to_async(self._may_still_read)()
+        except Exception:
+            logger.warning("A permission could not be asked for again.", exc_info=True)
+            return None
+        finally:
+            await release_thread()
+
+    def _may_still_read(self) -> bool:
+        try:
+            user = renewed(self.request)
+        except APIException:
+            return False
+        return self.log.policy.can_read(user, self.query.stream)
+
+
+def frames_named(batch: Batch) -> str:
+    return "".join(
+        f"id: {entry.position}\nevent: {entry.row.kind}\ndata: {entry.text}\n\n"
+        for entry in batch.entries
+    )
+
+
+def frames_unnamed(batch: Batch) -> str:
+    return "".join(f"id: {entry.position}\ndata: {entry.text}\n\n" for entry in batch.entries)
+
+
+def end(reason: str, *, reconnect: bool) -> bytes:
+    data = dumps({"reason": reason, "reconnect": reconnect})
+    return f"event: end\ndata: {data}\n\n".encode()
+
+
+def buffers_everything(request: Request) -> bool:
+    """Is this daphne? It takes whatever is sent, however slowly its client reads. Unlike the
+    servers that wait, it does not say which version of the specification it speaks."""
+    http = request._request
+    return isinstance(http, ASGIRequest) and "spec_version" not in http.scope.get("asgi", {})
+
+
+def renewed(request: Request) -> Any:
+    """The user of a request, as if it came now. Whoever signed in with a token does so again; a
+    session and an account are looked at, and no password is hashed again."""
+    http = request._request
+    user = request.user
+    if not isinstance(request.successful_authenticator, BY_ACCOUNT):
+        authenticators: Any = request.authenticators
+        user = Request(copy(http), authenticators=authenticators).user
+    return access.current(user, getattr(http, "session", None))

@@ -268,6 +268,21 @@ class TestWebSocket:
 
         virtual.run(story())
 
+    def test_one_event_at_a_time_is_counted_as_well(self, log):
+        """B34: the server stops at what is not acknowledged, however it was sent."""
+
+        async def story():
+            socket = Socket()
+            await socket.live(log=log.name)
+            for _ in range(30):
+                log.append("n", {"text": "x" * 60_000})
+                await pass_real_time()
+            assert 10 < socket.frames("events")[-1]["cursor"] < 18
+            socket.say(type="ack", id="a", position=10)
+            await until(lambda: socket.frames("events")[-1]["cursor"] > 20)
+
+        virtual.run(story())
+
     def test_who_does_not_acknowledge_is_too_slow(self, log):
         """B34: thirty seconds after the server had to stop."""
 

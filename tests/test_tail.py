@@ -12,6 +12,7 @@ from django.db import connections
 from django.test import TestCase
 
 from events import emit, logs
+from events.backends import memory
 from events.backends.memory import MemoryBackend
 from events.exceptions import CursorExpired
 from events.live import broker as live
@@ -364,6 +365,45 @@ async def test_an_epoch_that_changes_meanwhile(log, tail):
         assert [e.position for e in found[-1].entries] == [1]
     log.append("n")
     assert await positions(reader, 1) == [2]
+
+
+async def test_an_epoch_that_the_broker_has_not_heard_of(make_log, tail):
+    """B13: whoever has read on in the new log is not given what the window has of the old one."""
+    name = "made-anew"
+    log = make_log(**{**QUICK, "WINDOW": 3, "POLL_INTERVAL": 30}, name=name)
+    log.append_many([("old", {})] * 10)
+    reader = await tail(log, 0)
+    await anext(reader)
+    broker = broker_for(log.backend)
+    broker.hinted.set = lambda: None
+    memory.forget(name)
+    log.append_many([("new", {})] * 8)
+    found = await batches(reader, lambda batch: batch.cursor == 8)
+    assert {entry.row.kind for batch in found for entry in batch.entries} == {"new"}
+    coming = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0.05)
+    assert not coming.done() or not coming.result().entries
+    coming.cancel()
+
+
+async def test_a_gap_with_nothing_behind_it(make_log, tail):
+    """B12: everything is gone before it could be given, and that is said."""
+    log = make_log(**{**QUICK, "WINDOW": 2})
+    log.append_many([("a", {})] * 10)
+    reader = await tail(log, 3)
+    await anext(reader)
+    log.clear()
+    found = await batches(reader, lambda batch: batch.live)
+    assert [batch.gap.lost for batch in found if batch.gap] == [7]
+
+
+async def test_more_than_one_look_can_hold(make_log, tail):
+    """B31: one hint is enough for all of it, long before the next poll."""
+    log = make_log(**{**QUICK, "POLL_INTERVAL": 30})
+    reader = await tail(log)
+    await live_at(reader)
+    log.append_many([("a", {})] * (3 * live.LOOK))
+    assert await positions(reader, 3 * live.LOOK) == list(range(1, 3 * live.LOOK + 1))
 
 
 async def test_ahead_of_the_head(log, tail):

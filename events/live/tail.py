@@ -173,6 +173,9 @@ class Tail:
         if batch.gap:
             batch = replace(batch, gap=await self._own(batch.gap))
         self.turn, self.epoch = extract.turn, extract.state.epoch
+        if not batch.entries and not batch.gap and self.epoch != self.broker.state.epoch:
+            # The window is the old log's until the broker looks, and there is nothing else.
+            await self.broker.look()
         self.most = fitting(batch)
         return batch
 

@@ -2,5 +2,7 @@
 outside this package does, so that the app works without `django.contrib.admin`."""
 
 from .events import EventAdmin
+from .logs import LogAdmin
+from .streams import StreamAdmin
 
-__all__ = ["EventAdmin"]
+__all__ = ["EventAdmin", "LogAdmin", "StreamAdmin"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.db.models import Subquery
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from ..models import Event
+from ..models import Event, Log
 from . import links, payloads
 from .payloads import joined
 from .scope import Scope
@@ -19,6 +20,7 @@ class EventPage:
         self.event = event
         self.scope = scope
         self.site = site
+        self.keys: dict[int, int] = {}
 
     def link(self, title: str, address: str | None, rel: str = "", hint: str = "") -> SafeString:
         if not address:
@@ -27,23 +29,20 @@ class EventPage:
         attributes = format_html_join("", ' {}="{}"', some)
         return format_html('<a href="{}"{}>{}</a>', address, attributes, title)
 
-    def to(self, event: tuple[int, int] | None) -> str | None:
-        """The page of a neighbour, by its primary key and position."""
-        if event is None:
-            return None
-        return links.within(self.site, "event_change", event[0], log=self.scope.name)
-
     def neighbours(self) -> SafeString:
         """Before and after it: in the log, for those who see all of it, and in its stream."""
-        rows = []
-        if self.scope.everything:
-            rows.append(self.pair(_("In the log"), None, rel=True))
+        threads = [(_("In the log"), None)] if self.scope.everything else []
         if self.event.stream:
-            rows.append(self.pair(_("In the stream"), self.event.stream, rel=not rows))
+            threads.append((_("In the stream"), self.event.stream))
+        positions = self.positions([stream for _title, stream in threads])
+        rows = [
+            # One link of each kind: a page has one next page.
+            self.pair(title, *positions[number], rel=not number)
+            for number, (title, _stream) in enumerate(threads)
+        ]
         return format_html('<ul class="events-neighbours">{}</ul>', joined(rows))
 
-    def pair(self, title: str, stream: str | None, *, rel: bool) -> SafeString:
-        before, after = self.beside(stream)
+    def pair(self, title: str, before: int | None, after: int | None, *, rel: bool) -> SafeString:
         return format_html(
             "<li><span>{}</span> {} {}</li>",
             title,
@@ -51,13 +50,32 @@ class EventPage:
             self.link(_("Next ›"), self.to(after), "next" if rel else "", told(after)),
         )
 
-    def beside(self, stream: str | None) -> list[tuple[int, int] | None]:
-        """The nearest below and above, each the first step of an index scan."""
-        rows = self.scope.events(stream).values_list("pk", "position")
-        position = self.event.position
-        before = rows.filter(position__lt=position).order_by("-position")[:1]
-        after = rows.filter(position__gt=position).order_by("position")[:1]
-        return [next(iter(one), None) for one in (before, after)]
+    def to(self, position: int | None) -> str | None:
+        if position is None:
+            return None
+        pk = self.keys[position]
+        return links.within(self.site, "event_change", pk, log=self.scope.name)
+
+    def positions(self, streams: list[str | None]) -> list[tuple[int | None, int | None]]:
+        """The nearest below and above, in each of these: all of them in one query, in which each
+        is the first step of an index scan; and their primary keys in another."""
+        log = Log.objects.using(self.scope.alias).filter(pk=self.scope.pk)
+        sides = [side for stream in streams for side in self.sides(stream)]
+        found = next(iter(log.values_list(*sides)), ()) if sides else ()
+        there = [position for position in found if position is not None]
+        rows = Event.objects.using(self.scope.alias).filter(
+            log_id=self.scope.pk, position__in=there
+        )
+        self.keys = dict(rows.values_list("position", "pk"))
+        # What went in between is no neighbour any more.
+        known = [position if position in self.keys else None for position in found]
+        return list(zip(known[::2], known[1::2], strict=True))
+
+    def sides(self, stream: str | None) -> tuple[Subquery, Subquery]:
+        rows, position = self.scope.events(stream), self.event.position
+        before = rows.filter(position__lt=position).order_by("-position")
+        after = rows.filter(position__gt=position).order_by("position")
+        return Subquery(before.values("position")[:1]), Subquery(after.values("position")[:1])
 
     def stream(self) -> SafeString:
         name = self.event.stream
@@ -88,5 +106,5 @@ class EventPage:
         )
 
 
-def told(neighbour: tuple[int, int] | None) -> str:
-    return f"#{neighbour[1]}" if neighbour else ""
+def told(position: int | None) -> str:
+    return "" if position is None else f"#{position}"

@@ -33,6 +33,13 @@ def scope_of(request: HttpRequest) -> Scope:
     return known
 
 
+def use_log(request: HttpRequest, name: str) -> Scope:
+    """Have a request be about another log than its address says."""
+    scope = Scope(name, request.user)
+    setattr(request, ATTRIBUTE, scope)
+    return scope
+
+
 def log_names() -> list[str]:
     """The logs whose entries are rows, `default` first."""
     names = [name for name in logs if isinstance(logs[name].backend, DatabaseBackend)]
@@ -111,10 +118,14 @@ class Scope:
         """The entries that are served, of one stream or of all, as far as this user may see."""
         if not self._shows(stream):
             return Event.objects.none()
-        found = Event.objects.using(self.alias).filter(
-            log_id=self.pk, position__gt=self.info.floor, position__lte=self.info.head
-        )
-        return found if stream is None else found.filter(stream=stream)
+        return self._served if stream is None else self._served.filter(stream=stream)
+
+    def event(self, **lookup: int) -> Event | None:
+        """One entry; None if there is none, or none for this user."""
+        if self.problem:
+            return None
+        found = next(iter(self._served.filter(**lookup)), None)
+        return found if found and self.may_see(found.stream) else None
 
     def streams(self, name: str | None = None) -> Any:
         """The same for streams."""
@@ -124,6 +135,12 @@ class Scope:
         assert self.info
         found = Stream.objects.using(self.alias).filter(log_id=self.pk)
         return found if name is None else found.filter(name=name)
+
+    @property
+    def _served(self) -> EventQuerySet:
+        return Event.objects.using(self.alias).filter(
+            log_id=self.pk, position__gt=self.info.floor, position__lte=self.info.head
+        )
 
     def _shows(self, stream: str | None) -> bool:
         if self.problem:

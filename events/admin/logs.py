@@ -44,6 +44,8 @@ class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "opts": self.opts,
             "media": self.media,
             "sections": overview(request.user),
+            # As the page itself asks; the policy is asked for each section.
+            "may_prune": request.user.has_perm("events.delete_event"),
             **(extra_context or {}),
         }
         request.current_app = self.admin_site.name

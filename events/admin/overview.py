@@ -20,6 +20,7 @@ from .activity import DAY, HOUR
 from .charts import Chart, chart, palette
 from .figures import Figures, Moment, figures
 from .lookups import BOUND
+from .visible import visible
 from .words import bounded, date_and_time, duration, number, rate
 
 logger = logging.getLogger("events")
@@ -101,7 +102,7 @@ def stored_section(log: EventLog, one: Figures) -> Section:
             for title, span, found in charts
             if found
         ],
-        set_aside=one.set_aside,
+        set_aside=[row._replace(reason=visible(row.reason)) for row in one.set_aside],
     )
 
 

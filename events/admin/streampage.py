@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from ..models import Event, Stream
+from ..models import Stream
 from ..types import Status, from_micros
+from .events import EXCERPT, light
 from .figures import GRACE
 from .keyset import Keyset, stretch, whole
+from .kinds import chip
 from .scope import Scope
 from .timeline import picture
+from .visible import visible
 from .words import date_and_time, duration, duration_of, number, to_the_millisecond
 
 EVENTS = 100
@@ -21,7 +23,7 @@ EVENTS = 100
 
 def page(scope: Scope, stream: Stream, before: str) -> dict[str, Any]:
     floor = scope.info.floor
-    events = Keyset(scope.events(stream.name), "position", floor, scope.info.head)
+    events = Keyset(light(scope.events(stream.name)), "position", floor, scope.info.head)
     shown = stretch(events, EVENTS, whole(before), None)
     now = scope.log.backend.now()
     return {
@@ -33,14 +35,14 @@ def page(scope: Scope, stream: Stream, before: str) -> dict[str, Any]:
     }
 
 
-def line(event: Event) -> dict[str, Any]:
+def line(event: Any) -> dict[str, Any]:
     return {
         "pk": event.pk,
         "position": event.position,
         "seq": event.seq,
-        "kind": event.kind,
+        "kind": chip(event.kind),
         "when": to_the_millisecond(event.timestamp),
-        "excerpt": json.dumps(event.payload)[:200],
+        "excerpt": visible(event.start) + ("…" if len(event.start) == EXCERPT else ""),
     }
 
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from ..models import Stream
 from ..types import TERMINAL, Status
 from . import steps
+from .filters import ChoiceFilter, LogFilter
 from .keyset import Keyset, KeysetAdmin, KeysetChangeList, log_query
 from .logs import non_atomic
 from .lookups import BOUND
@@ -31,17 +32,16 @@ from .words import duration_of, number, status_name
 UNOPENED = "none"
 
 
-class StatusFilter(admin.SimpleListFilter):
+STYLES = ("charts", "kinds", "streams")
+
+
+class StatusFilter(ChoiceFilter):
     title = gettext_lazy("status")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         choices: list[Status | None] = [*Status, None]
         return [(str(status or UNOPENED), status_name(status)) for status in choices]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The keyset has it."""
-        return queryset
 
 
 class StreamChangeList(KeysetChangeList):
@@ -60,7 +60,7 @@ class StreamAdmin(KeysetAdmin):
         "last_activity",
         "positions",
     )
-    list_filter = (StatusFilter,)
+    list_filter = (LogFilter, StatusFilter)
     # Half of Django's: a row of ten values takes longer to draw than to find.
     list_per_page = 50
     # The address of a stream is the same wherever one comes from.
@@ -70,7 +70,7 @@ class StreamAdmin(KeysetAdmin):
     actions = ("stop_selected", "fail_selected", "delete_selected")
 
     class Media:
-        css = {"all": ["events/admin/charts.css", "events/admin/streams.css"]}
+        css = {"all": [f"events/admin/{name}.css" for name in STYLES]}
 
     # The list
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ..models import Stream
-from ..types import TERMINAL, Status
+from ..types import TERMINAL, Status, wire_time
 from . import steps
 from .filters import ChoiceFilter, LogFilter
 from .keyset import Keyset, KeysetAdmin, KeysetChangeList, log_query
@@ -26,7 +26,7 @@ from .logs import non_atomic
 from .lookups import BOUND
 from .scope import Scope, is_stream, opens, scope_of
 from .streampage import page
-from .words import duration_of, number, status_name
+from .words import date_and_time, duration_of, number, status_name
 
 # Of a status filter: streams that were only emitted to.
 UNOPENED = "none"
@@ -58,7 +58,6 @@ class StreamAdmin(KeysetAdmin):
         "events",
         "duration",
         "last_activity",
-        "positions",
     )
     list_filter = (LogFilter, StatusFilter)
     # Half of Django's: a row of ten values takes longer to draw than to find.
@@ -121,19 +120,24 @@ class StreamAdmin(KeysetAdmin):
 
     @admin.display(description=gettext_lazy("events"))
     def events(self, stream: Stream) -> str:
-        return number(stream.seq)
+        """How many, and from which position to which."""
+        return format_html(
+            '{} <small class="quiet">{}–{}</small>',
+            number(stream.seq),
+            str(stream.first_position),
+            str(stream.last_position),
+        )
 
     @admin.display(description=gettext_lazy("duration"))
     def duration(self, stream: Stream) -> str:
         return duration_of(stream)
 
     @admin.display(description=gettext_lazy("last activity"))
-    def last_activity(self, stream: Stream) -> Any:
-        return stream.last_event_at
-
-    @admin.display(description=gettext_lazy("first and last position"))
-    def positions(self, stream: Stream) -> str:
-        return f"{stream.first_position}–{stream.last_position}"
+    def last_activity(self, stream: Stream) -> str:
+        moment = stream.last_event_at
+        return format_html(
+            '<time datetime="{}">{}</time>', wire_time(moment), date_and_time(moment)
+        )
 
     # One stream
 

@@ -378,7 +378,7 @@ def ticks(frame: Frame) -> list[Tick]:
 def tick(micros: int, width: int) -> str:
     moment: datetime = from_micros(micros)
     if width > 86_400_000_000:
-        return date_and_time(moment).rsplit(",", 1)[0]
+        return date_and_time(moment).split()[0]
     if width > 3_600_000_000:
         return clock(moment)
-    return date_and_time(moment).rsplit(" ", 1)[1]
+    return date_and_time(moment).split()[1]

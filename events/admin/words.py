@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext as _
 
@@ -59,7 +59,8 @@ def clock(moment: datetime) -> str:
 
 
 def date_and_time(moment: datetime) -> str:
-    return f"{date_format(local(moment), 'DATE_FORMAT')}, {local(moment):%H:%M:%S}"
+    """As in the list of events: it sorts, aligns, and reads the same in every language."""
+    return f"{local(moment):%Y-%m-%d %H:%M:%S}"
 
 
 def to_the_millisecond(moment: datetime) -> str:

@@ -30,7 +30,7 @@ def stop(
         given = clean(reason) or REASON
         if log.stream(stream.name).stop(given) is None:
             return False
-        admin.log_change(request, stream, f"{_('Stopped.')} {given}")
+        admin.log_change(request, stream, _("Stopped: %(reason)s") % {"reason": given})
         return True
 
     done = each(request, some, step)
@@ -50,7 +50,7 @@ def fail(
         given = clean(reason)
         if log.stream(stream.name).fail(given) is None:
             return False
-        admin.log_change(request, stream, f"{_('Failed.')} {given}".strip())
+        admin.log_change(request, stream, _("Failed: %(reason)s") % {"reason": given or "–"})
         return True
 
     done = each(request, some, step)

@@ -360,15 +360,16 @@ def asking(verb: str, some: Iterable[Stream], back: str) -> dict[str, Any]:
 
 def doomed(some: Iterable[Stream]) -> dict[str, Any]:
     """What Django's pages say before they delete."""
-    lines = list(lines_of(some))
+    lines, opts = list(lines_of(some)), Stream._meta
+    plural = opts.verbose_name if len(lines) == 1 else opts.verbose_name_plural
     return {
         "title": _("Are you sure?"),
         "subtitle": None,
-        "object_name": _("stream"),
-        "objects_name": ngettext("stream", "streams", len(lines)),
+        "object_name": opts.verbose_name,
+        "objects_name": plural,
         "deletable_objects": [lines],
         "deleted_objects": lines,
-        "model_count": {ngettext("stream", "streams", len(lines)): len(lines)}.items(),
+        "model_count": {plural: len(lines)}.items(),
         "perms_lacking": [],
         "protected": [],
         "is_popup": False,

@@ -72,9 +72,9 @@ class EventPage:
         return list(zip(known[::2], known[1::2], strict=True))
 
     def sides(self, stream: str | None) -> tuple[Subquery, Subquery]:
-        rows, position = self.scope.events(stream), self.event.position
-        before = rows.filter(position__lt=position).order_by("-position")
-        after = rows.filter(position__gt=position).order_by("position")
+        position = self.event.position
+        before = self.scope.events(stream, upto=position - 1).order_by("-position")
+        after = self.scope.events(stream, above=position).order_by("position")
         return Subquery(before.values("position")[:1]), Subquery(after.values("position")[:1])
 
     def stream(self) -> SafeString:

@@ -202,7 +202,7 @@ def remarks(wanted: Wanted, cl: KeysetChangeList) -> list[str]:
 
 def looked(wanted: Wanted, stopped: int) -> str:
     """Why a page is not full although there are older events."""
-    near = wanted.scope.events(wanted.stream).filter(position__gte=stopped).order_by("position")
+    near = wanted.scope.events(wanted.stream, above=stopped - 1).order_by("position")
     times: Any = near.values_list("timestamp", flat=True)[:1]
     time = next(iter(times), None)
     return _(

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from ..backends.database import DatabaseBackend
+from ..backends.database.pages import MAX_BIGINT
 from ..conf import DEFAULT_LOG
 from ..exceptions import InvalidEvent
 from ..log import EventLog, logs
@@ -114,33 +115,48 @@ class Scope:
 
     # What there is to see
 
-    def events(self, stream: str | None = None) -> EventQuerySet:
-        """The entries that are served, of one stream or of all, as far as this user may see."""
+    def events(
+        self, stream: str | None = None, *, above: int = 0, upto: int = MAX_BIGINT
+    ) -> EventQuerySet:
+        """The entries that are served, of one stream or of all, as far as this user may see.
+
+        Bounds belong in `above` and `upto`: of two conditions on one side SQLite takes the first
+        one to the index, and looks at every row up to the second.
+        """
+        info = self.info
+        return self.rows(stream).filter(
+            position__gt=max(info.floor, above), position__lte=min(info.head, upto)
+        )
+
+    def rows(self, stream: str | None = None) -> EventQuerySet:
+        """The same without bounds, for a keyset, which has them."""
         if not self._shows(stream):
-            return Event.objects.none()
-        return self._served if stream is None else self._served.filter(stream=stream)
+            return self.nothing
+        found = Event.objects.using(self.alias).filter(log_id=self.pk)
+        return found if stream is None else found.filter(stream=stream)
 
     def event(self, **lookup: int) -> Event | None:
         """One entry; None if there is none, or none for this user."""
         if self.problem:
             return None
-        found = next(iter(self._served.filter(**lookup)), None)
-        return found if found and self.may_see(found.stream) else None
+        rows = Event.objects.using(self.alias).filter(log_id=self.pk, **lookup)
+        found = next(iter(rows), None)
+        if found is None or not self.info.floor < found.position <= self.info.head:
+            return None
+        return found if self.may_see(found.stream) else None
 
     def streams(self, name: str | None = None) -> Any:
         """The same for streams."""
         if not self._shows(name):
-            return Stream.objects.none()
+            return Stream.objects.using(self.alias).none()
         # What is in the outbox gets its place first.
         assert self.info
         found = Stream.objects.using(self.alias).filter(log_id=self.pk)
         return found if name is None else found.filter(name=name)
 
     @property
-    def _served(self) -> EventQuerySet:
-        return Event.objects.using(self.alias).filter(
-            log_id=self.pk, position__gt=self.info.floor, position__lte=self.info.head
-        )
+    def nothing(self) -> EventQuerySet:
+        return Event.objects.using(self.alias).none()
 
     def _shows(self, stream: str | None) -> bool:
         if self.problem:

@@ -151,8 +151,8 @@ class Wanted:
     @cached_property
     def kinds(self) -> list[str]:
         """The kinds of the newest events that this user may see."""
-        recent = self.scope.events(None if self.scope.everything else self.stream)
-        recent = recent.filter(position__gt=self.scope.info.head - RECENT)
+        stream = None if self.scope.everything else self.stream
+        recent = self.scope.events(stream, above=self.scope.info.head - RECENT)
         return sorted(recent.values_list("kind", flat=True).distinct())
 
     @property
@@ -166,10 +166,10 @@ class Wanted:
     @cached_property
     def keyset(self) -> Keyset:
         info = self.scope.info
-        keyset = Keyset(Event.objects.none(), "position", info.floor, info.head)
+        keyset = Keyset(self.scope.nothing, "position", info.floor, info.head)
         if self.problems or (self.stream is not None and self.thread is None):
             return keyset
-        keyset = replace(keyset, rows=self.scope.events(self.stream))
+        keyset = replace(keyset, rows=self.scope.rows(self.stream))
         for narrow in (
             self._by_time,
             self._by_key,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,9 +17,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from ..conf import DEFAULT_LOG
 from ..models import Stream
 from ..types import TERMINAL, Status, wire_time
-from . import steps
+from . import links, steps
 from .filters import ChoiceFilter, LogFilter
 from .keyset import Keyset, KeysetAdmin, KeysetChangeList, log_query
 from .logs import non_atomic
@@ -46,8 +47,8 @@ class StatusFilter(ChoiceFilter):
 
 class StreamChangeList(KeysetChangeList):
     def url_for_result(self, result: Any) -> str:
-        address = reverse("admin:events_stream_timeline", args=[quote(result.pk)])
-        return address + log_query(self.params.get("log"))
+        site, log = self.model_admin.admin_site.name, self.params.get("log") or DEFAULT_LOG
+        return links.within(site, "stream_timeline", result.pk, log=log)
 
 
 @admin.register(Stream)
@@ -203,6 +204,9 @@ class StreamAdmin(KeysetAdmin):
             "may_delete": self.has_delete_permission(request),
         }
 
+    def address(self, name: str, *arguments: object, log: str) -> str:
+        return links.within(self.admin_site.name, name, *arguments, log=log)
+
     def render(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name
         return TemplateResponse(request, f"admin/events/stream/{name}.html", context)
@@ -225,7 +229,7 @@ class StreamAdmin(KeysetAdmin):
         if not self.has_change_permission(request):
             raise PermissionDenied
         scope, stream = found
-        back = timeline_url(scope, stream)
+        back = self.address("stream_timeline", stream.pk, log=scope.name)
         if request.method == "POST":
             end = {"stop": steps.stop, "fail": steps.fail}[verb]
             end(self, request, scope.log, [stream], request.POST.get("reason", ""))
@@ -246,8 +250,7 @@ class StreamAdmin(KeysetAdmin):
         scope, stream = found
         if request.method == "POST":
             steps.delete(self, request, scope.log, [stream])
-            address = reverse("admin:events_stream_changelist") + log_query(scope.name)
-            return HttpResponseRedirect(address)
+            return HttpResponseRedirect(self.address("stream_changelist", log=scope.name))
         context = {**self.context(request, scope, stream), **doomed([stream])}
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/delete_confirmation.html", context)
@@ -266,7 +269,7 @@ class StreamAdmin(KeysetAdmin):
         if request.POST.get("post"):
             steps.fail(self, request, scope.log, some, request.POST.get("reason", ""))
             return None
-        back = reverse("admin:events_stream_changelist") + log_query(scope.name)
+        back = self.address("stream_changelist", log=scope.name)
         context = {
             **self.context(request, scope, some[0] if some else Stream()),
             **asking("fail", some, back),
@@ -342,11 +345,6 @@ def badge(status: str | None) -> str:
         status or UNOPENED,
         status_name(status),
     )
-
-
-def timeline_url(scope: Scope, stream: Stream) -> str:
-    address = reverse("admin:events_stream_timeline", args=[quote(stream.pk)])
-    return address + log_query(scope.name)
 
 
 def asking(verb: str, some: Iterable[Stream], back: str) -> dict[str, Any]:

@@ -136,8 +136,19 @@ def test_search_by_name_and_by_its_beginning(clerk, log):
     assert shown(listing(clerk, log, "&q=run-12")) == ["run-12"]
     assert shown(listing(clerk, log, "&q=Run")) == ["Run-1"]
     assert shown(listing(clerk, log, "&q=stream:job-1")) == ["job-1"]
+    assert shown(listing(clerk, log, "&stream=run-1")) == ["run-1"]
     for nothing in ("nope", "%25", "run_1", "%00", "a' OR 1=1", "ü" * 300):
         assert shown(listing(clerk, log, f"&q={nothing}")) == []
+
+
+def test_a_search_looks_at_so_many_names(clerk, log, monkeypatch):
+    """And says so if there are more."""
+    monkeypatch.setattr("events.admin.streams.BOUND", 3)
+    log.append_many([{"kind": "n", "stream": f"s{n}"} for n in (5, 1, 4, 2, 3)])
+    response = listing(clerk, log, "&q=s")
+    assert shown(response) == ["s3", "s2", "s1"]
+    assert "More than 3 names begin so" in response.content.decode()
+    assert "names begin so" not in listing(clerk, log, "&q=s1").content.decode()
 
 
 @pytest.mark.parametrize("alias", ["default", "postgres"])

@@ -17,14 +17,14 @@ from ..streams import MAX_REASON
 from .words import number
 
 if TYPE_CHECKING:
-    from .streams import StreamAdmin
+    from .stream_views import StreamViews
 
 # What a stream says that was stopped without a reason. Not translated: it goes into the log.
 REASON = "stopped in the admin"
 
 
 def stop(
-    admin: StreamAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
+    admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
 ) -> int:
     def step(stream: Stream) -> bool:
         given = clean(reason) or REASON
@@ -44,7 +44,7 @@ def stop(
 
 
 def fail(
-    admin: StreamAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
+    admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
 ) -> int:
     def step(stream: Stream) -> bool:
         given = clean(reason)
@@ -61,7 +61,7 @@ def fail(
     return done
 
 
-def delete(admin: StreamAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream]) -> int:
+def delete(admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream]) -> int:
     def step(stream: Stream) -> bool:
         log.stream(stream.name).delete()
         admin.log_deletions(request, [stream])  # type: ignore[arg-type]

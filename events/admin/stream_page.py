@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from ..models import Stream
@@ -13,12 +14,15 @@ from .events import EXCERPT, light
 from .figures import GRACE
 from .keyset import Keyset, stretch, whole
 from .kinds import chip
+from .picture import picture
 from .scope import Scope
-from .timeline import picture
 from .visible import visible
-from .words import date_and_time, duration, duration_of, number, to_the_millisecond
+from .words import date_and_time, duration, duration_of, number, status_name, to_the_millisecond
 
 EVENTS = 100
+
+# As a status: a stream that was only emitted to.
+UNOPENED = "none"
 
 
 def page(scope: Scope, stream: Stream, before: str) -> dict[str, Any]:
@@ -81,3 +85,11 @@ def deadline(stream: Stream, now: datetime) -> str:
     if left < -GRACE:
         said = _("%(duration)s ago, and nothing reconciles")
     return f"{date_and_time(due)} ({said % {'duration': duration(abs(left))}})"
+
+
+def badge(status: str | None) -> str:
+    return format_html(
+        '<span class="events-badge events-badge-{}">{}</span>',
+        status or UNOPENED,
+        status_name(status),
+    )

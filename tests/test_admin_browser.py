@@ -50,7 +50,13 @@ def address(site):
 
 @pytest.fixture
 def open_page(new_page, site, address):  # noqa: F811
-    return lambda path=LIST, **options: new_page(address + path, site.cookie, **options)
+    def open_page(path=LIST, **options):
+        # The cookie is for the whole site if the first address is its root.
+        page = new_page(address, site.cookie, **options)
+        page.goto(address + path)
+        return page
+
+    return open_page
 
 
 def switch_on(page):

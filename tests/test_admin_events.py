@@ -96,7 +96,7 @@ def test_a_row_shows_what_happened(clerk, log):
     assert re.search(r'class="events-kind events-tone-\d+">turn.started<', page)
     assert re.search(r'<td class="field-number">1</td>', page)
     assert re.search(r'<code class="events-excerpt">{&quot;n&quot;:&quot;xxx[x]+…</code>', page)
-    assert re.search(r'<time datetime="[\d-]+T[\d:.]+Z" title="[^"]+ago">', page)
+    assert re.search(r'<time datetime="[\d-]+T[\d:.]+Z" title="[^"]* ago">', page)
 
 
 # Search and filters
@@ -488,7 +488,7 @@ def test_pruning_shows_what_would_go_and_then_removes_it(pruner, log):
     """And the admin's history says what went."""
     log.append_many([("n", {})] * 10)
     response = prune(pruner, log, max_entries=4)
-    assert "remove <b>6</b> of 10 entries, up to position <b>6</b>" in text(response)
+    assert "remove <b>6</b> of 10 entries, up to position <b>6</b> (" in text(response)
     assert log.info().count == 10
     response = prune(pruner, log, "post", max_entries=4)
     assert response.status_code == 302

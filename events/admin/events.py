@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -228,4 +229,7 @@ def moment(event: Any, precision: str) -> SafeString:
 
 
 def ago(event: Any) -> str:
+    passed = datetime.now(UTC) - event.timestamp
+    if passed < timedelta(minutes=1):
+        return _("less than a minute ago")
     return _("%(time)s ago") % {"time": timesince(event.timestamp)}

@@ -95,7 +95,7 @@ class FormFilter(ChoiceFilter):
     def form(self, changelist: Any) -> dict[str, Any]:
         own = changelist.params
         kept = [(name, value) for name, value in own.items() if name not in self.names]
-        return {"values": {name: own.get(name, "") for name in self.names}, "hidden": kept}
+        return {"fields": {name: own.get(name, "") for name in self.names}, "hidden": kept}
 
     def expected_parameters(self) -> list[str | None]:
         return list(self.names)

@@ -56,7 +56,7 @@ def data(cl: EventChangeList) -> dict[str, Any]:
         "heartbeat": scope.log.settings.heartbeat_interval,
         "says-connecting": _("Connecting"),
         "says-catching-up": _("Catching up"),
-        "says-live": _("Live"),
+        "says-live": _("Following"),
         "says-offline": _("Offline; trying again"),
         "says-closed": _("Closed"),
         "says-paused": _("Paused while you read"),

@@ -1,0 +1,5 @@
+"""The example site's settings, with django-unfold's look of the admin."""
+
+from tests.site_settings import *  # noqa: F403
+
+INSTALLED_APPS = ["unfold", *INSTALLED_APPS]  # noqa: F405

@@ -103,7 +103,7 @@ def test_the_oldest_page_and_the_newest(log):
 
 
 def test_around_a_key(log):
-    """It stands in the middle."""
+    """It stands below a few newer ones."""
     log.append_many([("n", {})] * 25)
     keyset = Keyset(rows_of(log), "position", 0, 25, around=12)
     assert keys(stretch(keyset, 10, None, None)) == list(range(17, 7, -1))

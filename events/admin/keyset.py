@@ -22,6 +22,9 @@ from django.utils.translation import gettext as _
 from .scope import opens, scope_of
 
 MOST = 2**63 - 1
+# Rows above the one that is jumped to: enough to see what came next, and it stays in sight.
+NEWER = 5
+
 BEFORE, AFTER = "before", "after"
 
 
@@ -30,7 +33,7 @@ class Keyset:
     """What is paged: `rows`, filtered and in no order, whose `key` is above `low` and up to `high`.
 
     `span` is how many keys one page may look at, for filters that no index serves. `around` is a
-    key that the first page is to show in its middle. Paging drops the parameters in `drop`.
+    key that the first page is to show, below a few newer ones. Paging drops the parameters in `drop`.
     """
 
     rows: QuerySet[Any]
@@ -59,7 +62,7 @@ def stretch(keyset: Keyset, size: int, before: int | None, after: int | None) ->
         # The page that reaches the newest row is the first page, and that one is full.
         return found if found.newer is not None else downwards(keyset, size, None)
     if before is None and after is None and keyset.around is not None:
-        return downwards(keyset, size, keyset.around + size // 2 + 1)
+        return downwards(keyset, size, keyset.around + NEWER + 1)
     return downwards(keyset, size, before)
 
 

@@ -127,13 +127,13 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
-def main(description: str, measure: Callable[[Report, bool], None]) -> None:
+def main(description: str, measure: Callable[[Report, bool], None], **more: Any) -> None:
     """Run one benchmark script: databases, measurements, report, clean up."""
     options = parser(description).parse_args()
     # A terminated run cleans up like an interrupted one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with scratch(options) as report:
+        with scratch(options, **more) as report:
             measure(report, options.quick)
             report.finish()
     except KeyboardInterrupt:
@@ -141,7 +141,7 @@ def main(description: str, measure: Callable[[Report, bool], None]) -> None:
 
 
 @contextmanager
-def scratch(options: argparse.Namespace) -> Iterator[Report]:
+def scratch(options: argparse.Namespace, **more: Any) -> Iterator[Report]:
     """Databases with the tables in them, for as long as the block runs."""
     report = Report(options)
     databases: Databases = {}
@@ -154,7 +154,7 @@ def scratch(options: argparse.Namespace) -> Iterator[Report]:
                 databases["postgres"] = stack.enter_context(postgres(options.postgres))
             except Unavailable as error:
                 report.skip("PostgreSQL", str(error))
-        configure(databases)
+        configure(databases, **more)
         from django.db import connections
 
         stack.callback(connections.close_all)
@@ -204,12 +204,14 @@ def postgres(url: str) -> Iterator[dict[str, Any]]:
         server.close()
 
 
-def configure(databases: Databases) -> None:
+def configure(databases: Databases, **more: Any) -> None:
     """Settings with one log for each database, named like it. Child processes call it as well."""
+    apps = ["django.contrib.contenttypes", "django.contrib.auth", "events"]
     settings.configure(
         DATABASES={"default": {"ENGINE": "django.db.backends.dummy"}, **databases},
-        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "events"],
-        EVENTS={
+        INSTALLED_APPS=[*more.pop("apps", []), *apps],
+        EVENTS=more.pop("events", {})
+        or {
             alias: {"OPTIONS": {"using": alias}, "POLICY": "benchmarks.rival.Anybody"}
             for alias in databases
         },
@@ -218,6 +220,7 @@ def configure(databases: Databases) -> None:
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         LOGGING_CONFIG=None,
+        **more,
     )
     django.setup()
 

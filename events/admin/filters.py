@@ -1,0 +1,140 @@
+"""The filters beside the list of events. They only show what can be chosen; `wanted` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from ..types import Status
+from .keyset import log_query
+from .kinds import family
+from .scope import log_names, scope_of
+from .wanted import wanted_of
+
+# More choices are no help; the search box finds any kind.
+MOST_KINDS = 40
+
+
+class ChoiceFilter(SimpleListFilter):
+    parameter_name: str
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        names, chosen = self.expected_parameters(), self.value()
+        yield choice(chosen is None, changelist.without(*names), _("All"))
+        for value, title in self.lookup_choices:
+            query = changelist.without(*names, **{self.parameter_name: value})
+            yield choice(str(value) == chosen, query, title)
+
+
+class LogFilter(ChoiceFilter):
+    title = _("log")
+    parameter_name = "log"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        names = log_names()
+        return [(name, name) for name in names] if len(names) > 1 else []
+
+    def value(self) -> str | None:
+        """One is always chosen, so that none is an active filter."""
+        return None
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """There is no "All": a page is of one log; and what was chosen in another means nothing."""
+        chosen = scope_of(self.request)
+        for name, title in self.lookup_choices:
+            yield choice(name == chosen.name and not chosen.unknown, log_query(name), title)
+
+
+class KindFilter(ChoiceFilter):
+    """The kinds that are there, each family of more than one with its prefix."""
+
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        kinds = set(wanted_of(request).kinds)
+        chosen = self.value()
+        families: dict[str, list[str]] = {}
+        for kind in sorted(kinds):
+            families.setdefault(family(kind), []).append(kind)
+        found = []
+        for name, members in families.items():
+            found += [f"{name}.*"] * (len(members) > 1) + members
+        found = found[:MOST_KINDS]
+        if chosen and chosen not in found:
+            found.append(chosen)
+        return [(kind, kind) for kind in found]
+
+
+class StatusFilter(ChoiceFilter):
+    title = _("status of the stream")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            (Status.RUNNING.value, _("running")),
+            (Status.WAITING.value, _("waiting")),
+            (Status.COMPLETED.value, _("completed")),
+            (Status.FAILED.value, _("failed")),
+            (Status.STOPPED.value, _("stopped")),
+        ]
+
+
+class FormFilter(ChoiceFilter):
+    """A filter with a form. `names` are its fields, which the hidden ones must leave out."""
+
+    names: tuple[str, ...] = ()
+
+    def form(self, changelist: Any) -> dict[str, Any]:
+        own = changelist.params
+        kept = [(name, value) for name, value in own.items() if name not in self.names]
+        return {"fields": {name: own.get(name, "") for name in self.names}, "hidden": kept}
+
+    def expected_parameters(self) -> list[str | None]:
+        return list(self.names)
+
+
+class TimeFilter(FormFilter):
+    title = _("time")
+    parameter_name = "time"
+    template = "admin/events/filter_time.html"
+    names = ("time", "from", "to")
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.is_custom = bool(request.GET.get("from") or request.GET.get("to"))
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("hour", _("Last hour")), ("day", _("Last day")), ("week", _("Last 7 days"))]
+
+    def value(self) -> str | None:
+        return super().value() or ("custom" if self.is_custom else None)
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        yield from super().choices(changelist)
+        yield self.form(changelist)
+
+
+class StreamFilter(FormFilter):
+    title = _("stream")
+    parameter_name = "stream"
+    template = "admin/events/filter_stream.html"
+    names = ("stream",)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("", "")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        yield self.form(changelist)
+
+
+def choice(selected: bool, query_string: str, display: Any) -> dict[str, Any]:
+    """As Django's template of a filter wants it."""
+    return {"selected": selected, "query_string": query_string, "display": display}

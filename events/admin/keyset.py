@@ -1,0 +1,251 @@
+"""Pages by key: Django's change list without a COUNT and without an OFFSET.
+
+A page is a range of keys, newest first: `?before=<key>` is the page below it, `?after=<key>` the
+one above. So a page in the middle of ten million rows costs what the first one costs, and rows
+that arrive meanwhile shift nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+
+from .scope import opens, scope_of
+
+MOST = 2**63 - 1
+# Rows above the one that is jumped to: enough to see what came next, and it stays in sight.
+NEWER = 5
+
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True)
+class Keyset:
+    """What is paged: `rows`, filtered and in no order, whose `key` is above `low` and up to `high`.
+
+    `span` is how many keys one page may look at, for filters that no index serves. `around` is a
+    key that the first page is to show, below a few newer ones. Paging drops the parameters in `drop`.
+    """
+
+    rows: QuerySet[Any]
+    key: str
+    low: int = 0
+    high: int = MOST
+    span: int | None = None
+    around: int | None = None
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A page of it. `newer` and `older` are what to ask for next, None at that end; `stopped` is
+    the key at which the page gave up before it was full."""
+
+    rows: list[Any]
+    newer: int | None
+    older: int | None
+    stopped: int | None = None
+
+
+def stretch(keyset: Keyset, size: int, before: int | None, after: int | None) -> Stretch:
+    if before is None and after is not None:
+        found = upwards(keyset, size, after)
+        # The page that reaches the newest row is the first page, and that one is full.
+        return found if found.newer is not None else downwards(keyset, size, None)
+    if before is None and after is None and keyset.around is not None:
+        return downwards(keyset, size, keyset.around + NEWER + 1)
+    return downwards(keyset, size, before)
+
+
+def downwards(keyset: Keyset, size: int, before: int | None) -> Stretch:
+    """The newest rows below `before`."""
+    key, high = keyset.key, keyset.high
+    if before is not None:
+        high = min(high, before - 1)
+    low = keyset.low
+    if keyset.span is not None:
+        low = max(low, high - keyset.span)
+    found = ranged(keyset, low, high).order_by(f"-{key}")
+    rows = list(found[: size + 1])
+    newer = None
+    if high < keyset.high:
+        newer = getattr(rows[0], key) if rows else max(high, 0)
+    if len(rows) > size:
+        return Stretch(rows[:size], newer, getattr(rows[size - 1], key))
+    if low > keyset.low:
+        return Stretch(rows, newer, low + 1, stopped=low + 1)
+    return Stretch(rows, newer, None)
+
+
+def upwards(keyset: Keyset, size: int, after: int) -> Stretch:
+    """The oldest rows above `after`, newest first as everywhere."""
+    key, low = keyset.key, max(keyset.low, after)
+    high = keyset.high
+    if keyset.span is not None:
+        high = min(high, low + keyset.span)
+    rows = list(ranged(keyset, low, high).order_by(key)[: size + 1])
+    more, rows = len(rows) > size, rows[:size][::-1]
+    older = None
+    if low > keyset.low:
+        older = getattr(rows[-1], key) if rows else low + 1
+    if more:
+        return Stretch(rows, getattr(rows[0], key), older)
+    if high < keyset.high:
+        return Stretch(rows, high, older, stopped=high)
+    return Stretch(rows, None, older)
+
+
+def ranged(keyset: Keyset, low: int, high: int) -> QuerySet[Any]:
+    """Both bounds are in the query, so that no plan can look at more."""
+    key = keyset.key
+    return keyset.rows.filter(**{f"{key}__gt": low, f"{key}__lte": max(high, low)})
+
+
+class KeysetChangeList(ChangeList):
+    """Django's change list, with rows, filters and links of its own."""
+
+    model_admin: KeysetAdmin
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """The filters only show choices: what they mean is in the keyset, since a filter has to
+        become a range of keys, and not one condition more."""
+        specs: list[Any] = [
+            one(request, self.get_filters_params(), self.model, self.model_admin)  # type: ignore[operator]
+            for one in self.list_filter
+        ]
+        specs = [spec for spec in specs if spec.has_output()]
+        return specs, bool(specs), {}, False, any(spec.value() is not None for spec in specs)
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        # A link to another filter begins at the newest row again.
+        for name in (BEFORE, AFTER):
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        specs, has_filters, _params, _duplicates, active = self.get_filters(request)
+        self.filter_specs, self.has_filters, self.has_active_filters = specs, has_filters, active
+        names = [name for spec in specs for name in spec.expected_parameters()]
+        self.clear_all_filters_qs = self.without(*names)
+        self.keyset = self.model_admin.keyset(request)
+        return self.keyset.rows
+
+    def get_results(self, request: HttpRequest) -> None:
+        before, after = (whole(request.GET.get(name, "")) for name in (BEFORE, AFTER))
+        self.page = page = stretch(self.keyset, self.list_per_page, before, after)
+        # The page that a live list may grow on.
+        self.is_newest = page.newer is None
+        self.result_list = page.rows
+        self.result_count = self.full_result_count = len(page.rows)
+        self.show_full_result_count = self.can_show_all = self.multi_page = False
+        self.show_admin_actions = bool(page.rows)
+        # Nothing is counted by it; templates of other looks ask it for its name.
+        self.paginator = Paginator(page.rows, self.list_per_page)
+        self.notes = self.model_admin.notes(request, self)
+
+    # The links
+
+    def without(self, *names: str, **params: Any) -> str:
+        """The page's address with some parameters and without others. Not `remove=`: that takes
+        beginnings of names for names."""
+        return self.get_query_string({**dict.fromkeys(names), **params})
+
+    def paged(self, **params: int) -> str:
+        return self.without(*self.keyset.drop, **params)
+
+    @property
+    def newer_url(self) -> str | None:
+        return None if self.page.newer is None else self.paged(after=self.page.newer)
+
+    @property
+    def older_url(self) -> str | None:
+        return None if self.page.older is None else self.paged(before=self.page.older)
+
+    @property
+    def first_url(self) -> str | None:
+        return self.newer_url and self.paged()
+
+    @property
+    def oldest_url(self) -> str | None:
+        return self.older_url and self.paged(after=0)
+
+    @property
+    def clear_search_url(self) -> str:
+        return self.without(SEARCH_VAR)
+
+    def url_for_result(self, result: Model) -> str:
+        """With the log that it is in, since rows of two databases may share a primary key."""
+        url: str = super().url_for_result(result)
+        return url + log_query(self.params.get("log"))
+
+
+class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A stock ModelAdmin that pages by key, over one log, and changes nothing."""
+
+    actions: Any = None
+    sortable_by = ()
+    # Half of Django's hundred: rendering a row costs more than finding it.
+    list_per_page = 50
+    show_full_result_count = False
+    # Facets are a COUNT for every choice.
+    show_facets = admin.ShowFacets.NEVER
+    # Django shows the search box if there are any; `keyset` reads what is in it.
+    search_fields = ("pk",)
+
+    class Media:
+        css = {"all": ["events/admin/admin.css"]}
+
+    def keyset(self, request: HttpRequest) -> Keyset:
+        """What this request's list is a page of."""
+        raise NotImplementedError
+
+    def notes(self, request: HttpRequest, cl: KeysetChangeList) -> list[str]:
+        """Sentences for the head of the list."""
+        scope = scope_of(request)
+        if scope.problem:
+            return [scope.problem]
+        if not scope.everything:
+            return [_("You may not see this log as a whole. Ask for a stream by its name.")]
+        return []
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return KeysetChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Nothing: the rows are the keyset's, and a stock view that asks here gets none."""
+        none: QuerySet[Any] = self.model._default_manager.none()
+        return none
+
+    # Who may what
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return opens(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return opens(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def log_query(name: str | None) -> str:
+    """What an address of the admin ends with, to stay in a log."""
+    return "?" + urlencode({"log": name}) if name else ""
+
+
+def whole(text: str) -> int | None:
+    """A key of a query string; None for what is none. ASCII digits, as the API has it."""
+    return min(int(text), MOST) if re.fullmatch(r"[0-9]{1,30}", text) else None

@@ -54,7 +54,7 @@ NUMBERS = {
 
 def fill(log: EventLog, count: int) -> None:
     """Rows made by the database itself, and then its statistics."""
-    alias = log.settings.options["using"]
+    alias = str(log.settings.options.get("using", "default"))
     log.read()
     numbers = NUMBERS[connections[alias].vendor]
     with connections[alias].cursor() as cursor:

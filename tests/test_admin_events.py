@@ -180,6 +180,19 @@ def test_filters(clerk, log):
         assert shown(listing(clerk, log, query)) == positions, query
 
 
+def test_the_log_is_chosen_like_a_filter(clerk, make_log):
+    """Where there are several; clearing the filters stays in it, another log begins anew."""
+    log, other = make_log(), make_log("postgres")
+    log.append("n", stream="s")
+    other.append("m")
+    page = listing(clerk, log, "&stream=s&kind=n").context["cl"]
+    logs = {c["display"]: c for c in page.filter_specs[0].choices(page)}
+    assert logs[log.name]["selected"]
+    assert logs[other.name]["query_string"] == f"?log={other.name}"
+    assert page.clear_all_filters_qs == f"?log={log.name}"
+    assert shown(listing(clerk, other)) == [1]
+
+
 def test_time_is_a_range_of_positions(clerk, make_log):
     """The last hour, and from and to, in the page's time zone or in one that is named."""
     clock = ManualClock(1_700_000_000)

@@ -42,8 +42,11 @@ class LogFilter(ChoiceFilter):
         return [(name, name) for name in names] if len(names) > 1 else []
 
     def value(self) -> str | None:
-        """One is always chosen, so that none is an active filter."""
+        """One is always chosen, so that none is an active filter; nor is it cleared with them."""
         return None
+
+    def expected_parameters(self) -> list[str | None]:
+        return []
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """There is no "All": a page is of one log; and what was chosen in another means nothing."""

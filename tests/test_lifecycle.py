@@ -36,7 +36,8 @@ def clock():
 @pytest.fixture(params=["default", "postgres", "mariadb", "memory"])
 def log(request, make_log, clock):
     if request.param == "memory":
-        return make_log(BACKEND="memory", TTL=None, OPTIONS={"clock": clock})
+        bound = 4 * max(RACES, 1000)
+        return make_log(BACKEND="memory", TTL=None, MAX_ENTRIES=bound, OPTIONS={"clock": clock})
     return make_log(request.param, OPTIONS={"clock": clock})
 
 

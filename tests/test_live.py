@@ -3,6 +3,7 @@ and go."""
 
 import asyncio
 import json
+import os
 import uuid
 from contextlib import AsyncExitStack
 
@@ -13,6 +14,9 @@ from .emitter import emitter
 from .http_client import API
 from .live_clients import event_stream, socket
 from .sites import PAIRS, scratch_site
+
+# Connections that are cut; CYCLES=1000 for the long version.
+CYCLES = int(os.environ.get("CYCLES", "100"))
 
 
 @pytest.fixture(scope="module", params=PAIRS)
@@ -446,7 +450,7 @@ async def test_who_goes_away_leaves_nothing_behind(server, at, other, name):
                 await ws.subscribe(stream=name)
                 ws.connection.transport.abort()
 
-        for _ in range(10):
+        for _ in range(CYCLES // 10):
             await asyncio.gather(*(job() for job in [listen, talk] * 5))
         await settled(at, baseline)
 

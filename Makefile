@@ -24,11 +24,9 @@ run: $(SITE) ## Run the example site and the simulator on 127.0.0.1 (PORT=8000)
 test: $(SITE) ## Run the tests (ARGS="-k cursor -n auto")
 	$(PY) -m pytest $(ARGS)
 
-bench: $(SITE) ## Measure appending, reading, pruning and fanning out, side by side with the rivals
-	$(PY) -m benchmarks.append $(ARGS)
-	$(PY) -m benchmarks.read $(ARGS)
-	$(PY) -m benchmarks.prune $(ARGS)
-	$(PY) -m benchmarks.fanout --quick $(ARGS)
+bench: $(SITE) ## Measure everything side by side with the rivals (ARGS="--quick"); results in build/benchmarks
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt || true
+	$(PY) -m benchmarks $(ARGS)
 
 lint: export DEBUG = 1
 lint: export DATABASE_URL = sqlite://:memory:

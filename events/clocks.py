@@ -101,6 +101,10 @@ class Clocks:
     def sent(self) -> None:
         self.sending_since = None
 
+    def wrote(self) -> None:
+        """Sent at once."""
+        self.last_sent = self.loop.time()
+
     def blocked(self, blocked: bool) -> None:
         """The writer has nothing that it may send; because it waits for an acknowledgement?"""
         if not blocked:

@@ -122,23 +122,21 @@ class Writer:
         """It may have something."""
         if self.held.get(subscription.id) is not subscription:
             return
-        if not self._send_at_once(subscription):
+        stead = self.stead
+        if stead is None or not stead.is_free or not self._send_at_once(stead, subscription):
             self.ready[subscription.id] = subscription
             self.bell.ring()
 
-    def _send_at_once(self, subscription: Subscription) -> bool:
+    def _send_at_once(self, stead: Stead, subscription: Subscription) -> bool:
         """Send what has come for it, if that is all there is to do. This is what is done for
         every event and every socket, so it takes the short way."""
-        stead = self.stead
-        if stead is None or not stead.is_free or not self.unacknowledged.has_room:
-            return False
-        batch = subscription.peek()
+        batch = subscription.peek() if self.unacknowledged.has_room else None
         if batch is None:
             return False
-        self.clocks.sending()
-        stead.begin(self._message(subscription.id, batch))
-        if stead.idle:
-            self.clocks.sent()
+        if stead.begin(self._message(subscription.id, batch)):
+            self.clocks.wrote()
+        else:
+            self.clocks.sending()
         return subscription.tail.is_idle
 
     # The task

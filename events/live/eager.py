@@ -77,17 +77,19 @@ class Stead:
         finally:
             self.idle = False
 
-    def begin(self, message: dict[str, Any]) -> None:
+    def begin(self, message: dict[str, Any]) -> bool:
         """Send it, if that needs no waiting; otherwise, or if it fails, wake the task for it."""
         assert self.send is not None
         try:
             self.begun = self._begin(self.send(message))
+            if self.begun is None:
+                return True
         except (Exception, asyncio.CancelledError) as failure:
             # It is the task's, not that of whoever came along with the message.
             self.failure = failure
-        if self.begun is not None or self.failure is not None:
-            self.idle = False
-            self.bell.ring()
+        self.idle = False
+        self.bell.ring()
+        return False
 
     def _begin(self, awaitable: Awaitable[None]) -> Begun | None:
         steps: Any = awaitable.__await__()

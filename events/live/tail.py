@@ -121,11 +121,11 @@ class Tail:
     def peek(self) -> Batch | None:
         """What there is for a reader that is live, if that can be told without waiting: the short
         way, which thousands go at every event. None says nothing; `take()` knows more."""
-        topic, broker = self.topic, self.broker
-        if not self.live or not self._is_current() or self.cursor < topic.dropped:
+        topic, cursor = self.topic, self.cursor
+        if not self.live or not self._is_current() or cursor < topic.dropped:
             return None
-        batch = topic.after(self.cursor)
-        if not batch.entries or batch.entries[0].position <= broker.state.floor:
+        batch = topic.batches.get(cursor) or topic.after(cursor)
+        if not batch.entries or batch.entries[0].position <= self.broker.state.floor:
             return None
         if self.ended or (self.seen is not None and self._is_deleted()):
             return None

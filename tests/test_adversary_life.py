@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from events.exceptions import InvalidTransition, KeyConflict, StreamClosed
 
@@ -16,6 +16,17 @@ def log(request, make_log):
     if request.param == "memory":
         return make_log(BACKEND="memory", TTL=None)
     return make_log(request.param)
+
+
+@pytest.fixture(params=["default", "postgres", "mariadb"])
+def alias(request):
+    """A savepoint by hand is a database's: a memory log does not hear of it."""
+    return request.param
+
+
+@pytest.fixture
+def stored(alias, make_log):
+    return make_log(alias)
 
 
 def kinds(log):
@@ -81,3 +92,48 @@ def until_somebody_waits_for_the_lock(cursor):
         if cursor.fetchone()[0]:
             return
     raise AssertionError("nobody waits")
+
+
+class TestTransactionsByHand:
+    def test_a_beginning_that_is_taken_back(self, stored, alias):
+        """B29: by a savepoint without `atomic()`, of which no hook hears."""
+        run = stored.stream("s")
+        with transaction.atomic(using=alias):
+            savepoint = transaction.savepoint(using=alias)
+            run.open()
+            transaction.savepoint_rollback(savepoint, using=alias)
+            assert run.open() is not None
+        assert kinds(stored) == ["stream.opened"]
+        assert run.status == "running"
+
+    def test_an_end_that_is_taken_back(self, stored, alias):
+        """B29: it ends otherwise, and nothing in between is refused."""
+        run = stored.stream("s")
+        run.open()
+        with transaction.atomic(using=alias):
+            savepoint = transaction.savepoint(using=alias)
+            run.complete()
+            transaction.savepoint_rollback(savepoint, using=alias)
+            run.emit("n")
+            run.fail("x")
+        assert kinds(stored) == ["stream.opened", "n", "stream.failed"]
+
+    def test_without_autocommit(self, stored, alias):
+        """B54: a whole life, where no hook can be registered."""
+        run = stored.stream("s")
+        connection = connections[alias]
+        connection.set_autocommit(False)
+        try:
+            run.open()
+            run.wait()
+            run.resume()
+            run.complete()
+            with pytest.raises(StreamClosed):
+                run.emit("n")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.set_autocommit(True)
+        assert kinds(stored) == [
+            "stream.opened", "stream.waiting", "stream.resumed", "stream.completed",
+        ]  # fmt: skip

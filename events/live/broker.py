@@ -29,7 +29,7 @@ from ..cursors import Query, Rows, State
 from ..loops import Registry, forget, here
 from ..types import TERMINAL, Row, StreamInfo
 from .group import listen
-from .window import Batch, Wake, Window, deleted_stream, portion, seal
+from .window import Batch, Wake, Window, deleted_stream, portion, seal, wake_all
 
 logger = logging.getLogger("events")
 
@@ -270,7 +270,7 @@ class Broker:
             self.turn += self.looked
             self.looked = True
             self.window.restart(found.state.head)
-            self._wake()
+            wake_all(self.wakes)
             return
         self.streams.suspect(found.rows)
         self.window.extend(found.rows, found.cursor)
@@ -279,10 +279,6 @@ class Broker:
         for stream in self.streams.learn(names, infos, self.window.position):
             for topic in self.window.topics.get(stream, {}).values():
                 topic.wake()
-
-    def _wake(self) -> None:
-        for wake in list(self.wakes):
-            wake()
 
 
 class Reader:

@@ -11,6 +11,7 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # for whoever drives coroutines himself
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
+from inspect import iscoroutine
 from typing import Any
 
 from .bell import Bell
@@ -43,6 +44,10 @@ class Begun:
                     waits_for = self.steps.send(result)
             except StopIteration as done:
                 return done.value
+
+
+async def whole(awaitable: Awaitable[None]) -> None:
+    await awaitable
 
 
 class Stead:
@@ -84,7 +89,9 @@ class Stead:
             self.begun = self._begin(self.send(message))
             if self.begun is None:
                 return True
-        except (Exception, asyncio.CancelledError) as failure:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as failure:
             # It is the task's, not that of whoever came along with the message.
             self.failure = failure
         self.idle = False
@@ -92,7 +99,8 @@ class Stead:
         return False
 
     def _begin(self, awaitable: Awaitable[None]) -> Begun | None:
-        steps: Any = awaitable.__await__()
+        # Others need have nothing but `__await__` and `__next__`; a coroutine makes do with that.
+        steps: Any = (awaitable if iscoroutine(awaitable) else whole(awaitable)).__await__()
         caller = asyncio.current_task(self.loop)
         if caller is not None:
             _leave_task(self.loop, caller)

@@ -7,6 +7,7 @@ topic that it shares with all who want the same, or it is in the log.
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 from ..cursors import Query
 from ..types import Gap, Row
 from ..wire import text
+
+logger = logging.getLogger("events")
 
 # Bytes of encoded entries in a window.
 WINDOW_BYTES = 16 * 2**20
@@ -117,8 +120,16 @@ class Topic:
         return Batch(some, self.window.position if whole else some[-1].position)
 
     def wake(self) -> None:
-        for wake in list(self.wakes):
+        wake_all(self.wakes)
+
+
+def wake_all(wakes: Iterable[Wake]) -> None:
+    """One follower's trouble is not that of the others, nor of the broker."""
+    for wake in list(wakes):
+        try:
             wake()
+        except Exception:
+            logger.exception("A follower of the log could not be woken.")
 
 
 class Window:

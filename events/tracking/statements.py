@@ -53,9 +53,8 @@ def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
     fields = [field for field in tracking.fields if field in touched]
     if not fields:
         return write()
-    columns = [field.attname for field in fields]
     with transaction.atomic(using=compiler.using, savepoint=False):
-        before = _read(_matching(tracking, compiler).only("pk", *columns))
+        before = _read(_matching(tracking, compiler))
         answer = _write_to(before, compiler, write)
         for some in _portions(before, PORTION):
             after = _read(_rows(tracking, compiler).filter(pk__in=some))
@@ -66,7 +65,7 @@ def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
 
 def delete(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
     with transaction.atomic(using=compiler.using, savepoint=False):
-        before = _read(_matching(tracking, compiler))
+        before = _read(_matching(tracking, compiler), to_delete=True)
         events = {pk: tracking.deleted(row) for pk, row in before.items()}
         answer = _write_to(before, compiler, write)
         for some in _portions(before, PORTION):
@@ -90,6 +89,11 @@ def _matching(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
     found.get_initial_alias()
     found.clear_ordering(force=True)
     found.clear_select_clause()
+    # Whole rows, whatever the caller left out: what is deferred would be read after the write, and
+    # a model that looks at its own columns when it is made would read them one by one, for ever.
+    found.clear_deferred_loading()
+    # One table has each row once, and DISTINCT cannot be locked.
+    found.distinct = False
     found.model = tracking.model
     if found.count_active_tables() == 1 and found.group_by is None:
         found.default_cols = True
@@ -99,10 +103,14 @@ def _matching(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
     return _rows(tracking, compiler).filter(pk__in=found)
 
 
-def _read(rows: QuerySet[Model]) -> Rows:
+def _read(rows: QuerySet[Model], *, to_delete: bool = False) -> Rows:
     """Locked, where the database can, in one order for all; so nobody changes them until our
-    commit. And on MySQL such a read sees them as they are, not as the transaction began."""
-    return {row.pk: row for row in rows.order_by("pk").select_for_update()}
+    commit. And on MySQL such a read sees them as they are, not as the transaction began.
+
+    No more than an UPDATE would: on PostgreSQL, those who refer to the row need not wait for it.
+    """
+    no_key = not to_delete and connections[rows.db].features.has_select_for_no_key_update
+    return {row.pk: row for row in rows.order_by("pk").select_for_update(no_key=no_key)}
 
 
 def _write_to(before: Rows, compiler: Compiler, write: Write) -> Any:

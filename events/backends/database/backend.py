@@ -122,21 +122,16 @@ class DatabaseBackend(BaseBackend):
     def _append_to_outbox(self, items: Sequence[Item]) -> list[Entry]:
         """Wait for the caller's commit in the outbox: the head would be locked until then."""
         with self.connection.cursor() as cursor:
-            answers = outbox.put(cursor, self.name, items, self.now(), self._own_steps())
+            answers = outbox.put(cursor, self.name, items, self.now())
         self._sequence_after_commit(0)
         return answers
 
     def _step_to_outbox(self, item: Item) -> Entry | None:
         with self.connection.cursor() as cursor:
-            answer = outbox.put_step(cursor, self.name, item, self.now(), self._own_steps())
+            answer = outbox.put_step(cursor, self.name, item, self.now())
         if answer is not None:
-            hook.register(self.connection, hook.Hook(self.name, 0, self.sequence, item))
+            self._sequence_after_commit(0)
         return answer
-
-    def _own_steps(self) -> list[Item]:
-        """The steps that this transaction has taken, and no savepoint has taken back."""
-        hooks = hook.registered(self.connection, self.name)
-        return [one.step for one in hooks if one.step is not None]
 
     def _step_in_place(self, item: Item) -> Entry | None:
         row, before = self._in_place(lambda ledger: ledger.step(item))

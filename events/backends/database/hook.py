@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ... import hints
-from ...validation import Item
 
 logger = logging.getLogger("events")
 
@@ -18,17 +17,13 @@ class Hook:
     """Sequences after a commit. It never fails the caller, whose data is safe by now: what it
     leaves in the outbox is sequenced by the next emit, read or poll.
 
-    `head` is where the log stood when the hook was registered; `step` is what was done then to a
-    stream's life, which later steps of the transaction have to know.
+    `head` is where the log stood when the hook was registered.
     """
 
-    def __init__(
-        self, log: str, head: int, sequence: Callable[[], int], step: Item | None = None
-    ) -> None:
+    def __init__(self, log: str, head: int, sequence: Callable[[], int]) -> None:
         self.log = log
         self.head = head
         self.sequence = sequence
-        self.step = step
 
     def __call__(self) -> None:
         try:
@@ -50,7 +45,7 @@ def register(connection: BaseDatabaseWrapper, hook: Hook) -> None:
     if not connection.in_atomic_block:
         return
     last = connection.run_on_commit[-1][1] if connection.run_on_commit else None
-    if hook.step is not None or not (isinstance(last, Hook) and last.log == hook.log):
+    if not (isinstance(last, Hook) and last.log == hook.log):
         transaction.on_commit(hook, using=connection.alias)
 
 

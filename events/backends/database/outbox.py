@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import InvalidTransition, StreamClosed
 from ...lifecycle import next_status
+from ...models import Outbox
 from ...types import TERMINAL, Entry
 from ...validation import Item
 from ..receipts import defer, receipt
@@ -18,6 +21,7 @@ from .sql import LIST, chunks, marks
 
 # In the order of an Item's fields.
 ITEM_COLUMNS = "kind, stream, payload, idempotency_key, idle_timeout"
+ITEM_FIELDS = ("kind", "stream", "payload", "key", "idle_timeout")
 # Characters of payload in one statement.
 MAX_TEXT = 2**20
 
@@ -29,9 +33,11 @@ class Pending(NamedTuple):
     item: Item
 
 
-def put(
-    cursor: CursorWrapper, log: str, items: Sequence[Item], now: int, steps: Sequence[Item]
-) -> list[Entry]:
+# The rows of the steps that each connection has put here lately.
+_steps: WeakKeyDictionary[BaseDatabaseWrapper, list[int]] = WeakKeyDictionary()
+
+
+def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> list[Entry]:
     """Store the items in the caller's transaction; receipts, or the entry that has the key.
 
     Keys are checked against what can be seen without waiting: entries, and what is committed
@@ -40,26 +46,46 @@ def put(
     keys = [item.key for item in items if item.key is not None]
     answers, new = defer(items, entries_by_key(cursor, log, keys), _waiting(cursor, log, keys), now)
     names = {item.stream for item in new if item.stream}
-    for name, status in _statuses(cursor, log, names, steps).items() if names else ():
+    for name, status in _statuses(cursor, log, names).items() if names else ():
         if name in names and status in TERMINAL:
             raise StreamClosed(f"the stream {name!r} has {status}; nothing was stored")
     _insert(cursor, log, new)
     return answers
 
 
-def put_step(
-    cursor: CursorWrapper, log: str, item: Item, now: int, steps: Sequence[Item]
-) -> Entry | None:
+def put_step(cursor: CursorWrapper, log: str, item: Item, now: int) -> Entry | None:
     """Store a step in the caller's transaction: a receipt, or None if the stream is there already.
 
     Checked against what is committed and the transaction's own steps; and again when it gets
     its position.
     """
-    status = _statuses(cursor, log, {item.stream}, steps).get(item.stream)
+    status = _statuses(cursor, log, {item.stream}).get(item.stream)
     if next_status(item.kind, item.stream, status) is None:
         return None
-    _insert(cursor, log, [item])
+    values = dict(zip(ITEM_FIELDS, item, strict=True))
+    row = Outbox.objects.using(cursor.db.alias).create(log=log, **values)
+    _steps.setdefault(cursor.db, []).append(row.pk)
     return receipt(item, now)
+
+
+def _own_steps(cursor: CursorWrapper, log: str) -> list[tuple[str, str]]:
+    """The kinds and streams of the steps that this transaction has taken, and nothing has taken
+    back.
+
+    Asked of the rows themselves, by their primary keys: a hook that runs after the commit does
+    not know of `savepoint_rollback()`, and there is none where autocommit is off.
+    """
+    found = []
+    for some in chunks(_steps.pop(cursor.db, [])):
+        cursor.execute(
+            "SELECT id, log, kind, stream FROM events_outbox "
+            f"WHERE id IN ({marks(some)}) AND refused = '' ORDER BY id",
+            some,
+        )
+        found += cursor.fetchall()
+    if found:
+        _steps[cursor.db] = [id for id, *_ in found]
+    return [(kind, stream) for _, of, kind, stream in found if of == log]
 
 
 def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item]) -> None:
@@ -86,9 +112,7 @@ def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield some
 
 
-def _statuses(
-    cursor: CursorWrapper, log: str, names: Set[str], steps: Sequence[Item]
-) -> dict[str, str | None]:
+def _statuses(cursor: CursorWrapper, log: str, names: Set[str]) -> dict[str, str | None]:
     """Where streams stand, as far as that can be seen from here: as sequenced, and then as the
     transaction's own steps lead on. Not as others' in the outbox do: a SERIALIZABLE host that reads
     there would conflict with everybody who writes. What loses a race is found out later."""
@@ -101,10 +125,10 @@ def _statuses(
             [log, *some],
         )
         found.update(cursor.fetchall())
-    for step in steps:
+    for kind, stream in _own_steps(cursor, log):
         with suppress(InvalidTransition):
-            status = found.get(step.stream)
-            found[step.stream] = next_status(step.kind, step.stream, status) or status
+            status = found.get(stream)
+            found[stream] = next_status(kind, stream, status) or status
     return found
 
 

@@ -79,7 +79,9 @@ IN_STREAM = Prepared(
 )
 
 # A step in a stream's life. To be refused is to give no row, as above; what was wrong, or whether
-# the stream is there already, is found out the long way.
+# the stream is there already, is found out the long way. A step that `needs` a stream and meets
+# none has made one, whose seq is 1: that becomes a null. To look first would be to look at how
+# things were before the lock.
 _STEP = """, s AS (
     INSERT INTO events_stream AS stream (log_id, name, seq, first_position, last_position,
         last_event_at, status, opened_at, closed_at, idle_timeout)
@@ -87,8 +89,6 @@ _STEP = """, s AS (
         CASE WHEN %(opens)s::boolean THEN latest END,
         CASE WHEN %(closes)s::boolean THEN latest END, %(idle_timeout)s::float8
     FROM h
-    WHERE NOT %(needs)s::boolean OR EXISTS (
-        SELECT FROM events_stream AS there WHERE there.log_id = h.id AND there.name = %(stream)s)
     ON CONFLICT (log_id, name) DO UPDATE
         SET seq = stream.seq + 1, last_position = excluded.last_position,
             last_event_at = excluded.last_event_at, status = excluded.status,
@@ -96,7 +96,7 @@ _STEP = """, s AS (
             closed_at = excluded.closed_at,
             idle_timeout = COALESCE(excluded.idle_timeout, stream.idle_timeout)
         WHERE COALESCE(stream.status, '') = ANY (%(sources)s::text[])
-    RETURNING seq
+    RETURNING CASE WHEN seq > 1 OR NOT %(needs)s::boolean THEN seq END AS seq
 )"""
 
 STEP = Prepared(
@@ -130,19 +130,20 @@ def append(
     """The new entry; None if this is not a case for one statement.
 
     That is so when the outbox has something to be sequenced first, when the log has no row
-    yet, and when the key was used before.
+    yet, and when the key was used before, or may have been: in a stream that has ended, the
+    statement fails before it gets as far as the key.
     """
     statement = IN_STREAM if item.stream else IN_NONE
     timeout = f"{int(lock_timeout * 1000)}ms"
     try:
         statement.run(cursor, {"timeout": timeout, "now": now, "log": log, **item._asdict()})
     except IntegrityError as error:
+        if item.key is not None and not codes(error).isdisjoint({NOT_NULL, UNIQUE}):
+            return None
         if NOT_NULL in codes(error) and item.stream:
             raise StreamClosed(
                 f"the stream {item.stream!r} has ended; nothing was stored"
             ) from None
-        if UNIQUE in codes(error) and item.key is not None:
-            return None
         raise
     return _row(cursor, item)
 

@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from ..conf import DEFAULT_LOG
 from ..models import Stream
+from ..non_atomic import non_atomic
 from ..types import Status, wire_time
 from . import links
 from .filters import ChoiceFilter, LogFilter
 from .keyset import Keyset, KeysetChangeList
-from .logs import non_atomic
 from .lookups import BOUND
 from .scope import Scope, is_stream, scope_of
 from .stream_page import UNOPENED, badge

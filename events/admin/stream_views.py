@@ -20,7 +20,8 @@ from ..non_atomic import non_atomic
 from ..types import TERMINAL
 from . import links, steps
 from .confirm import asking, doomed
-from .keyset import KeysetAdmin, log_query, whole
+from .keyset import KeysetAdmin, whole
+from .links import log_query
 from .lookups import BOUND
 from .scope import Scope, opens, scope_of
 from .stream_page import badge, page

@@ -20,9 +20,9 @@ from .filters import ChoiceFilter, LogFilter
 from .keyset import Keyset, KeysetChangeList
 from .lookups import BOUND
 from .scope import Scope, is_stream, scope_of
-from .stream_page import UNOPENED, badge
+from .stream_page import UNOPENED, badge, duration_of
 from .stream_views import StreamViews
-from .words import date_and_time, duration_of, number, status_name
+from .words import date_and_time, number, status_name
 
 # Did a search find more than it may look at? Said of the request, since an admin is everybody's.
 CUT = "_events_search_is_cut"

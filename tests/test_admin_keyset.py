@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from events.admin.keyset import Keyset, stretch
+from events.admin.keyset import Keyset, page_of
 from events.models import Event
 
 from .conftest import DATABASES
@@ -79,34 +79,34 @@ def test_pages_downwards_and_up_again(log):
     """Each row is on one page, newest first, and the way back shows the same pages."""
     log.append_many([("n", {})] * 25)
     keyset = Keyset(rows_of(log), "position", 0, 25)
-    first = stretch(keyset, 10, None, None)
-    second = stretch(keyset, 10, first.older, None)
-    third = stretch(keyset, 10, second.older, None)
+    first = page_of(keyset, 10, None, None)
+    second = page_of(keyset, 10, first.older, None)
+    third = page_of(keyset, 10, second.older, None)
     assert [keys(page) for page in (first, second, third)] == [
         list(range(25, 15, -1)),
         list(range(15, 5, -1)),
         list(range(5, 0, -1)),
     ]
     assert (first.newer, third.older) == (None, None)
-    assert keys(stretch(keyset, 10, None, third.newer)) == keys(second)
-    assert keys(stretch(keyset, 10, None, second.newer)) == keys(first)
+    assert keys(page_of(keyset, 10, None, third.newer)) == keys(second)
+    assert keys(page_of(keyset, 10, None, second.newer)) == keys(first)
 
 
 def test_the_oldest_page_and_the_newest(log):
     """`after=0` is the last page; one that reaches the newest row is the first page, and full."""
     log.append_many([("n", {})] * 25)
     keyset = Keyset(rows_of(log), "position", 0, 25)
-    oldest = stretch(keyset, 10, None, 0)
+    oldest = page_of(keyset, 10, None, 0)
     assert keys(oldest) == list(range(10, 0, -1))
     assert oldest.older is None
-    assert keys(stretch(keyset, 10, None, 20)) == list(range(25, 15, -1))
+    assert keys(page_of(keyset, 10, None, 20)) == list(range(25, 15, -1))
 
 
 def test_around_a_key(log):
     """It stands below a few newer ones."""
     log.append_many([("n", {})] * 25)
     keyset = Keyset(rows_of(log), "position", 0, 25, around=12)
-    assert keys(stretch(keyset, 10, None, None)) == list(range(17, 7, -1))
+    assert keys(page_of(keyset, 10, None, None)) == list(range(17, 7, -1))
 
 
 def test_a_span_bounds_what_a_page_looks_at(log):
@@ -116,7 +116,7 @@ def test_a_span_bounds_what_a_page_looks_at(log):
     keyset = Keyset(rows_of(log).filter(kind="rare"), "position", 0, 100, span=25)
     found, before = [], None
     while True:
-        page = stretch(keyset, 2, before, None)
+        page = page_of(keyset, 2, before, None)
         found += keys(page)
         before = page.older
         if before is None:
@@ -124,12 +124,12 @@ def test_a_span_bounds_what_a_page_looks_at(log):
     assert found == list(range(100, 0, -10))
     found, after = [], 0
     while after is not None:
-        page = stretch(keyset, 2, None, after)
+        page = page_of(keyset, 2, None, after)
         if page.newer is not None:
             found = keys(page) + found
         after = page.newer
     assert found == list(range(80, 0, -10))
-    empty = stretch(Keyset(rows_of(log).filter(kind="none"), "position", 0, 100, 25), 2, None, None)
+    empty = page_of(Keyset(rows_of(log).filter(kind="none"), "position", 0, 100, 25), 2, None, None)
     assert (empty.rows, empty.stopped, empty.older) == ([], 76, 76)
 
 

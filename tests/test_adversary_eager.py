@@ -39,14 +39,14 @@ async def test_an_awaitable_that_is_no_coroutine():
         return Bare(opened)
 
     one = await sender(send)
-    one.stead.begin({"n": 1})
+    one.deputy.begin({"n": 1})
     await asyncio.sleep(0)
-    assert not one.stead.is_free
+    assert not one.deputy.is_free
     opened.set()
-    while not one.stead.is_free:
+    while not one.deputy.is_free:
         await asyncio.sleep(0)
-    one.stead.begin({"n": 2})
-    assert one.stead.is_free
+    one.deputy.begin({"n": 2})
+    assert one.deputy.is_free
     assert sent == [{"n": 1}, {"n": 2}]
     one.task.cancel()
 
@@ -62,7 +62,7 @@ async def test_no_failure_is_that_of_who_brought_the_message():
         raise Gone
 
     one = await sender(send)
-    one.stead.begin({"n": 1})
+    one.deputy.begin({"n": 1})
     with pytest.raises(Gone):
         await one.task
 

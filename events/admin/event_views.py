@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 from ..exceptions import LogBusy
 from ..models import Event, Log
+from ..non_atomic import non_atomic
 from ..wire import encode
 from . import export, links, pruning
 from .scope import Scope, is_stream, scope_of
@@ -28,24 +29,16 @@ if TYPE_CHECKING:
 View = Callable[..., HttpResponseBase]
 
 
-class _EveryAlias:
-    """The aliases on which a view wants no transaction around it: all there are. With
-    ATOMIC_REQUESTS nothing could be pruned, and nothing sequenced before it is shown."""
-
-    def __contains__(self, alias: object) -> bool:
-        return True
-
-
 def wrapped(model_admin: EventAdmin, view: View) -> View:
     """As the admin wraps its own: for staff only, and with protection against forgery."""
 
+    @non_atomic
     def wrapper(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         inner = partial(view, model_admin)
         update_wrapper(inner, view)
         found: HttpResponseBase = model_admin.admin_site.admin_view(inner)(request, **kwargs)
         return found
 
-    wrapper._non_atomic_requests = _EveryAlias()  # type: ignore[attr-defined]
     return wrapper
 
 

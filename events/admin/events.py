@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.db.models.functions import Left
 from django.forms import Script
 from django.http import HttpRequest
 from django.urls import URLPattern, path
@@ -25,12 +24,10 @@ from .event_page import EventPage
 from .filters import KindFilter, LogFilter, StatusFilter, StreamFilter, TimeFilter
 from .keyset import Keyset, KeysetAdmin, KeysetChangeList, whole
 from .kinds import chip
+from .payloads import excerpt, light
 from .scope import Scope, log_names, scope_of, use_log
 from .visible import visible
 from .wanted import Wanted, wanted_of
-
-# Characters of a payload in its row. The database cuts it, so that a page of large ones is light.
-EXCERPT = 140
 
 STYLES = ("admin", "kinds", "events", "payload")
 
@@ -96,7 +93,7 @@ class EventAdmin(KeysetAdmin):
 
     def keyset(self, request: HttpRequest) -> Keyset:
         keyset = wanted_of(request).keyset
-        return Keyset(**{**vars(keyset), "rows": light(keyset.rows)})
+        return replace(keyset, rows=light(keyset.rows))
 
     def notes(self, request: HttpRequest, cl: KeysetChangeList) -> list[str]:
         wanted = wanted_of(request)
@@ -167,8 +164,7 @@ class EventAdmin(KeysetAdmin):
 
     @admin.display(description=gettext_lazy("payload"))
     def excerpt(self, event: Any) -> SafeString:
-        more = "…" if len(event.start) == EXCERPT else ""
-        return format_html('<code class="events-excerpt">{}{}</code>', visible(event.start), more)
+        return format_html('<code class="events-excerpt">{}</code>', excerpt(event.start))
 
     @admin.display(description=gettext_lazy("stream"))
     def where(self, event: Any) -> SafeString:
@@ -185,11 +181,6 @@ class EventAdmin(KeysetAdmin):
     @admin.display(description=gettext_lazy("payload"))
     def payload_(self, event: Any) -> SafeString:
         return event.page.payload()  # type: ignore[no-any-return]
-
-
-def light(rows: QuerySet[Any]) -> QuerySet[Any]:
-    cut: QuerySet[Any] = rows.defer("payload").annotate(start=Left("payload", EXCERPT))
-    return cut
 
 
 def remarks(wanted: Wanted, cl: KeysetChangeList) -> list[str]:

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ..types import Status
-from .keyset import log_query
 from .kinds import family
+from .links import log_query
 from .scope import log_names, scope_of
 from .wanted import wanted_of
 

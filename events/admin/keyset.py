@@ -16,9 +16,9 @@ from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
+from .links import log_query
 from .scope import opens, scope_of
 
 MOST = 2**63 - 1
@@ -46,8 +46,8 @@ class Keyset:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A page of it. `newer` and `older` are what to ask for next, None at that end; `stopped` is
+class Page:
+    """Some of its rows. `newer` and `older` are what to ask for next, None at that end; `stopped` is
     the key at which the page gave up before it was full."""
 
     rows: list[Any]
@@ -56,7 +56,7 @@ class Stretch:
     stopped: int | None = None
 
 
-def stretch(keyset: Keyset, size: int, before: int | None, after: int | None) -> Stretch:
+def page_of(keyset: Keyset, size: int, before: int | None, after: int | None) -> Page:
     if before is None and after is not None:
         found = upwards(keyset, size, after)
         # The page that reaches the newest row is the first page, and that one is full.
@@ -66,7 +66,7 @@ def stretch(keyset: Keyset, size: int, before: int | None, after: int | None) ->
     return downwards(keyset, size, before)
 
 
-def downwards(keyset: Keyset, size: int, before: int | None) -> Stretch:
+def downwards(keyset: Keyset, size: int, before: int | None) -> Page:
     """The newest rows below `before`."""
     key, high = keyset.key, keyset.high
     if before is not None:
@@ -80,13 +80,13 @@ def downwards(keyset: Keyset, size: int, before: int | None) -> Stretch:
     if high < keyset.high:
         newer = getattr(rows[0], key) if rows else max(high, 0)
     if len(rows) > size:
-        return Stretch(rows[:size], newer, getattr(rows[size - 1], key))
+        return Page(rows[:size], newer, getattr(rows[size - 1], key))
     if low > keyset.low:
-        return Stretch(rows, newer, low + 1, stopped=low + 1)
-    return Stretch(rows, newer, None)
+        return Page(rows, newer, low + 1, stopped=low + 1)
+    return Page(rows, newer, None)
 
 
-def upwards(keyset: Keyset, size: int, after: int) -> Stretch:
+def upwards(keyset: Keyset, size: int, after: int) -> Page:
     """The oldest rows above `after`, newest first as everywhere."""
     key, low = keyset.key, max(keyset.low, after)
     high = keyset.high
@@ -98,10 +98,10 @@ def upwards(keyset: Keyset, size: int, after: int) -> Stretch:
     if low > keyset.low:
         older = getattr(rows[-1], key) if rows else low + 1
     if more:
-        return Stretch(rows, getattr(rows[0], key), older)
+        return Page(rows, getattr(rows[0], key), older)
     if high < keyset.high:
-        return Stretch(rows, high, older, stopped=high)
-    return Stretch(rows, None, older)
+        return Page(rows, high, older, stopped=high)
+    return Page(rows, None, older)
 
 
 def ranged(keyset: Keyset, low: int, high: int) -> QuerySet[Any]:
@@ -139,7 +139,7 @@ class KeysetChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         before, after = (whole(request.GET.get(name, "")) for name in (BEFORE, AFTER))
-        self.page = page = stretch(self.keyset, self.list_per_page, before, after)
+        self.page = page = page_of(self.keyset, self.list_per_page, before, after)
         # The page that a live list may grow on.
         self.is_newest = page.newer is None
         self.result_list = page.rows
@@ -239,11 +239,6 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-def log_query(name: str | None) -> str:
-    """What an address of the admin ends with, to stay in a log."""
-    return "?" + urlencode({"log": name}) if name else ""
 
 
 def whole(text: str) -> int | None:

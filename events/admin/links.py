@@ -6,13 +6,17 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
 
 from ..conf import DEFAULT_LOG
-from .keyset import log_query
 
 
 def within(site: str, name: str, *arguments: object, log: str = DEFAULT_LOG) -> str:
     """A page of this app's in the admin site called `site`, and in a log."""
     path = reverse(f"admin:events_{name}", args=arguments, current_app=site)
     return path + ("" if log == DEFAULT_LOG else log_query(log))
+
+
+def log_query(name: str | None) -> str:
+    """What an address of the admin ends with, to stay in a log."""
+    return "?" + urlencode({"log": name}) if name else ""
 
 
 def events(site: str, log: str, **filters: str) -> str:

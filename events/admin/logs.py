@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -14,14 +13,8 @@ from django.utils.translation import gettext as _
 
 from ..log import logs
 from ..models import Log
+from ..non_atomic import non_atomic
 from .overview import overview
-
-
-def non_atomic(view: Any) -> Any:
-    """Of a host with ATOMIC_REQUESTS, whichever database that is set for."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 @admin.register(Log)
@@ -31,7 +24,6 @@ class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     class Media:
         css = {"all": ["events/admin/charts.css"]}
 
-    # A database that does not answer must not break the page's transaction.
     @non_atomic
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from django.db.models import QuerySet
+from django.db.models.functions import Left
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -19,6 +21,21 @@ OPEN_DEPTH, OPEN_MEMBERS = 3, 50
 # Characters of a text that are shown before it is cut, and values on a page.
 LONG, START = 400, 200
 MOST = 3_000
+
+
+# Characters of a payload in its row.
+EXCERPT = 140
+
+
+def light(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Events with the `start` of their payload alone: the database cuts it, so that a page of
+    large ones is light."""
+    cut: QuerySet[Any] = rows.defer("payload").annotate(start=Left("payload", EXCERPT))
+    return cut
+
+
+def excerpt(start: str) -> str:
+    return visible(start) + ("…" if len(start) == EXCERPT else "")
 
 
 def render(payload: Any) -> SafeString:

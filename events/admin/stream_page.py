@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,14 +11,13 @@ from django.utils.translation import gettext as _
 
 from ..models import Stream
 from ..types import Status, from_micros
-from .events import EXCERPT, light
 from .figures import GRACE
-from .keyset import Keyset, stretch, whole
+from .keyset import Keyset, page_of, whole
 from .kinds import chip
+from .payloads import excerpt, light
 from .picture import picture
 from .scope import Scope
-from .visible import visible
-from .words import date_and_time, duration, duration_of, number, status_name, to_the_millisecond
+from .words import date_and_time, duration, number, status_name, to_the_millisecond
 
 EVENTS = 100
 
@@ -28,7 +28,7 @@ UNOPENED = "none"
 def page(scope: Scope, stream: Stream, before: str) -> dict[str, Any]:
     floor = scope.info.floor
     events = Keyset(light(scope.events(stream.name)), "position", floor, scope.info.head)
-    shown = stretch(events, EVENTS, whole(before), None)
+    shown = page_of(events, EVENTS, whole(before), None)
     now = scope.log.backend.now()
     return {
         "facts": facts(stream, from_micros(now)),
@@ -46,7 +46,7 @@ def line(event: Any) -> dict[str, Any]:
         "seq": event.seq,
         "kind": chip(event.kind),
         "when": to_the_millisecond(event.timestamp),
-        "excerpt": visible(event.start) + ("…" if len(event.start) == EXCERPT else ""),
+        "excerpt": excerpt(event.start),
     }
 
 
@@ -68,6 +68,14 @@ def facts(stream: Stream, now: datetime) -> list[tuple[str, str]]:
 
 def moment(when: datetime | None) -> str:
     return date_and_time(when) if when else "–"
+
+
+def duration_of(stream: Stream, now: datetime | None = None) -> str:
+    """From its opening to its end, or until now; of one that has no life, nothing."""
+    if stream.opened_at is None:
+        return "–"
+    until = stream.closed_at or now or from_micros(round(time.time() * 1_000_000))
+    return duration((until - stream.opened_at).total_seconds())
 
 
 def timeout(stream: Stream) -> str:

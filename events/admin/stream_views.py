@@ -16,11 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..models import Stream
+from ..non_atomic import non_atomic
 from ..types import TERMINAL
 from . import links, steps
 from .confirm import asking, doomed
-from .keyset import KeysetAdmin, log_query, whole
-from .logs import non_atomic
+from .keyset import KeysetAdmin, whole
+from .links import log_query
 from .lookups import BOUND
 from .scope import Scope, opens, scope_of
 from .stream_page import badge, page

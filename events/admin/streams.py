@@ -13,16 +13,16 @@ from django.utils.translation import gettext_lazy
 
 from ..conf import DEFAULT_LOG
 from ..models import Stream
+from ..non_atomic import non_atomic
 from ..types import Status, wire_time
 from . import links
 from .filters import ChoiceFilter, LogFilter
 from .keyset import Keyset, KeysetChangeList
-from .logs import non_atomic
 from .lookups import BOUND
 from .scope import Scope, is_stream, scope_of
-from .stream_page import UNOPENED, badge
+from .stream_page import UNOPENED, badge, duration_of
 from .stream_views import StreamViews
-from .words import date_and_time, duration_of, number, status_name
+from .words import date_and_time, number, status_name
 
 # Did a search find more than it may look at? Said of the request, since an admin is everybody's.
 CUT = "_events_search_is_cut"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 from django.utils.formats import number_format
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext as _
 
-from ..models import Stream
-from ..types import Status, from_micros
+from ..types import Status
 from .lookups import BOUND
 
 
@@ -76,11 +74,3 @@ def status_name(status: str | None) -> str:
         Status.STOPPED: _("stopped"),
     }
     return names[Status(status)] if status else _("not opened")
-
-
-def duration_of(stream: Stream, now: datetime | None = None) -> str:
-    """From its opening to its end, or until now; of one that has no life, nothing."""
-    if stream.opened_at is None:
-        return "–"
-    until = stream.closed_at or now or from_micros(round(time.time() * 1_000_000))
-    return duration((until - stream.opened_at).total_seconds())

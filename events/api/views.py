@@ -20,6 +20,7 @@ from ..conf import DEFAULT_LOG
 from ..cursors import Rows
 from ..exceptions import InvalidEvent, LogDoesNotExist
 from ..log import EventLog, logs
+from ..non_atomic import non_atomic
 from ..streams import StreamHandle
 from ..types import Status, StreamInfo
 from . import export, waiting
@@ -29,17 +30,6 @@ from .pagination import LedgerPagination, cursor_headers
 from .params import choice, once, stream_name, whole
 from .parsers import EventParser
 from .renderers import EntryRenderer, NDJSONRenderer, WirePage
-
-
-class _EveryAlias:
-    """The aliases on which a view wants no transaction around it: all there are.
-
-    With ATOMIC_REQUESTS a POST would answer with receipts instead of positions, and a request
-    that waits would hold a transaction open.
-    """
-
-    def __contains__(self, alias: object) -> bool:
-        return True
 
 
 class LogView(APIView):
@@ -55,9 +45,7 @@ class LogView(APIView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        view: Any = super().as_view(**initkwargs)
-        view._non_atomic_requests = _EveryAlias()
-        return view
+        return non_atomic(super().as_view(**initkwargs))
 
     @property
     def renderer_classes(self) -> list[type[BaseRenderer]]:  # type: ignore[override]

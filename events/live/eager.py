@@ -50,7 +50,7 @@ async def whole(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-class Stead:
+class Deputy:
     """Sends in place of the task that made it, while that waits for its bell with nothing to do.
 
     What is begun here runs as that task and in a context like its own, so that a timeout within

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -126,13 +127,22 @@ class StreamHandle:
         self._conclude(error)
 
     async def __aenter__(self) -> StreamHandle:
-        await self.aopen()
+        try:
+            await self.aopen()
+        except asyncio.CancelledError as error:
+            # The thread opens it all the same, and nobody would be there to end it.
+            await sync_to_async(self._give_up)(error)
+            raise
         return self
 
     async def __aexit__(
         self, type: type[BaseException] | None, error: BaseException | None, traceback: object
     ) -> None:
         await sync_to_async(self._conclude)(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        if self.status == Status.RUNNING:
+            self._conclude(error)
 
     def _conclude(self, error: BaseException | None) -> None:
         """Complete, or fail on an error; unless it has come to an end by itself, or was stopped."""

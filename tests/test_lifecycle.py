@@ -195,6 +195,31 @@ class TestContext:
                 1 / 0  # noqa: B018
         assert (log.stream("good").status, log.stream("bad").status) == ("completed", "failed")
 
+    async def test_a_task_that_is_cancelled_while_it_opens(self, make_log, monkeypatch):
+        """The thread opens the stream all the same; it must not be left running."""
+        log = make_log(BACKEND="memory", TTL=None)
+        opening, go_on = threading.Event(), threading.Event()
+        step = type(log.backend).step
+
+        def slowly(backend, item):
+            if item.kind == "stream.opened":
+                opening.set()
+                go_on.wait(10)
+            return step(backend, item)
+
+        monkeypatch.setattr(type(log.backend), "step", slowly)
+
+        async def work():
+            async with log.stream("s"):
+                pytest.fail("it was cancelled before")
+
+        task = asyncio.ensure_future(work())
+        await asyncio.to_thread(opening.wait, 10)
+        task.cancel()
+        go_on.set()
+        await asyncio.gather(task, return_exceptions=True)
+        assert log.stream("s").status == "failed"
+
     async def test_a_task_that_is_cancelled(self, make_log):
         """It has failed, whatever a cancellation otherwise interrupts."""
         log = make_log(BACKEND="memory", TTL=None)

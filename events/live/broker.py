@@ -11,103 +11,29 @@ from a hint: it reads. What it finds goes into the window, which wakes those who
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
-from typing import TypeVar
 
-from asgiref.sync import AsyncToSync, sync_to_async
-from django.db import connections
+from asgiref.sync import AsyncToSync
 
 from .. import hints
 from ..backends.base import BaseBackend
 from ..cursors import Query, Rows, State
 from ..loops import Registry, forget, here
-from ..types import TERMINAL, Row, StreamInfo
+from ..types import StreamInfo
+from .followed import Streams
 from .group import listen
-from .window import Batch, Wake, Window, deleted_stream, portion, seal
-
-logger = logging.getLogger("events")
-
-T = TypeVar("T")
+from .store import Patience, StoreThread
+from .window import Batch, Wake, Window, portion, seal
 
 # Seconds without a follower after which the broker stops and gives its connections back.
 LINGER = 5.0
-# Seconds between looks while the store cannot be read, at the most.
-MAX_BACKOFF = 10.0
 # Seconds between looks at all the streams that are followed, whatever their events say.
 RECONCILE = 2.0
 # Rows in one look.
 LOOK = 500
-
-
-class Streams:
-    """The streams that somebody follows, as they stood at the last look."""
-
-    def __init__(self) -> None:
-        self.followers: Counter[str] = Counter()
-        self.known: dict[str, StreamInfo | None] = {}
-        # The position of its `stream.deleted`.
-        self.deleted: dict[str, int] = {}
-        self.doubtful: set[str] = set()
-        # Those of which more is known than has been read: to be looked at with the next read.
-        self.ahead: set[str] = set()
-
-    @contextmanager
-    def followed(self, stream: str | None) -> Iterator[None]:
-        if stream is None:
-            yield
-            return
-        self.followers[stream] += 1
-        if stream not in self.known:
-            self.doubtful.add(stream)
-        try:
-            yield
-        finally:
-            self.followers[stream] -= 1
-            if not self.followers[stream]:
-                del self.followers[stream]
-                self.known.pop(stream, None)
-                self.deleted.pop(stream, None)
-                self.doubtful.discard(stream)
-                self.ahead.discard(stream)
-
-    def take_doubtful(self) -> list[str]:
-        names = [*(self.doubtful | self.ahead)]
-        self.doubtful.clear()
-        self.ahead.clear()
-        return names
-
-    def suspect(self, rows: Sequence[Row]) -> None:
-        """Note the streams whose state these events may have changed."""
-        for row in rows:
-            if row.kind.startswith("stream."):
-                name = row.stream or deleted_stream(row)
-                if name in self.followers:
-                    self.doubtful.add(name)
-                    if not row.stream:
-                        self.deleted[name] = row.position
-            elif row.stream in self.followers and self.known.get(row.stream) is None:
-                self.doubtful.add(row.stream)
-
-    def learn(
-        self, names: Sequence[str], found: dict[str, StreamInfo], position: int
-    ) -> Iterator[str]:
-        """Take in how these streams stand; those that have come to an end. One whose last event
-        is beyond what was read is looked at again."""
-        for name in names:
-            if name not in self.followers:
-                continue
-            before, now = self.known.get(name), found.get(name)
-            self.known[name] = now
-            if now is not None and now.last_position > position:
-                self.ahead.add(name)
-            if now.status in TERMINAL if now else before:
-                yield name
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +78,11 @@ class Broker:
         self.asking: list[asyncio.Future[None]] = []
         self.extracts: dict[Query, Shared] = {}
         self.task: asyncio.Task[None] | None = None
+        self.patience = Patience(backend.name, self.settings.poll_interval)
         # In a test, the transaction is the calling thread's, and only there it can be read.
         in_callers_thread = asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
-        self.looker = Reader(f"events-look-{backend.name}", in_callers_thread)
-        self.pager = Reader(f"events-page-{backend.name}", in_callers_thread)
+        self.looker = StoreThread(f"events-look-{backend.name}", in_callers_thread)
+        self.pager = StoreThread(f"events-page-{backend.name}", in_callers_thread)
 
     @contextmanager
     def followed(self, query: Query, wake: Wake) -> Iterator[None]:
@@ -210,7 +137,6 @@ class Broker:
         """Look, sleep until a hint or the interval, and stop when nobody follows for a while."""
         loop = asyncio.get_running_loop()
         listener = loop.create_task(listen(self.backend.name, self.hinted.set))
-        patience = Patience(self.backend.name, self.settings.poll_interval)
         idle_since = reconciled = loop.time()
         try:
             while self.wakes or self.asking or loop.time() - idle_since < LINGER:
@@ -219,32 +145,40 @@ class Broker:
                 if loop.time() - reconciled > RECONCILE:
                     self.streams.doubtful.update(self.streams.followers)
                     reconciled = loop.time()
-                asking, self.asking = self.asking, []
-                names = self.streams.take_doubtful()
-                try:
-                    found, infos = await self.looker.run(self._look, names)
-                except Exception:
-                    self.asking[:0] = asking
-                    self.streams.doubtful.update(names)
-                    await self._sleep(patience.failed())
-                    continue
-                patience.succeeded()
-                self._take(found)
-                self._learn(names, infos)
-                for future in asking:
-                    if not future.done():
-                        future.set_result(None)
-                if not (self.asking or self.streams.doubtful or found.cursor < found.state.head):
-                    await self._sleep(self.settings.poll_interval)
+                pause = await self._round()
+                if pause:
+                    await self._sleep(pause)
         finally:
-            forget(_brokers, self.backend.name, self)
             listener.cancel()
-            for future in self.asking:
-                future.cancel()
-            for shared in self.extracts.values():
-                shared.task.cancel()
-            self.looker.close()
-            self.pager.close()
+            self._close()
+
+    async def _round(self) -> float:
+        """One look, told to those who asked for it: seconds until the next."""
+        asking, self.asking = self.asking, []
+        names = self.streams.take_doubtful()
+        try:
+            found, infos = await self.looker.run(self._look, names)
+        except Exception:
+            self.asking[:0] = asking
+            self.streams.doubtful.update(names)
+            return self.patience.failed()
+        self.patience.succeeded()
+        self._take(found)
+        self._learn(names, infos)
+        for future in asking:
+            if not future.done():
+                future.set_result(None)
+        more = self.asking or self.streams.doubtful or found.cursor < found.state.head
+        return 0 if more else self.settings.poll_interval
+
+    def _close(self) -> None:
+        forget(_brokers, self.backend.name, self)
+        for future in self.asking:
+            future.cancel()
+        for shared in self.extracts.values():
+            shared.task.cancel()
+        self.looker.close()
+        self.pager.close()
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -283,50 +217,6 @@ class Broker:
     def _wake(self) -> None:
         for wake in list(self.wakes):
             wake()
-
-
-class Reader:
-    """A thread of its own with its own connections; or, in a test, the thread of the caller."""
-
-    def __init__(self, name: str, in_callers_thread: bool) -> None:
-        self.thread = None if in_callers_thread else ThreadPoolExecutor(1, name)
-
-    async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        if self.thread is None:
-            return await sync_to_async(work)(*arguments)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.thread, self._safely, work, *arguments)
-
-    @staticmethod
-    def _safely(work: Callable[..., T], *arguments: object) -> T:
-        try:
-            return work(*arguments)
-        except BaseException:
-            connections.close_all()
-            raise
-
-    def close(self) -> None:
-        if self.thread is not None:
-            self.thread.submit(connections.close_all)
-            self.thread.shutdown(wait=False)
-
-
-class Patience:
-    """How long to wait after one failure, and after many; only the first is logged."""
-
-    def __init__(self, log: str, interval: float) -> None:
-        self.log = log
-        self.interval = self.pause = interval
-
-    def failed(self) -> float:
-        """To be called while the exception is handled: seconds until the next attempt."""
-        if self.pause == self.interval:
-            logger.exception("Log %r cannot be read; trying again.", self.log)
-        self.pause = min(self.pause * 2, MAX_BACKOFF)
-        return self.pause
-
-    def succeeded(self) -> None:
-        self.pause = self.interval
 
 
 _brokers: Registry[Broker] = {}

@@ -1,4 +1,4 @@
-"""What a long connection watches besides its log: silence, patience, permission and greed."""
+"""What a WebSocket watches besides its logs: silence, patience, permission and greed."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         self.clocks.set()
 
     def _renew_user(self) -> None:
-        """As the database has him now: the handshake may be long ago."""
+        """As the database has them now: the handshake may be long ago."""
         self.user = access.current(self.user, self.scope.get("session"))
 
     def _may_read(self, log: EventLog, stream: str | None) -> bool:

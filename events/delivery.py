@@ -18,7 +18,7 @@ from .clocks import Clocks
 from .cursors import Query
 from .frames import MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
 from .live.bell import Bell
-from .live.eager import Send, Stead
+from .live.eager import Deputy, Send
 from .live.tail import Tail, follow
 from .live.window import Batch
 from .log import EventLog
@@ -80,7 +80,7 @@ class Writer:
         self.unacknowledged = Unacknowledged()
         self.bell = Bell()
         # Where those who wake it may send at once.
-        self.stead: Stead | None = None
+        self.deputy: Deputy | None = None
 
     def __iter__(self) -> Iterator[Subscription]:
         return iter(list(self.held.values()))
@@ -129,31 +129,31 @@ class Writer:
     def _send_at_once(self, subscription: Subscription) -> bool:
         """Send what has come for it, if that is all there is to do. This is what is done for
         every event and every socket, so it takes the short way."""
-        stead = self.stead
-        if stead is None or not stead.is_free or not self.unacknowledged.has_room:
+        deputy = self.deputy
+        if deputy is None or not deputy.is_free or not self.unacknowledged.has_room:
             return False
         batch = subscription.peek()
         if batch is None:
             return False
         self.clocks.sending()
-        stead.begin(self._message(subscription.id, batch))
-        if stead.idle:
+        deputy.begin(self._message(subscription.id, batch))
+        if deputy.idle:
             self.clocks.sent()
         return subscription.tail.is_idle
 
     # The task
 
     async def run(self) -> None:
-        stead = self.stead = Stead(self.send, self.bell)
+        deputy = self.deputy = Deputy(self.send, self.bell)
         with suppress(OSError):  # the client is gone, which the reader is told as well
             while True:
                 self.bell.silence()
-                if await stead.finish():
+                if await deputy.finish():
                     self.clocks.sent()
                 await self._send_answers()
                 if not self.ready or not self.unacknowledged.has_room:
                     self.clocks.blocked(bool(self.ready))
-                    await stead.wait(idle=not self.ready)
+                    await deputy.wait(idle=not self.ready)
                 else:
                     await self._send_turn()
 

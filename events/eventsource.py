@@ -21,7 +21,7 @@ from .api.waiting import release_thread
 from .cursors import Query
 from .live import access
 from .live.bell import Bell
-from .live.eager import RAW_SEND, Send, Stead
+from .live.eager import RAW_SEND, Deputy, Send
 from .live.tail import Tail, follow
 from .live.window import Batch
 from .log import EventLog
@@ -42,7 +42,7 @@ BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
 
 
 class Connection:
-    """One reader: what is written to it, and when.
+    """The body of one response.
 
     Three clocks run beside the log: a silence is broken by a heartbeat, the user's permission
     is asked again, and after its lifetime the reader is sent away, to come back.
@@ -60,7 +60,7 @@ class Connection:
         self.left = MAX_BYTES if buffers_everything(request) else None
         self.timer: asyncio.TimerHandle | None = None
         self.bell = Bell()
-        self.stead: Stead
+        self.deputy: Deputy
         self.tail: Tail
         # Where routing.application has put it.
         http: Any = request._request
@@ -78,7 +78,7 @@ class Connection:
         await release_thread()
         self.start_clocks()
         # Middleware that has put something around the frames wants to see every one.
-        self.stead = Stead(self.send if self.is_bare() else None, self.bell)
+        self.deputy = Deputy(self.send if self.is_bare() else None, self.bell)
         async with follow(self.log.backend, self.query, self.wake) as self.tail:
             batch = await self.tail.take()
             assert batch is not None
@@ -95,7 +95,7 @@ class Connection:
         tail, bell = self.tail, self.bell
         while True:
             bell.silence()
-            await self.stead.finish()
+            await self.deputy.finish()
             batch = tail.peek() or await tail.take()
             if batch is not None and (text := self.of_batch(batch)):
                 yield text
@@ -108,11 +108,11 @@ class Connection:
                 yield self.bookmark() + b": heartbeat\n\n"
             if batch is None:
                 self.set_timer()
-                await self.stead.wait()
+                await self.deputy.wait()
 
     def wake(self) -> None:
         """There may be something."""
-        if not self.stead.is_free or not self.send_at_once():
+        if not self.deputy.is_free or not self.send_at_once():
             self.bell.ring()
 
     def send_at_once(self) -> bool:
@@ -123,7 +123,7 @@ class Connection:
             return False
         self.last_sent = self.now()
         body = self.of_batch(batch)
-        self.stead.begin({"type": "http.response.body", "body": body, "more_body": True})
+        self.deputy.begin({"type": "http.response.body", "body": body, "more_body": True})
         return self.tail.is_idle and not self.is_full
 
     def start_clocks(self) -> None:

@@ -12,7 +12,7 @@ from events import eventsource, routing
 from events.consumers import EventsConsumer
 from events.eventsource import Connection
 from events.live.bell import Bell
-from events.live.eager import RAW_SEND, Stead
+from events.live.eager import RAW_SEND, Deputy
 
 from .test_clocks import request_of
 
@@ -34,12 +34,12 @@ class Sender:
         self.task = asyncio.ensure_future(self.run())
 
     async def run(self):
-        self.stead = Stead(self.send, self.bell)
+        self.deputy = Deputy(self.send, self.bell)
         try:
             while True:
                 self.bell.silence()
-                await self.stead.finish()
-                await self.stead.wait()
+                await self.deputy.finish()
+                await self.deputy.wait()
         except Exception as error:
             self.error = error
 
@@ -47,7 +47,7 @@ class Sender:
 async def sender(send):
     one = Sender(send)
     await asyncio.sleep(0)
-    assert one.stead.is_free
+    assert one.deputy.is_free
     return one
 
 
@@ -60,10 +60,10 @@ async def test_what_need_not_wait_is_sent_at_once():
 
     one = await sender(send)
     here = asyncio.current_task()
-    one.stead.begin({"n": 1})
+    one.deputy.begin({"n": 1})
     assert sent == [({"n": 1}, one.task)]
     assert asyncio.current_task() is here
-    assert one.stead.is_free
+    assert one.deputy.is_free
     one.task.cancel()
 
 
@@ -77,10 +77,10 @@ async def test_what_has_to_wait_is_finished_by_the_task():
         sent.append(message)
 
     one = await sender(send)
-    one.stead.begin({"n": 1})
-    assert not one.stead.is_free
+    one.deputy.begin({"n": 1})
+    assert not one.deputy.is_free
     opened.set()
-    while not one.stead.is_free:
+    while not one.deputy.is_free:
         await asyncio.sleep(0)
     assert sent == [{"n": 1}]
     one.task.cancel()
@@ -93,7 +93,7 @@ async def test_a_failure_is_the_tasks():
         raise OSError("gone")
 
     one = await sender(send)
-    one.stead.begin({})
+    one.deputy.begin({})
     await one.task
     assert isinstance(one.error, OSError)
 
@@ -106,7 +106,7 @@ async def test_a_timeout_within_ends_the_task():
             await asyncio.Event().wait()
 
     one = await sender(send)
-    one.stead.begin({})
+    one.deputy.begin({})
     await one.task
     assert isinstance(one.error, TimeoutError)
 
@@ -122,7 +122,7 @@ async def test_a_cancelled_task_leaves_nothing_running():
             closed.append(message)
 
     one = await sender(send)
-    one.stead.begin({"n": 1})
+    one.deputy.begin({"n": 1})
     await asyncio.sleep(0)
     one.task.cancel()
     await asyncio.gather(one.task, return_exceptions=True)

@@ -45,7 +45,7 @@ class Begun:
                 return done.value
 
 
-class Stead:
+class Deputy:
     """Sends in place of the task that made it, while that waits for its bell with nothing to do.
 
     What is begun here runs as that task and in a context like its own, so that a timeout within

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import connections
 
 from benchmarks import harness
-from benchmarks.rival import LOG
 
 # Every thousandth entry is of the rare kind, and a thousand streams take turns.
 COLUMNS = "log_id, position, kind, stream, seq, timestamp, payload"
@@ -40,6 +39,8 @@ def fill_log(alias: str, count: int, start: int = 1_700_000_000_000_000) -> None
 
 def fill_rival(alias: str, count: int) -> None:
     """The same rows for the rival with a JSONField."""
+    from benchmarks.rival import LOG
+
     insert(alias, "benchmarks_rival", LOG, count, 1_700_000_000_000_000)
     harness.analyze(alias)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connections
 
+from benchmarks.filling import NUMBERS
 from events.log import EventLog
 
 PAGES = {
@@ -43,13 +44,6 @@ INSERT INTO events_stream (log_id, name, status, seq, first_position, last_posit
 SELECT {log}, 'run-' || n, CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'running' END, {count} / 1000,
        n + 1, {count} - 1000 + n + 1, 1700000000000000 FROM ({numbers}) AS numbers
 """
-NUMBERS = {
-    "postgresql": "SELECT generate_series({first}, {last}) AS n",
-    "sqlite": (
-        "WITH RECURSIVE some(n) AS (VALUES ({first}) UNION ALL SELECT n + 1 FROM some "
-        "WHERE n < {last}) SELECT n FROM some"
-    ),
-}
 
 
 def fill(log: EventLog, count: int) -> None:

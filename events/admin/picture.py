@@ -16,7 +16,7 @@ from ..models import Stream
 from ..types import from_micros, to_micros
 from .charts import Tick, percent
 from .lanes import BAND, Lane, lane_y, lanes_of_bars, lanes_of_dots
-from .life import Phase, phases
+from .phases import Phase, phases
 from .timeline import ROWS, STRETCHES, Frame, Point, first, sampled, stretches
 from .words import clock, date_and_time, duration, number
 

@@ -100,14 +100,7 @@ def figures(alias: str, logs: Sequence[EventLog]) -> dict[str, Figures]:
             made[log.name] = count(found, log, rows[log.name], now[log.name])
         made[log.name].pending = found[log.name, "pending"] or 0
         made[log.name].refused = found[log.name, "refused"] or 0
-    add_rows(
-        alias,
-        [
-            (made[log.name], rows[log.name], now[log.name], found)
-            for log in logs
-            if log.name in rows
-        ],
-    )
+    add_rows(alias, found, [(made[name], row, now[name]) for name, row in rows.items()])
     add_set_aside(alias, made)
     add_undrained(alias, [first for name in made if (first := found[name, "first"])], made)
     return made
@@ -179,19 +172,18 @@ def count(found: Mapping[Hashable, Any], log: EventLog, row: Log, now: int) -> F
     )
 
 
-Known = tuple[Figures, Log, int, Mapping[Hashable, Any]]
-
-
-def add_rows(alias: str, known: Sequence[Known]) -> None:
+def add_rows(
+    alias: str, found: Mapping[Hashable, Any], known: Sequence[tuple[Figures, Log, int]]
+) -> None:
     """The charts, and the oldest and the newest entry: one statement for all of the logs."""
     places: list[list[list[int]]] = []
     parts: list[tuple[str, Sequence[str | int]]] = []
-    for one, row, now, found in known:
+    for one, row, now in known:
         charts = [activity.positions(found, row.pk, span, now, one.floor) for span in (HOUR, DAY)]
         places.append(charts)
         parts += rows_wanted(row.pk, one.floor, charts)
     read = list(union(alias, parts))
-    for (one, row, now, _), (hour, day) in zip(known, places, strict=True):
+    for (one, row, now), (hour, day) in zip(known, places, strict=True):
         mine = sorted({line[1:] for line in read if line[0] == row.pk})
         readable = [line for line in mine if line[0] > one.floor]
         if readable:

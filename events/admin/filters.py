@@ -14,6 +14,7 @@ from .kinds import family
 from .links import log_query
 from .scope import log_names, scope_of
 from .wanted import wanted_of
+from .words import status_name
 
 # More choices are no help; the search box finds any kind.
 MOST_KINDS = 40
@@ -81,13 +82,7 @@ class StatusFilter(ChoiceFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            (Status.RUNNING.value, _("running")),
-            (Status.WAITING.value, _("waiting")),
-            (Status.COMPLETED.value, _("completed")),
-            (Status.FAILED.value, _("failed")),
-            (Status.STOPPED.value, _("stopped")),
-        ]
+        return [(status.value, status_name(status)) for status in Status]
 
 
 class FormFilter(ChoiceFilter):

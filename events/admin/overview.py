@@ -18,6 +18,7 @@ from ..types import to_micros
 from .activity import DAY, HOUR
 from .charts import Chart, chart, palette
 from .figures import Figures, Moment, figures
+from .scope import is_stored
 from .visible import visible
 from .words import bounded, date_and_time, duration, number, rate
 from .worries import worries
@@ -48,10 +49,6 @@ def overview(user: Any) -> list[Section]:
     for alias, some in groupby(stored, key=alias_of):
         sections |= of_database(alias, list(some))
     return [sections[log.name] for log in shown]
-
-
-def is_stored(log: EventLog) -> bool:
-    return isinstance(log.backend, DatabaseBackend)
 
 
 def alias_of(log: EventLog) -> str:

@@ -42,9 +42,14 @@ def use_log(request: HttpRequest, name: str) -> Scope:
 
 
 def log_names() -> list[str]:
-    """The logs whose entries are rows, `default` first."""
-    names = [name for name in logs if isinstance(logs[name].backend, DatabaseBackend)]
+    """The stored logs, `default` first."""
+    names = [name for name in logs if is_stored(logs[name])]
     return sorted(names, key=lambda name: (name != DEFAULT_LOG, name))
+
+
+def is_stored(log: EventLog) -> bool:
+    """Are its entries rows?"""
+    return isinstance(log.backend, DatabaseBackend)
 
 
 class Scope:
@@ -80,7 +85,7 @@ class Scope:
 
     @property
     def is_stored(self) -> bool:
-        return isinstance(self.log.backend, DatabaseBackend)
+        return is_stored(self.log)
 
     @property
     def alias(self) -> str:

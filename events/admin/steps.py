@@ -25,7 +25,7 @@ REASON = "stopped in the admin"
 
 def stop(
     admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
-) -> int:
+) -> None:
     def step(stream: Stream) -> bool:
         given = clean(reason) or REASON
         if log.stream(stream.name).stop(given) is None:
@@ -34,18 +34,12 @@ def stop(
         return True
 
     done = each(request, some, step)
-    if done:
-        tell(
-            request,
-            ngettext("%(number)s stream stopped.", "%(number)s streams stopped.", done),
-            done,
-        )
-    return done
+    tell(request, ngettext("%(number)s stream stopped.", "%(number)s streams stopped.", done), done)
 
 
 def fail(
     admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
-) -> int:
+) -> None:
     def step(stream: Stream) -> bool:
         given = clean(reason)
         if log.stream(stream.name).fail(given) is None:
@@ -54,27 +48,17 @@ def fail(
         return True
 
     done = each(request, some, step)
-    if done:
-        tell(
-            request, ngettext("%(number)s stream failed.", "%(number)s streams failed.", done), done
-        )
-    return done
+    tell(request, ngettext("%(number)s stream failed.", "%(number)s streams failed.", done), done)
 
 
-def delete(admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream]) -> int:
+def delete(admin: StreamViews, request: HttpRequest, log: EventLog, some: Iterable[Stream]) -> None:
     def step(stream: Stream) -> bool:
         log.stream(stream.name).delete()
         admin.log_deletions(request, [stream])  # type: ignore[arg-type]
         return True
 
     done = each(request, some, step)
-    if done:
-        tell(
-            request,
-            ngettext("%(number)s stream deleted.", "%(number)s streams deleted.", done),
-            done,
-        )
-    return done
+    tell(request, ngettext("%(number)s stream deleted.", "%(number)s streams deleted.", done), done)
 
 
 def each(request: HttpRequest, some: Iterable[Stream], step: Callable[[Stream], bool]) -> int:
@@ -94,7 +78,8 @@ def each(request: HttpRequest, some: Iterable[Stream], step: Callable[[Stream], 
 
 
 def tell(request: HttpRequest, sentence: str, done: int) -> None:
-    messages.success(request, sentence % {"number": number(done)})
+    if done:
+        messages.success(request, sentence % {"number": number(done)})
 
 
 def clean(reason: str) -> str:

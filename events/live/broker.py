@@ -163,8 +163,13 @@ class Broker:
             self.streams.doubtful.update(names)
             return self.patience.failed()
         self.patience.succeeded()
-        self._take(found)
-        self._learn(names, infos)
+        try:
+            self._take(found)
+            self._learn(names, infos)
+        except BaseException:
+            # This ends us, and nobody shall wait for it any longer.
+            self.asking[:0] = asking
+            raise
         for future in asking:
             if not future.done():
                 future.set_result(None)

@@ -4,9 +4,10 @@ import threading
 import time
 
 import pytest
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 
-from events.exceptions import InvalidTransition, KeyConflict, StreamClosed
+from events.exceptions import InvalidTransition, KeyConflict, LogBusy, StreamClosed
+from events.management.commands.reconcile_streams import Command
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -137,3 +138,16 @@ class TestTransactionsByHand:
         assert kinds(stored) == [
             "stream.opened", "stream.waiting", "stream.resumed", "stream.completed",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, LogBusy])
+def test_a_watchdog_does_not_give_up(make_log, monkeypatch, caplog, error):
+    """B60: whatever a driver calls it that the database is away."""
+    log = make_log("default")
+
+    def fail():
+        raise error("The connection is closed.")
+
+    monkeypatch.setattr(log.backend, "fail_idle", fail)
+    Command().try_to_reconcile(log, {"verbosity": 0})
+    assert "trying again" in caplog.text

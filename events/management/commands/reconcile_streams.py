@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from ...exceptions import EventsError
 from ...log import EventLog
@@ -48,7 +48,7 @@ class Command(LogCommand):
         """A database that is away comes back; who watches over others does not give up."""
         try:
             self.reconcile(log, options)
-        except (DatabaseError, EventsError):
+        except (DatabaseError, InterfaceError, EventsError):
             logger.exception("Log %r could not be reconciled; trying again.", log.name)
             connections.close_all()
 

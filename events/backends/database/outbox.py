@@ -67,7 +67,7 @@ def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item]) -> None:
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
         rows = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
-            f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",
+            f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",  # nosec B608 # our columns; (%s, …), …
             [value for item in some for value in (log, *item)],
         )
 
@@ -97,7 +97,7 @@ def _statuses(
         cursor.execute(
             "SELECT name, status FROM events_stream "
             "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
-            f"AND name IN ({marks(some)}) AND status IS NOT NULL",
+            f"AND name IN ({marks(some)}) AND status IS NOT NULL",  # nosec B608 # %s, %s, …
             [log, *some],
         )
         found.update(cursor.fetchall())
@@ -131,7 +131,7 @@ def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
     """
     cursor.execute(
         f"SELECT id, {ITEM_COLUMNS} FROM events_outbox "
-        "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",
+        "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",  # nosec B608 # our own columns
         [log, limit],
     )
     return [Pending(row[0], Item(*row[1:])) for row in cursor.fetchall()]
@@ -146,7 +146,7 @@ def _waiting(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, 
     for some in chunks(keys):
         cursor.execute(
             f"SELECT {ITEM_COLUMNS} FROM events_outbox "
-            f"WHERE log = %s AND refused = '' AND idempotency_key IN ({marks(some)}) ORDER BY id",
+            f"WHERE log = %s AND refused = '' AND idempotency_key IN ({marks(some)}) ORDER BY id",  # nosec B608 # our columns; %s, …
             [log, *some],
         )
         for row in cursor.fetchall():

@@ -8,9 +8,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SITE := $(VENV)/.site-installed
 DEV := $(VENV)/.dev-installed
+AUDIT := $(VENV)/.audit-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint clean
+.PHONY: help run test bench lint audit clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,12 @@ lint: $(DEV) ## Check format, lint, types and migrations
 	$(PY) -m mypy
 	$(PY) manage.py makemigrations --check --dry-run
 
+# bandit warns of every part of a statement that its comment excuses as well; so its warnings are shown
+# only with a finding. --strict: a package that could not be looked up must not pass for a safe one.
+audit: $(AUDIT) ## Look for suspicious patterns in the app, and for known holes in what it is tested with
+	@$(PY) -m bandit --quiet --configfile pyproject.toml --recursive events 2>$(VENV)/.bandit || { cat $(VENV)/.bandit >&2; exit 1; }
+	$(PY) -m pip_audit --strict --local --progress-spinner off
+
 clean: ## Remove .venv, caches and builds; the database stays
 	rm -rf $(VENV) build dist staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -53,6 +60,9 @@ $(SITE): requirements.txt | $(PY)
 	$(install)
 
 $(DEV): requirements-dev.txt requirements.txt | $(PY)
+	$(install)
+
+$(AUDIT): requirements-audit.txt requirements.txt | $(PY)
 	$(install)
 
 # A half-made one is removed: its python is there, but its pip is not.

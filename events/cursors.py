@@ -151,5 +151,5 @@ def finish(query: Query, state: State, rows: list[Row]) -> Rows:
         cursor = min(start + query.span, state.head)
     else:
         cursor = state.head
-    assert isinstance(cursor, int)
+    assert isinstance(cursor, int)  # nosec B101 # for the type checker
     return Rows(rows, cursor, state, gap)

@@ -55,7 +55,7 @@ class Connection:
         self.make_frames = frames_named if named else frames_unnamed
         self.heartbeat = log.settings.heartbeat_interval
         lifetime = log.settings.stream_max_seconds
-        self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)
+        self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # nosec B311 # no secret
         self.told = -1
         self.left = MAX_BYTES if buffers_everything(request) else None
         self.timer: asyncio.TimerHandle | None = None
@@ -81,7 +81,7 @@ class Connection:
         self.deputy = Deputy(self.send if self.is_bare() else None, self.bell)
         async with follow(self.log.backend, self.query, self.wake) as self.tail:
             batch = await self.tail.take()
-            assert batch is not None
+            assert batch is not None  # nosec B101 # for the type checker
             yield self.beginning(batch)
             try:
                 async for frame in self.following():

@@ -29,7 +29,7 @@ _answers: dict[Hashable, tuple[float, Any]] = {}
 
 def next_check() -> float:
     """Seconds until a connection asks again, so that a thousand do not ask together."""
-    return RECHECK * random.uniform(0.75, 1)
+    return RECHECK * random.uniform(0.75, 1)  # nosec B311 # no secret
 
 
 def shared(key: Hashable, load: Callable[[], Any]) -> Any:

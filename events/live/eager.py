@@ -59,7 +59,7 @@ class Deputy:
 
     def __init__(self, send: Send | None, bell: Bell) -> None:
         task = asyncio.current_task()
-        assert task is not None
+        assert task is not None  # nosec B101 # for the type checker
         self.task = task
         self.loop = task.get_loop()
         self.context = copy_context()
@@ -84,7 +84,7 @@ class Deputy:
 
     def begin(self, message: dict[str, Any]) -> bool:
         """Send it, if that needs no waiting; otherwise, or if it fails, wake the task for it."""
-        assert self.send is not None
+        assert self.send is not None  # nosec B101 # for the type checker
         try:
             self.begun = self._begin(self.send(message))
             if self.begun is None:

@@ -47,20 +47,20 @@ class Dialect:
         """Make a log's row, if there is none."""
         cursor.execute(
             f"INSERT {self.ignore}INTO events_log (name, epoch, head, floor, removed, latest) "
-            f"VALUES (%s, %s, 0, 0, 0, 0) {self.or_nothing}",
+            f"VALUES (%s, %s, 0, 0, 0, 0) {self.or_nothing}",  # nosec B608 # our own words
             [name, new_epoch()],
         )
 
     def insert_events(self, cursor: CursorWrapper, log_id: int, rows: Sequence[Row]) -> None:
         cursor.executemany(
-            f"INSERT INTO events_event ({EVENT_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            f"INSERT INTO events_event ({EVENT_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",  # nosec B608 # our own columns
             [(log_id, *row) for row in rows],
         )
 
     def save_streams(self, cursor: CursorWrapper, rows: Sequence[tuple[Any, ...]]) -> None:
         cursor.executemany(
             f"INSERT INTO events_stream ({STREAM_COLUMNS}) "
-            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) {self.on_conflict}",
+            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) {self.on_conflict}",  # nosec B608 # our own columns
             rows,
         )
 
@@ -68,11 +68,11 @@ class Dialect:
         """Delete rows by their primary keys; how many were there."""
         deleted = 0
         for some in chunks(ids):
-            cursor.execute(f"DELETE FROM {table} WHERE id IN ({marks(some)})", some)
+            cursor.execute(f"DELETE FROM {table} WHERE id IN ({marks(some)})", some)  # nosec B608 # our table; %s, %s, …
             deleted += cursor.rowcount
         return deleted
 
-    on_conflict = "ON CONFLICT (log_id, name) DO UPDATE SET " + ", ".join(
+    on_conflict = "ON CONFLICT (log_id, name) DO UPDATE SET " + ", ".join(  # nosec B608 # our own columns
         f"{column} = excluded.{column}" for column in CHANGING
     )
 
@@ -111,7 +111,7 @@ class PostgreSQL(Dialect):
             f"INSERT INTO events_stream ({STREAM_COLUMNS}) SELECT * FROM unnest("
             "%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], "
             "%s::text[], %s::bigint[], %s::bigint[], %s::float8[]) "
-            f"{self.on_conflict}",
+            f"{self.on_conflict}",  # nosec B608 # our own columns
             tuple(list(column) for column in zip(*rows, strict=True)),
         )
 
@@ -119,7 +119,7 @@ class PostgreSQL(Dialect):
         cursor.execute(
             f"INSERT INTO events_event ({EVENT_COLUMNS}) SELECT %s, * FROM unnest("
             "%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
-            "%s::text[])",
+            "%s::text[])",  # nosec B608 # our own columns
             (log_id, *(array(column) for column in zip(*rows, strict=True))),
         )
 

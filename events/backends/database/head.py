@@ -52,7 +52,7 @@ class LockedHead:
         self.name = name
         cursor.execute(
             "SELECT id, head, floor, removed, latest FROM events_log WHERE name = %s"
-            + dialect.for_update,
+            + dialect.for_update,  # nosec B608 # our own words
             [name],
         )
         found = cursor.fetchone()

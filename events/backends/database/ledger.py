@@ -176,7 +176,8 @@ class Ledger(LockedHead):
         """A new identity; and a head that is not behind its entries, whatever was restored."""
         for column, field in (("position", "head"), ("timestamp", "latest")):
             self.cursor.execute(
-                f"SELECT MAX({column}) FROM events_event WHERE log_id = %s", [self.id]
+                f"SELECT MAX({column}) FROM events_event WHERE log_id = %s",  # nosec B608 # one of two
+                [self.id],
             )
             setattr(self, field, max(getattr(self, field), self.cursor.fetchone()[0] or 0))
         self.cursor.execute("UPDATE events_log SET epoch = %s WHERE id = %s", [epoch, self.id])

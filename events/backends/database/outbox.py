@@ -93,7 +93,7 @@ def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item]) -> None:
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
         rows = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
-            f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",
+            f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",  # nosec B608 # our columns; (%s, …), …
             [value for item in some for value in (log, *item)],
         )
 
@@ -121,7 +121,7 @@ def _statuses(cursor: CursorWrapper, log: str, names: Set[str]) -> dict[str, str
         cursor.execute(
             "SELECT name, status FROM events_stream "
             "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
-            f"AND name IN ({marks(some)}) AND status IS NOT NULL",
+            f"AND name IN ({marks(some)}) AND status IS NOT NULL",  # nosec B608 # %s, %s, …
             [log, *some],
         )
         found.update(cursor.fetchall())
@@ -155,7 +155,7 @@ def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
     """
     cursor.execute(
         f"SELECT id, {ITEM_COLUMNS} FROM events_outbox "
-        "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",
+        "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",  # nosec B608 # our own columns
         [log, limit],
     )
     return [Pending(row[0], Item(*row[1:])) for row in cursor.fetchall()]
@@ -170,7 +170,7 @@ def _waiting(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, 
     for some in chunks(keys):
         cursor.execute(
             f"SELECT {ITEM_COLUMNS} FROM events_outbox "
-            f"WHERE log = %s AND refused = '' AND idempotency_key IN ({marks(some)}) ORDER BY id",
+            f"WHERE log = %s AND refused = '' AND idempotency_key IN ({marks(some)}) ORDER BY id",  # nosec B608 # our columns; %s, …
             [log, *some],
         )
         for row in cursor.fetchall():

@@ -65,7 +65,7 @@ def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, 
     sql = (
         f"WITH log AS (SELECT id, head, floor, epoch, removed, {expired} AS expired, "
         f"{outbox} AS outbox FROM events_log WHERE name = %(log)s) "
-        "SELECT log.head, log.floor, log.epoch, log.removed, log.expired, log.outbox"
+        "SELECT log.head, log.floor, log.epoch, log.removed, log.expired, log.outbox"  # nosec B608 # our own words
     )
     if not query.limit or query.since == "latest":
         return f"{sql} FROM log", values
@@ -75,7 +75,7 @@ def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, 
     return (
         f"{sql}, entry.* FROM log LEFT JOIN (SELECT {ROW_COLUMNS} FROM events_event "
         f"WHERE log_id = (SELECT id FROM log) AND {where} ORDER BY position LIMIT {query.limit}"
-        ") AS entry ON 1 = 1 ORDER BY entry.position"
+        ") AS entry ON 1 = 1 ORDER BY entry.position"  # nosec B608 # a number; for `where` see below
     ), values
 
 
@@ -83,7 +83,7 @@ def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
     """The WHERE for the entries after a query's cursor."""
     most = MAX_BIGINT - (query.span or 0)
     values["since"] = min(query.since, most) if isinstance(query.since, int) else 0
-    start = f"(SELECT {dialect.greatest}(floor, expired, %(since)s) FROM log)"
+    start = f"(SELECT {dialect.greatest}(floor, expired, %(since)s) FROM log)"  # nosec B608 # our own words
     where = f"position > {start}"
     if query.span is not None:
         where += f" AND position <= {start} + {query.span}"

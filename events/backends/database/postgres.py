@@ -56,7 +56,7 @@ _STREAM = """, s AS (
             last_event_at = excluded.last_event_at
         WHERE stream.status IS NULL OR stream.status NOT IN ({terminal})
     RETURNING seq
-)""".format(terminal=", ".join(f"'{status}'" for status in TERMINAL))
+)""".format(terminal=", ".join(f"'{status}'" for status in TERMINAL))  # nosec B608 # our own statuses
 
 _INSERT = """
 INSERT INTO events_event

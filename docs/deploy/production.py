@@ -1,0 +1,37 @@
+"""mysite/production.py: the settings of the deployment, from its environment."""
+
+import os
+
+from .settings import *  # noqa: F403
+from .settings import BASE_DIR
+
+DEBUG = False
+SECRET_KEY = os.environ["SECRET_KEY"]
+ALLOWED_HOSTS = os.environ["ALLOWED_HOSTS"].split(",")
+CSRF_TRUSTED_ORIGINS = os.environ["CSRF_TRUSTED_ORIGINS"].split(",")
+
+# psycopg reads PGHOST, PGUSER and PGPASSWORD by itself. Connections are not kept between requests:
+# under ASGI each thread would keep its own.
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["PGDATABASE"],
+    }
+}
+
+# Hints travel through Redis: a log says "I have grown" there, and never what with.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [os.environ["REDIS_URL"]]},
+    }
+}
+
+EVENTS = {"default": {"TTL": "30d", "MAX_ENTRIES": 10_000_000}}
+
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+# nginx ends TLS, says so in a header, and sets that header whatever the client has sent.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True

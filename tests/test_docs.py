@@ -1,0 +1,128 @@
+"""docs/ tells the truth: it names all that the code has, its links lead somewhere, its snippets run."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from .pages import DOCS, PAGES, ROOT, anchors, blocks, links, marked, name
+from .sites import scratch_site
+from .tutorial import PAGE as TUTORIAL
+
+WITH_CODE = [page for page in PAGES if blocks(page)]
+SAID = "runs", "runs on PostgreSQL", "runs in the shell of a site on PostgreSQL"
+
+
+def by_name(pages):
+    return pytest.mark.parametrize("page", pages, ids=name)
+
+
+def snippets(mark):
+    found = [block for page in PAGES for block in marked(page, mark)]
+    return pytest.mark.parametrize("block", found, ids=[block.where for block in found])
+
+
+class TestLinks:
+    @by_name(PAGES)
+    def test_every_link_leads_somewhere(self, page):
+        """To a file of the repository, and to a heading in it."""
+        for path, anchor in links(page):
+            assert path.exists(), path
+            if anchor:
+                assert anchor in anchors(path), f"{name(path)} has no #{anchor}"
+
+    def test_every_page_can_be_reached(self):
+        """From the README, by links alone."""
+        reached, new = set(), {ROOT / "README.md"}
+        while new:
+            reached |= new
+            new = {path for page in new for path, _ in links(page) if path.suffix == ".md"}
+            new -= reached
+        assert set(DOCS.rglob("*.md")) <= reached
+
+    def test_every_file_of_the_deployment_is_linked(self):
+        """From the page about it."""
+        linked = {path for path, _ in links(DOCS / "how-to/deploy.md")}
+        assert set((DOCS / "deploy").iterdir()) <= linked | {
+            path for path, _ in links(DOCS / "how-to/operating.md")
+        }
+
+
+class TestSnippets:
+    @by_name(WITH_CODE)
+    def test_every_snippet_is_what_it_says(self, page):
+        """Python is Python and JSON is JSON, also where it is only a part of something."""
+        for block in blocks(page):
+            if block.language == "python":
+                compile(
+                    block.text, block.where, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+                )  # fmt: skip
+            elif block.language == "json":
+                json.loads(block.text)
+
+    @by_name(WITH_CODE)
+    def test_no_mark_is_misspelt(self, page):
+        """Or its snippet would not be run, and nobody would know."""
+        marks = {block.mark for block in blocks(page) if page != TUTORIAL}
+        assert marks <= {"", *SAID}
+
+    @snippets("runs")
+    @pytest.mark.django_db(transaction=True)
+    def test_it_runs(self, block):
+        exec(compile(block.text, block.where, "exec"), {})
+
+    @snippets("runs on PostgreSQL")
+    def test_it_runs_on_postgresql(self, block, postgres):
+        run(block, postgres)
+
+    @snippets("runs in the shell of a site on PostgreSQL")
+    def test_it_runs_in_a_shell(self, block, tmp_path):
+        with scratch_site("postgres", tmp_path) as site:
+            site.manage("shell", "-c", block.text)
+
+
+@pytest.fixture
+def postgres():
+    """What libpq reads from the environment, for a schema of its own."""
+    if "postgres" in settings.SKIPPED:
+        pytest.skip(settings.SKIPPED["postgres"])
+    with psycopg.connect(settings.URLS["postgres"], autocommit=True) as server:
+        server.execute("DROP SCHEMA IF EXISTS naive_designs CASCADE")
+        server.execute("CREATE SCHEMA naive_designs")
+        info = server.info
+        yield {
+            "PGHOST": info.host,
+            "PGPORT": str(info.port),
+            "PGUSER": info.user,
+            "PGPASSWORD": info.password,
+            "PGDATABASE": info.dbname,
+            "PGOPTIONS": "-c search_path=naive_designs",
+        }
+        server.execute("DROP SCHEMA naive_designs CASCADE")
+
+
+def run(block, environment):
+    done = subprocess.run(
+        [sys.executable, "-c", block.text],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, f"{block.where}: {done.stderr}"
+
+
+def test_no_figure_without_its_command():
+    """What was measured is in docs/benchmarks.md, or names the command that measures it."""
+    for page in PAGES:
+        if name(page) in ("docs/benchmarks.md", "CHANGELOG.md"):
+            continue
+        for paragraph in re.split(r"\n\s*\n|\n- ", page.read_text()):
+            if re.search(r"\d/s\b|\d times as (fast|slow)|\d ms (a|per) ", paragraph):
+                assert "python -m benchmarks" in paragraph, f"{name(page)}: {paragraph}"

@@ -1,0 +1,145 @@
+"""What is published: it builds, it holds what it should, and a newcomer gets along with it.
+
+These tests make virtual environments and fetch packages: run them with nothing beside them.
+"""
+
+import json
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from contextlib import closing
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from .pages import ROOT
+from .servers import wait_until
+from .tutorial import Reader
+
+# One worker, where there are several.
+pytestmark = pytest.mark.xdist_group("packaging")
+
+
+def pip(folder, *arguments):
+    return subprocess.run(
+        [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A folder with an sdist, and the wheel that was made of it."""
+    folder = tmp_path_factory.mktemp("built")
+    workshop = folder / "workshop"
+    subprocess.run([sys.executable, "-m", "venv", workshop], check=True, timeout=60)
+    fetched = pip(workshop, "build", "hatchling>=1.27")
+    if fetched.returncode:
+        pytest.skip(f"hatchling cannot be had: {fetched.stderr.strip().splitlines()[-1]}")
+    subprocess.run(
+        [workshop / "bin" / "python", "-m", "build", "--no-isolation", "-o", folder / "dist", ROOT],
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
+    return folder / "dist"
+
+
+def app_files():
+    """The app in the repository; a copy without git has nothing else either."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "events").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def test_the_wheel_is_the_app_and_nothing_else(built):
+    """Templates, static files, translations, migrations and types come along; no tests do."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    info = {name for name in names if ".dist-info/" in name}
+    assert names - info == app_files()
+    assert any(name.endswith("licenses/LICENSE") for name in info)
+    assert {"events/py.typed", "events/migrations/0001_initial.py"} <= names
+    assert "events/static/events/events.js" in names
+
+
+def test_the_sdist_can_be_built_from(built):
+    """The wheel was: with the app, its readme and its licence, and nobody's tests."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert app_files() | {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= names
+    assert not any(name.startswith(("tests", "eventsite", "benchmarks")) for name in names)
+
+
+@pytest.fixture
+def reader(built, tmp_path):
+    """Whoever asks pip for the package by its name gets the wheel that was built here."""
+    (wheel,) = built.glob("*.whl")
+    constraint = built / "constraint.txt"
+    constraint.write_text(f"django-durable-events=={wheel.name.split('-')[1]}\n")
+    # Not `@ file://…`: the pip of older Pythons refuses that together with an extra.
+    pip = {"PIP_FIND_LINKS": str(built), "PIP_CONSTRAINT": str(constraint)}
+    with Reader(tmp_path, **pip).at_work() as reader:
+        yield reader
+
+
+def test_the_tutorial_word_for_word(reader):
+    """An empty folder becomes a project with the app, a server, and a page that follows the log."""
+    began = time.monotonic()
+    reader.follow()
+    installed = "import events; print(events.__file__)"
+    reader.run(f"python -c '{installed}'", "afterwards")
+    assert reader.said.startswith(str(reader.folder / ".venv"))
+    with closing(signed_in(reader)) as client:
+        assert "board/board.js" in client.get("/").text
+        assert client.get("/static/board/board.js").status_code == 200
+        assert client.get("/static/events/events.js").status_code == 200
+        assert followed(reader, client)[-1] == (5, "hello.world")
+    print(f"The tutorial took {time.monotonic() - began:.0f} s.")
+
+
+def signed_in(reader):
+    """As the page asks for it: its own address leads to a form."""
+    client = httpx.Client(base_url=reader.address, follow_redirects=True, timeout=10)
+    # The server starts anew after the last change to its files.
+    wait_until(lambda: page_is_there(client), reader.server)
+    answer = client.post(
+        client.get("/").url,
+        data={
+            "username": "ada",
+            "password": "lovelace",
+            "csrfmiddlewaretoken": client.cookies["csrftoken"],
+        },
+    )
+    assert answer.url.path == "/"
+    return client
+
+
+def page_is_there(client):
+    try:
+        return client.get("/").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def followed(reader, client):
+    """What a WebSocket is sent until it has caught up."""
+    entries = []
+    address = reader.address.replace("http", "ws", 1)
+    with connect(
+        f"{address}/ws/events/?since=0",
+        origin=reader.address,
+        additional_headers={"Cookie": f"sessionid={client.cookies['sessionid']}"},
+    ) as socket:
+        while (frame := json.loads(socket.recv(timeout=10)))["type"] != "live":
+            entries += frame.get("events", [])
+    return [(entry["position"], entry["kind"]) for entry in entries]

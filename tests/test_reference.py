@@ -1,0 +1,189 @@
+"""docs/reference/ and the code name the same things: nothing is missing, and nothing is made up."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Permission
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
+
+import events
+import events.management.commands as commands
+from events import checks, conf, consumers, delivery, eventsource, exceptions, frames, testing, urls
+from events.lifecycle import KINDS
+from events.streams import StreamHandle
+from events.types import TERMINAL
+
+from .pages import DOCS, ROOT, rows
+
+REFERENCE = DOCS / "reference"
+COMMANDS = sorted(path.stem for path in Path(commands.__file__).parent.glob("[a-z]*.py"))
+
+
+def page(name):
+    return REFERENCE / f"{name}.md"
+
+
+def source(*modules):
+    return "".join(inspect.getsource(module) for module in modules)
+
+
+def test_settings():
+    """Every key and option, with its default."""
+    assert rows(page("settings"), "Keys") == list(conf.DEFAULTS)
+    assert rows(page("settings"), "OPTIONS") == list(conf.OPTIONS)
+    for key, default in conf.DEFAULTS.items():
+        shown = f'"{default}"' if isinstance(default, str) else str(default)
+        line = re.search(rf"^\| `{key}` \| ([^|]*)", page("settings").read_text(), re.M)[1]
+        assert shown in line, line
+        assert str(conf.MEMORY_DEFAULTS.get(key, "")) in line
+
+
+def test_checks():
+    """Every id that the module knows, under its severity, and all that it reports."""
+    known = re.findall(r"^(events\.[EW]\d{3}) ", checks.__doc__, re.M)
+    described = rows(page("checks"), "Errors") + rows(page("checks"), "Warnings")
+    assert described == known
+    assert all(id.startswith("events.E") for id in rows(page("checks"), "Errors"))
+    reported = set(re.findall(r'id="events\.([EW]\d{3})"', source(checks)))
+    noted = set(re.findall(r'"([EW]\d{3})"', source(conf)))
+    assert {f"events.{id}" for id in reported | noted} == set(known)
+
+
+def test_exceptions():
+    """All of them, and nothing else."""
+    tree = [
+        name
+        for name, value in vars(exceptions).items()
+        if inspect.isclass(value) and issubclass(value, exceptions.EventsError)
+    ]
+    assert rows(page("exceptions")) == tree
+
+
+@pytest.mark.django_db
+def test_permissions():
+    """Those that Django makes for the models; the log's own are named together."""
+    labels = {
+        f"events.{permission.codename}"
+        for permission in Permission.objects.filter(content_type__app_label="events")
+    }
+    described = {row for row in rows(page("permissions")) if row.startswith("events.")}
+    assert described == {label for label in labels if not label.endswith("_log")}
+    assert apps.get_model("events.Log")._meta.default_permissions == ("add", "change", "delete", "view")  # fmt: skip
+
+
+def test_commands():
+    """Each has its heading, and all of its arguments in a table; in the README it has its line."""
+    text = page("commands").read_text()
+    assert sorted(re.findall(r"^## (\w+)$", text, re.M)) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_of_a_command(name):
+    """All but those that Django gives to every command."""
+    parser = load_command_class("events", name).create_parser("manage.py", name)
+    own = {
+        action.option_strings[-1] if action.option_strings else action.metavar
+        for action in parser._actions
+    }
+    django = BaseCommand().create_parser("manage.py", name)
+    everybodys = {action.option_strings[-1] for action in django._actions}
+    assert set(rows(page("commands"), name)) == own - everybodys
+
+
+def test_endpoints():
+    """Every operation of the OpenAPI schema has its heading, and names its parameters there."""
+    pytest.importorskip("drf_spectacular")
+    from events.api.schema.operations import OPERATIONS
+
+    text = page("http").read_text() + "\n### "
+    for route in urls.urlpatterns:
+        address = re.sub(r"<str:(\w+)>", r"<\1>", str(route.pattern)) or '""'
+        view = route.callback.view_class
+        for method in [m for v, m in OPERATIONS if v is view] or ["GET"]:
+            heading = f"### `{method} {address}`\n"
+            assert heading in text, heading
+            section = text.split(heading)[1].partition("\n### ")[0]
+            operation = OPERATIONS.get((view, method))
+            for parameter in operation.parameters if operation else ():
+                assert parameter["name"] == "log" or f"`{parameter['name']}`" in section, (
+                    heading,
+                    parameter["name"],
+                )
+
+
+def test_statuses():
+    """Every status that an operation may answer with, besides that all is well."""
+    pytest.importorskip("drf_spectacular")
+    from events.api.schema.operations import OPERATIONS
+
+    known = {
+        str(status)
+        for operation in OPERATIONS.values()
+        for status in operation.answers
+        if status not in (200, 201)
+    }
+    assert set(rows(page("http"), "Errors")) == known
+
+
+def test_frames_of_a_websocket():
+    """What the code obeys and sends, and with which codes it refuses and closes."""
+    code = source(consumers, delivery, frames)
+    sent = set(re.findall(r'control\(\s*"(\w+)"', code)) | {"events"}
+    assert set(rows(page("websocket"), "What the server sends")) >= sent
+    obeyed = set(re.findall(r'type == "(\w+)"', source(consumers)))
+    assert set(rows(page("websocket"), "What the client sends")) == obeyed
+    errors = set(re.findall(r'(?:Refused\(|error\([^)]*?, )"(\w+)"', code))
+    assert errors <= set(rows(page("websocket")))
+
+
+def test_close_codes():
+    """Every one that has a name here, and the one that the router answers with."""
+    codes = {
+        str(code) for name, code in vars(frames).items() if name.isupper() and 1000 < code < 5000
+    }
+    assert codes | {"1011", "4404"} <= set(rows(page("websocket"), "Why it closes"))
+
+
+def test_frames_of_server_sent_events():
+    """Each reason of an end, and each kind of line."""
+    reasons = set(re.findall(r'end\("(\w+)"', source(eventsource)))
+    ends = {*TERMINAL, "deleted"}
+    assert set(rows(page("sse"), "Why it ends")) == reasons | ends
+    assert {"retry", "id", "event", "gap", "end"} <= set(rows(page("sse"), "Frames"))
+
+
+def test_python():
+    """The public names, and the verbs of a log and of a stream (their twins go without saying)."""
+    assert set(rows(page("python"), "events")) == set(events.__all__)
+    assert set(rows(page("python"), "EventLog")) == {*verbs(events.EventLog), "policy"} - {"query"}
+    assert set(rows(page("python"), "A stream")) == set(verbs(StreamHandle))
+    assert set(KINDS) <= set(verbs(StreamHandle))
+    assert set(rows(page("python"), "events.testing")) == {
+        name for name, value in vars(testing).items() if getattr(value, "__module__", "") == testing.__name__
+    }  # fmt: skip
+
+
+def verbs(cls):
+    names = [name for name in vars(cls) if not name.startswith("_")]
+    return [
+        name
+        for name in names
+        if not (name.startswith("a") and name[1:] in names) and name != "await_"
+    ]
+
+
+def test_browser():
+    """The options, members and events of the module's types."""
+    types = (ROOT / "events/static/events/events.d.ts").read_text()
+    options = types.split("export interface Options {")[1].partition("\n}")[0]
+    public = options.split("/** @internal")[0]
+    assert set(rows(page("browser"), "Options")) == set(re.findall(r"^  (\w+)\?:", public, re.M))
+    cls = types.split("export class EventLog<")[1].partition("\n}")[0]
+    members = set(re.findall(r"^  (?:readonly )?(\w+)(?:\(\)|:)", cls, re.M))
+    assert set(rows(page("browser"), "Members")) == members
+    told = types.split("export interface EventLogEvents<")[1].partition("\n}")[0]
+    assert set(rows(page("browser"), "Events")) == set(re.findall(r"^  (\w+): ", told, re.M))

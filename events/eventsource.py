@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from copy import copy
 from typing import Any
 from weakref import ref
@@ -41,6 +42,21 @@ MAX_BYTES = 8 * 2**20
 BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
 
 
+class Response(StreamingHttpResponse):
+    """Ends its frames with itself. Django only closes the outermost of the generators that they
+    pass through: a reader who is cut off in the middle of a frame would stay subscribed until
+    the next garbage collection."""
+
+    def __init__(self, frames: AsyncGenerator[bytes], **options: Any) -> None:
+        super().__init__(frames, **options)
+        self.frames = frames
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with aclosing(self.frames):
+            async for part in super().__aiter__():
+                yield part
+
+
 class Connection:
     """The body of one response.
 
@@ -69,12 +85,12 @@ class Connection:
 
     def respond(self, headers: dict[str, str]) -> StreamingHttpResponse:
         frames = self.frames()
-        response = StreamingHttpResponse(frames, content_type=CONTENT_TYPE, headers=headers)
+        response = Response(frames, content_type=CONTENT_TYPE, headers=headers)
         seen = ref(response)
         self.is_bare = lambda: getattr(seen(), "_iterator", None) is frames
         return response
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes]:
         await release_thread()
         self.start_clocks()
         # Middleware that has put something around the frames wants to see every one.

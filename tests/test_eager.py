@@ -1,8 +1,10 @@
 """Sending in place of a task that waits: nothing is lost, doubled or overtaken by it."""
 
 import asyncio
+import gc
 import json
 import random
+from contextlib import aclosing
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -12,6 +14,7 @@ from events import eventsource, routing
 from events.consumers import EventsConsumer
 from events.eventsource import Connection
 from events.live.bell import Bell
+from events.live.broker import broker_for
 from events.live.eager import RAW_SEND, Deputy
 
 from .test_clocks import request_of
@@ -241,6 +244,30 @@ async def test_middleware_that_wraps_the_frames_sees_every_one(log):
     assert b"EVENT: N" in await coming
     assert not past
     await parts.aclose()
+
+
+async def test_who_is_cut_off_in_the_middle_of_a_frame_is_forgotten(log):
+    """B51: at once, and not when garbage is next collected."""
+    stuck = asyncio.Event()
+
+    async def serve():
+        response = Connection(request_of(), log, log.query(since=0), True).respond({})
+        async with aclosing(aiter(response)) as parts:
+            async for part in parts:
+                if b"data" in part:
+                    stuck.set()
+                    await asyncio.Event().wait()
+
+    log.append("n")
+    gc.disable()
+    try:
+        task = asyncio.ensure_future(serve())
+        await stuck.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert not broker_for(log.backend).wakes
+    finally:
+        gc.enable()
 
 
 async def test_an_application_around_django_sees_every_frame():

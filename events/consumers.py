@@ -226,9 +226,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         return min(log.settings.heartbeat_interval for log in logs_here)
 
     def beat(self) -> None:
-        """Break the silence, and tell quiet subscriptions how far the log was looked at."""
-        cursors = {id: one.tail.bookmark for id, one in self.writer.held.items() if one.told}
-        self.writer.answer(control("heartbeat", cursors=cursors))
+        self.writer.beat()
 
     async def ask_again(self) -> None:
         """May this user still read all this? Whoever lost everything is sent away."""

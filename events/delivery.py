@@ -36,8 +36,9 @@ class Subscription:
         self.query = query
         self.stack = AsyncExitStack()
         self.told = False
-        # A closer look that takes its time.
+        # A closer look that takes its time, and the bookmark when it began.
         self.taking: asyncio.Task[Batch | None] | None = None
+        self.before = 0
         self.tail: Tail
 
     async def start(self, wake: Callable[[], None]) -> None:
@@ -48,6 +49,11 @@ class Subscription:
             self.taking.cancel()
         await self.stack.aclose()
 
+    @property
+    def bookmark(self) -> int:
+        """How far the client may say that it is: what is being taken is not sent yet."""
+        return self.tail.bookmark if self.taking is None else self.before
+
     def peek(self) -> Batch | None:
         """What is at hand, if it needs no closer look."""
         return self.tail.peek() if self.taking is None else None
@@ -56,6 +62,7 @@ class Subscription:
         """In a task of its own, so that a log that cannot be read holds up no other: what is not
         there soon has its turn when it is."""
         if self.taking is None:
+            self.before = self.tail.bookmark
             self.taking = asyncio.ensure_future(self.tail.take())
             await asyncio.wait([self.taking], timeout=PATIENCE)
             if not self.taking.done():
@@ -77,6 +84,7 @@ class Writer:
         self.ready: dict[str, Subscription] = {}
         self.answers: deque[str] = deque()
         self.answers_size = 0
+        self.beats = False
         self.unacknowledged = Unacknowledged()
         self.bell = Bell()
         # Where those who wake it may send at once.
@@ -104,6 +112,11 @@ class Writer:
     def answer(self, text: str) -> None:
         self.answers.append(text)
         self.answers_size += len(text)
+        self.bell.ring()
+
+    def beat(self) -> None:
+        """Break the silence, and tell quiet subscriptions how far the log was looked at."""
+        self.beats = True
         self.bell.ring()
 
     def check_answers(self) -> None:
@@ -160,6 +173,11 @@ class Writer:
             answer = self.answers.popleft()
             self.answers_size -= len(answer)
             await self.send_text(answer)
+        if self.beats:
+            self.beats = False
+            # As it stands now: a bookmark must be behind all that was sent, and not ahead of it.
+            cursors = {id: one.bookmark for id, one in self.held.items() if one.told}
+            await self.send_text(control("heartbeat", cursors=cursors))
 
     async def _send_turn(self) -> None:
         """One batch, or what else there is to say, of the subscription whose turn it is."""

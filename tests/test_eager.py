@@ -10,8 +10,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import StreamingHttpResponse
 
-from events import eventsource, routing
+from events import delivery, eventsource, routing
 from events.consumers import EventsConsumer
+from events.delivery import Subscription
 from events.eventsource import Connection
 from events.live.bell import Bell
 from events.live.broker import broker_for
@@ -268,6 +269,25 @@ async def test_who_is_cut_off_in_the_middle_of_a_frame_is_forgotten(log):
         assert not broker_for(log.backend).wakes
     finally:
         gc.enable()
+
+
+async def test_a_bookmark_is_not_ahead_of_what_is_sent(log, monkeypatch):
+    """B34, B46: what was taken and waits for its turn may never arrive."""
+    monkeypatch.setattr(delivery, "PATIENCE", 0)
+    log.append_many([("n", {})] * 3)
+    one = Subscription("a", log, log.query(since=0))
+    await one.start(lambda: None)
+
+    async def taken():
+        assert await one.take(lambda: None) is None
+        await asyncio.wait([one.taking])
+
+    await taken()
+    assert (await one.take(lambda: None)).cursor == 0
+    await taken()
+    assert one.tail.cursor == 3
+    assert one.bookmark == 0
+    await one.close()
 
 
 async def test_an_application_around_django_sees_every_frame():

@@ -408,6 +408,14 @@ async def test_more_than_one_look_can_hold(make_log, tail):
     assert await positions(reader, 3 * live.LOOK) == list(range(1, 3 * live.LOOK + 1))
 
 
+async def test_live_is_who_has_been_given_all_that_there_was(log, tail, monkeypatch):
+    """B38: also when the broker needs several looks for it."""
+    await live_at(await tail(log))
+    monkeypatch.setattr(live, "LOOK", 2)
+    log.append_many([("n", {})] * 40)
+    assert await live_at(await tail(log, "earliest")) == 40
+
+
 async def test_ahead_of_the_head(log, tail):
     """B4"""
     log.append("n")
@@ -533,6 +541,43 @@ async def test_one_that_is_deleted_and_made_anew(stored, tail):
     await in_thread(stored.append, "new", stream="s")
     assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
     assert await positions(await tail(stored, stream="s"), 1) == [3]
+
+
+async def test_one_that_is_made_anew_between_two_looks(log, tail):
+    """B61: the follower is told, though none of the new one's events is for it."""
+    log.append("old", stream="s")
+    reader = await tail(log, stream="s", kind="old")
+    await live_at(reader)
+    log.stream("s").delete()
+    log.append("new", stream="s")
+    assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
+
+
+async def test_one_that_is_gone_before_it_was_seen(log, tail, monkeypatch):
+    """B61: who was given an event of it has met it."""
+    monkeypatch.setattr(MemoryBackend, "find_streams", lambda backend, names: {})
+    reader = await tail(log, stream="s")
+    await live_at(reader)
+    log.append("n", stream="s")
+    assert await positions(reader, 1) == [1]
+    log.stream("s").delete()
+    assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
+
+
+async def test_one_of_a_log_made_anew_was_never_deleted(make_log, tail):
+    """B61, B63: what the old log said about position 6 is nothing to a stream of the new one."""
+    log = make_log(**QUICK, name="made-anew-streams")
+    log.append_many([{"kind": "n", "stream": "s"}] * 5)
+    old = await tail(log, stream="s")
+    await live_at(old)
+    log.stream("s").delete()
+    await batches(old, lambda batch: batch.end)
+    memory.forget(log.name)
+    log.append("n", stream="s")
+    reader = await tail(log, stream="s")
+    found = await batches(reader, lambda batch: batch.live or batch.end)
+    assert [e.position for batch in found for e in batch.entries] == [1]
+    assert not found[-1].end
 
 
 # The broker

@@ -163,6 +163,7 @@ class Broker:
             self.streams.doubtful.update(names)
             return self.patience.failed()
         self.patience.succeeded()
+        epoch = self.state.epoch
         try:
             self._take(found)
             self._learn(names, infos)
@@ -170,6 +171,11 @@ class Broker:
             # This ends us, and nobody shall wait for it any longer.
             self.asking[:0] = asking
             raise
+        if epoch and epoch != self.state.epoch:
+            # The streams may be those of the log before: nobody is answered with them.
+            self.streams.start_anew()
+            self.asking[:0] = asking
+            return 0
         for future in asking:
             if not future.done():
                 future.set_result(None)

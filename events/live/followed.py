@@ -71,5 +71,11 @@ class Streams:
             self.known[name] = now
             if now is not None and now.last_position > position:
                 self.ahead.add(name)
-            if now.status in TERMINAL if now else before:
+            replaced = before and (now is None or now.first_position != before.first_position)
+            if replaced or name in self.deleted or (now and now.status in TERMINAL):
                 yield name
+
+    def start_anew(self) -> None:
+        """In another log positions mean something else, and streams stand as nobody knows."""
+        self.deleted.clear()
+        self.doubtful.update(self.followers)

@@ -56,10 +56,14 @@ class Tail:
         self.epoch = query.epoch or ""
         self.turn = 0
         self.most = ROWS[0]
+        # The head when it began: it is live when it has been given all that.
+        self.due = 0
         self.begun = self.given = self.live = self.ended = False
         # The position of the stream's first event, by which a new stream of that name is told
         # from the one that we have seen.
         self.seen: int | None = None
+        # The last of its events that we were given; it may be gone before it is seen.
+        self.met = 0
 
     @property
     def state(self) -> State:
@@ -71,7 +75,8 @@ class Tail:
     def bookmark(self) -> int:
         """How far the log has been looked at for this reader: what it may ask for next time."""
         if self.begun and self._window_reaches() and not self.topic.after(self.cursor).entries:
-            return max(self.cursor, self.broker.window.position)
+            # Kept: the window may reach less far back when this is asked again.
+            self.cursor = max(self.cursor, self.broker.window.position)
         return self.cursor
 
     def __aiter__(self) -> Tail:
@@ -110,13 +115,16 @@ class Tail:
             batch = self.topic.after(self.cursor) if reaches else await self._from_log()
             if batch.entries or batch.gap:
                 self.cursor, self.given = batch.cursor, True
+                self.met = batch.entries[-1].position if batch.entries else self.met
                 return batch
             if not reaches:
                 self.cursor = max(self.cursor, batch.cursor)
             else:
                 # A remembered batch may know of less log than there is by now.
                 self.cursor = max(self.cursor, self.broker.window.position)
-                return self._at_the_end()
+                if self.live or self.cursor >= self.due:
+                    return self._at_the_end()
+                await self.broker.look()
 
     def peek(self) -> Batch | None:
         """What there is for a reader that is live, if that can be told without waiting: the short
@@ -127,9 +135,9 @@ class Tail:
         batch = topic.batches.get(cursor) or topic.after(cursor)
         if not batch.entries or batch.entries[0].position <= self.broker.state.floor:
             return None
-        if self.ended or (self.seen is not None and self._is_deleted()):
+        if self.ended or (self.query.stream and self._is_deleted()):
             return None
-        self.cursor = batch.cursor
+        self.cursor, self.met = batch.cursor, batch.entries[-1].position
         return batch
 
     @property
@@ -150,6 +158,7 @@ class Tail:
         cursor, gap = locate(self.query, state)
         gap = await self._own(gap)
         self.cursor, self.epoch, self.turn, self.begun = cursor, state.epoch, turn, True
+        self.due = state.head
         self._sight()
         return Batch([], cursor, gap)
 
@@ -172,6 +181,8 @@ class Tail:
         batch = extract.batch
         if batch.gap:
             batch = replace(batch, gap=await self._own(batch.gap))
+        if self.epoch != extract.state.epoch:
+            self.due, self.met = extract.state.head, 0
         self.turn, self.epoch = extract.turn, extract.state.epoch
         if not batch.entries and not batch.gap and self.epoch != self.broker.state.epoch:
             # The window is the old log's until the broker looks, and there is nothing else.
@@ -220,15 +231,12 @@ class Tail:
     def _is_deleted(self) -> bool:
         """Is the stream that we have seen gone, or another one of its name in its place? One that
         does not exist yet is waited for."""
-        if self.seen is None:
-            return False
         streams, stream = self.broker.streams, self.query.stream or ""
+        met = self.met if self.seen is None else self.seen
+        if met and streams.deleted.get(stream, 0) > met:
+            return True
         info = streams.known.get(stream)
-        return (
-            info is None
-            or info.first_position != self.seen
-            or streams.deleted.get(stream, 0) > self.seen
-        )
+        return self.seen is not None and (info is None or info.first_position != self.seen)
 
     def _end(self, reason: str) -> Batch:
         self.ended = True

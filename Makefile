@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
+SEEDS ?= 10000
+FIRST ?= 0
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -11,10 +13,10 @@ DEV := $(VENV)/.dev-installed
 AUDIT := $(VENV)/.audit-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint audit clean
+.PHONY: help run test simulate bench lint audit clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # `exec`, so that a signal to make reaches the script and not a shell in between.
 run: export DEBUG ?= 1
@@ -24,6 +26,9 @@ run: $(SITE) ## Run the example site and the simulator on 127.0.0.1 (PORT=8000)
 
 test: $(SITE) ## Run the tests (ARGS="-k cursor -n auto")
 	$(PY) -m pytest $(ARGS)
+
+simulate: $(SITE) ## Run broker, window and tail through everything that can go wrong (SEEDS=10000 FIRST=0)
+	$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
 
 bench: $(SITE) ## Measure everything side by side with the rivals (ARGS="--quick"); results in build/benchmarks
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt || true

@@ -203,7 +203,12 @@ class Connection:
         return text
 
     def of_gap(self, batch: Batch) -> bytes:
-        return f"event: gap\ndata: {dumps(batch.gap.to_dict())}\n\n".encode() if batch.gap else b""
+        """With an id: whoever comes back at a place that is not in this log, because it is beyond
+        the head or of another epoch, would pass over what is written there meanwhile."""
+        if not batch.gap:
+            return b""
+        self.told = batch.gap.first_available - 1
+        return f"id: {self.told}\nevent: gap\ndata: {dumps(batch.gap.to_dict())}\n\n".encode()
 
     def bookmark(self, close: str = "") -> bytes:
         return self.id_of(self.tail.bookmark, close)

@@ -156,12 +156,12 @@ class TestServerSentEvents:
             assert json.loads((await stream.rest())[-1]["data"])["reason"] == "deleted"
 
     async def test_a_gap_is_told(self, at):
-        """B4, B12"""
+        """B4, B12: with the place from which it goes on, for who comes back at once."""
         until = await head(at)
         async with event_stream(*at, since=until + 10) as stream:
             assert (await stream.block())["id"] == str(until + 10)
             gap = await stream.block()
-            assert gap["event"] == "gap"
+            assert (gap["event"], gap["id"]) == ("gap", str(until))
             assert json.loads(gap["data"])["reason"] == "ahead"
 
     async def test_who_may_not_read(self, at):

@@ -27,7 +27,7 @@ class Source(Reader):
         """Comes back as an EventSource does, until it is told not to."""
         asked = {**self.asks(), "epoch": None}
         while await self.connect(asked):
-            asked = {**asked, "since": self.account.cursor}
+            asked = {**asked, "since": self.last_id}
             await self.world.sleep(0.2)
 
     async def connect(self, asked):
@@ -51,13 +51,18 @@ class Source(Reader):
         if self.account.life is None:
             self.begins(blocks)
         for fields in blocks:
+            self.last_id = int(fields.get("id", self.last_id))
             self.on_block(fields)
+        account = self.account
+        account.require(self.last_id <= account.cursor, "an id beyond it", self.last_id)
 
     def begins(self, blocks):
         """A gap comes behind the cursor that the reader has asked for."""
-        cursor = int(blocks.pop(0)["id"])
+        self.last_id = cursor = int(blocks.pop(0)["id"])
         gap = blocks.pop(0) if blocks and blocks[0].get("event") == "gap" else None
-        gap = gap and Gap(**json.loads(gap["data"]))
+        if gap is not None:
+            self.last_id = int(gap.get("id", cursor))
+            gap = Gap(**json.loads(gap["data"]))
         own = isinstance(self.account.query.since, int)
         self.account.begin(None if own else cursor, gap, self.connection.tail.epoch)
 
@@ -78,7 +83,7 @@ class Source(Reader):
     def on_end(self, reason, reconnect):
         self.reconnects = reconnect
         if not reconnect:
-            self.account.end(reason, self.account.cursor)
+            self.account.end(reason, self.last_id)
         else:
             self.account.note("sent away", reason)
             self.account.require(reason in ("max_age", "max_bytes"), "sent away", reason)

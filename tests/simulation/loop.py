@@ -69,6 +69,10 @@ class Loop(asyncio.BaseEventLoop):
         """Most threads are quick, and some are not."""
         return self.slowness * self.chance.random() ** 4
 
+    def backlog(self):
+        """Seconds until the threads have done what they were asked for."""
+        return max(self.free_at.values(), default=0.0) - self.time()
+
     def run_in_executor(self, executor, function, *arguments):
         if getattr(executor, "closed", False):
             raise RuntimeError("cannot schedule new futures after shutdown")

@@ -114,7 +114,7 @@ async def calm(world):
     world.note("world", "calm")
     world.is_faulty = False
     world.loop.slowness = 0.01
-    await asyncio.sleep(world.dials.span)
+    await asyncio.sleep(max(world.dials.span, world.loop.backlog()))
 
 
 async def catch_up(world, deeds):

@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from events import clocks, eventsource, frames, hints
 from events.backends import memory, memory_ledger
-from events.live import access, broker, group, tail, window
+from events.live import access, broker, group, store, tail, window
 
 from .dials import Jumbled
 from .loop import Executor
@@ -51,11 +51,11 @@ def substitutes(world, watch):
     yield from watch.substitutes
     yield from [
         (Store, "world", world),
-        (broker, "ThreadPoolExecutor", Executor),
+        (store, "ThreadPoolExecutor", Executor),
         (broker, "set", no_order),
         (broker, "LINGER", dials.linger),
         (broker, "LOOK", dials.look),
-        (broker, "MAX_BACKOFF", MAX_BACKOFF),
+        (store, "MAX_BACKOFF", MAX_BACKOFF),
         (broker, "RECONCILE", RECONCILE),
         (window, "set", no_order),
         (window, "WINDOW_BYTES", dials.window_bytes),

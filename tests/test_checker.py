@@ -8,82 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.history.checker import INVARIANTS, check, report
-from tests.history.record import (
-    FAIL,
-    OK,
-    ROLLED_BACK,
-    UNKNOWN,
-    Event,
-    History,
-    Info,
-    Op,
-    Page,
-    Recorder,
-    Seen,
-    load,
-)
+from tests.faults.checker import INVARIANTS, check
+from tests.faults.record import FAIL, ROLLED_BACK, UNKNOWN, Info, Recorder, load
 
-
-def event(uid, at=None, **fields):
-    return Event(uid, "note.added", **{"stream": "run-1", "outcome": OK, "position": at, **fields})
-
-
-def op(id, start, end, *events, shape="direct", outcome=OK):
-    for one in events:
-        one.start, one.end = start, end if outcome == OK else None
-        one.outcome = outcome if one.outcome == OK else one.outcome
-    return Op(id, shape, list(events), start, end, outcome)
-
-
-def seen(position, uid, seq, **fields):
-    return replace(
-        Seen(position, uid, "note.added", "run-1", seq, f"2026-01-01T00:00:0{position}", None),
-        **fields,
-    )
-
-
-def page(since, entries, cursor, head, start, **fields):
-    filters = {"stream": None, "kind": None, "epoch": "e", "gap": None, "limit": 10}
-    known = {"reader": "reader-1", "end": start + 0.1, **filters, **fields}
-    return Page(start=start, since=since, entries=entries, cursor=cursor, head=head, **known)
+from .histories import assert_caught, event, good_history, hide, op, page, seen, show
 
 
 @pytest.fixture
 def history():
-    """Four events: one by itself, two of a transaction, one by itself; read in two pages."""
-    shown = [seen(1, "a", 1), seen(2, "b", 2), seen(3, "c", 3), seen(4, "d", 4)]
-    return History(
-        ops=[
-            op("one", 1, 2, event("a", 1)),
-            op("two", 3, 4, event("b"), event("c"), shape="atomic"),
-            op("three", 5, 6, event("d", 4)),
-        ],
-        pages=[
-            page("earliest", shown[:2], 2, 3, 4.5, limit=2),
-            page(2, shown[2:], 4, 4, 7),
-            page("earliest", shown[:], 4, 4, 9, reader="final", final=True),
-        ],
-        infos=[Info(4, 0, 4, "e")],
-    )
-
-
-def assert_caught(history, *names):
-    broken = check(history)
-    assert set(names) <= set(broken), report(broken)
-
-
-def show(history, position, **fields):
-    """Have everybody see another entry than there was."""
-    for page in history.pages:
-        page.entries = [
-            replace(one, **fields) if one.position == position else one for one in page.entries
-        ]
-
-
-def hide(history, position):
-    for page in history.pages:
-        page.entries = [one for one in page.entries if one.position != position]
+    return good_history()
 
 
 def test_a_good_history_passes(history):
@@ -285,5 +218,5 @@ def test_what_was_written_is_read_back(history, tmp_path):
 
 def test_every_invariant_has_a_history_that_breaks_it():
     """An invariant that nothing can break is not one."""
-    source = Path(__file__).read_text()
+    source = "".join(path.read_text() for path in Path(__file__).parent.glob("test_checker*.py"))
     assert [one.__name__ for one in INVARIANTS if f'"{one.__name__}"' not in source] == []

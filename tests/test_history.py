@@ -13,10 +13,10 @@ import pytest
 from django.conf import settings
 
 from tests.conftest import DATABASES, skip_unless
-from tests.history.checker import check, report
-from tests.history.record import FAIL, OK, UNKNOWN
-from tests.history.scratch import scratch_database
-from tests.history.team import PATIENCE, Team
+from tests.faults.checker import check, report
+from tests.faults.record import FAIL, OK, UNKNOWN
+from tests.faults.scratch import scratch_database
+from tests.faults.team import PATIENCE, Team
 
 SECONDS = float(os.environ.get("HISTORY_SECONDS", "0"))
 SEED = os.environ.get("HISTORY_SEED") or secrets.token_hex(4)

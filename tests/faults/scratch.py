@@ -20,7 +20,7 @@ def environment(url, log="default", name=""):
     """The environment of a process of the run; `name` is what PostgreSQL calls its session."""
     return {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.history.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
         "DATABASE_URL": url,
         "HISTORY_LOG": log,
         "PGAPPNAME": name,
@@ -45,7 +45,7 @@ def scratch_database(server, folder):
 def ask(verb, url):
     """In a process of its own, since the settings of this one name other databases."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.history.scratch", verb],
+        [sys.executable, "-m", "tests.faults.scratch", verb],
         env=environment(url),
         cwd=ROOT,
         capture_output=True,

@@ -11,6 +11,10 @@ FAIL = "fail"  # refused: it must not be there
 ROLLED_BACK = "rolled_back"  # taken back by its writer: it must not be there
 UNKNOWN = "unknown"  # the writer died or lost its connection: both will do
 
+# How streams are called that are opened and left alone; and their idle timeout.
+ABANDONED = "idle-"
+IDLE = 1.0
+
 
 @dataclass
 class Event:
@@ -24,6 +28,8 @@ class Event:
     start: float | None = None
     end: float | None = None
     position: int | None = None
+    # Seconds of silence after which a stream that it opens is to fail.
+    idle: float | None = None
 
     def item(self):
         return {
@@ -68,8 +74,42 @@ class Seen:
     @classmethod
     def of(cls, entry):
         time = entry.timestamp.isoformat(timespec="microseconds")
-        uid = entry.payload["uid"]
+        uid = uid_of(entry.payload, entry.kind, entry.stream)
         return cls(entry.position, uid, entry.kind, entry.stream, entry.seq, time, entry.key)
+
+    @classmethod
+    def of_wire(cls, entry):
+        """What a client was sent; that tells the time less exactly, and no key."""
+        kind, stream = entry["kind"], entry["stream"]
+        uid = uid_of(entry["payload"], kind, stream)
+        return cls(entry["position"], uid, kind, stream, entry["seq"], "", None)
+
+    @property
+    def core(self):
+        """What everybody who sees an entry is shown of it."""
+        return self.position, self.uid, self.kind, self.stream, self.seq
+
+
+def uid_of(payload, kind, stream):
+    """An event is known by its writer's mark, a step in a stream's life by what it is."""
+    return payload.get("uid") or step_uid(kind, stream)
+
+
+def step_uid(kind, stream):
+    return f"{kind} {stream}"
+
+
+def is_step(event):
+    return event.kind.startswith("stream.")
+
+
+def is_end(event):
+    return event.kind in ("stream.completed", "stream.failed", "stream.stopped")
+
+
+def is_of_the_watchdog(seen):
+    """Nobody else fails the streams that are left to it."""
+    return seen.kind == "stream.failed" and seen.stream.startswith(ABANDONED)
 
 
 @dataclass
@@ -111,6 +151,68 @@ class Info:
     epoch: str
 
 
+@dataclass
+class Arrival:
+    """What reached a client in one piece: entries, a gap, or word of how far the log was read."""
+
+    client: str
+    connection: int
+    at: float
+    since: int
+    cursor: int
+    entries: list[Seen]
+    gap: dict | None = None
+    stream: str | None = None
+
+    def __post_init__(self):
+        self.entries = [s if isinstance(s, Seen) else Seen(**s) for s in self.entries]
+
+
+@dataclass
+class Stretch:
+    """The same of one whole connection in a storm, as runs of positions: [[1, 40], [42, 50]]."""
+
+    client: str
+    since: int
+    runs: list[list[int]]
+
+
+@dataclass
+class Goal:
+    """Where a client had come when the faults had been over for a while, and should have come."""
+
+    client: str
+    cursor: int
+    head: int
+
+
+@dataclass
+class Held:
+    """What a server's process held: before anybody came (`before`), and when all had left."""
+
+    server: str
+    before: bool
+    holds: dict[str, int]
+
+
+@dataclass
+class Revoked:
+    """A client whose permission was taken away, and what it saw of that."""
+
+    client: str
+    at: float
+    ended: float | None
+    within: float
+
+
+@dataclass
+class Mark:
+    """Something that the harness did, for people who read the history."""
+
+    at: float
+    what: str
+
+
 class Recorder:
     """Writes a history. One write a line, so that a SIGKILL loses the last line or nothing."""
 
@@ -132,6 +234,12 @@ class History:
     ops: list[Op] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
     infos: list[Info] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+    helds: list[Held] = field(default_factory=list)
+    revoked: list[Revoked] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     @property
     def head(self):
@@ -151,13 +259,35 @@ class History:
         return dict(calls)
 
     @cached_property
+    def deferred(self):
+        """The calls that were made in transactions, by identity."""
+        return {id(event) for op in self.ops if op.shape == "atomic" for event in op.events}
+
+    @cached_property
     def known(self):
-        """Every entry that anybody was shown, by position; the first look counts."""
+        """Every entry that anybody was shown, by position; the first look counts, and a page
+        shows more than what was sent to a client."""
         found = {}
-        for page in self.pages:
-            for seen in page.entries:
+        for shown in (*self.pages, *self.arrivals):
+            for seen in shown.entries:
                 found.setdefault(seen.position, seen)
         return dict(sorted(found.items()))
+
+    @cached_property
+    def ended(self):
+        """The entries that end a stream, by its name."""
+        found = defaultdict(list)
+        for seen in self.known.values():
+            if is_end(seen):
+                found[seen.stream].append(seen)
+        return dict(found)
+
+    @cached_property
+    def by_client(self):
+        found = defaultdict(list)
+        for arrival in self.arrivals:
+            found[arrival.client].append(arrival)
+        return dict(found)
 
     @cached_property
     def places(self):
@@ -177,6 +307,18 @@ class History:
         return [position for position in self.unseen if position <= self.floor]
 
 
+KINDS = {
+    "page": (Page, "pages"),
+    "info": (Info, "infos"),
+    "arrival": (Arrival, "arrivals"),
+    "stretch": (Stretch, "stretches"),
+    "goal": (Goal, "goals"),
+    "held": (Held, "helds"),
+    "revoked": (Revoked, "revoked"),
+    "mark": (Mark, "marks"),
+}
+
+
 def load(folder):
     """Read a run's files. An op is written when it begins and again when it has ended."""
     ops, history = {}, History()
@@ -187,9 +329,8 @@ def load(folder):
             [(name, value)] = json.loads(line).items()
             if name == "op":
                 ops[value["id"]] = Op(**value)
-            elif name == "page":
-                history.pages.append(Page(**value))
             else:
-                history.infos.append(Info(**value))
+                make, where = KINDS[name]
+                getattr(history, where).append(make(**value))
     history.ops = list(ops.values())
     return history

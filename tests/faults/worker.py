@@ -1,4 +1,4 @@
-"""One process of a run: `python -m tests.history.worker ROLE '{"name": "writer-1", …}'`.
+"""One process of a run: `python -m tests.faults.worker ROLE '{"name": "writer-1", …}'`.
 
 It says `ready`, begins when it is told `go`, and ends at `stop` if it does not end by itself.
 When nobody is left to tell it anything, it is gone at once.
@@ -49,9 +49,9 @@ def main(role, options):
     import django
 
     django.setup()
-    from . import faults, reader, writer
+    from . import crashes, reader, writer
 
-    run = {"writer": writer.run, "reader": reader.run}.get(role) or getattr(faults, role)
+    run = {"writer": writer.run, "reader": reader.run}.get(role) or getattr(crashes, role)
     run(Job(json.loads(options)))
 
 

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from itertools import pairwise
 
-from .record import FAIL, OK, ROLLED_BACK
+from ..record import FAIL, OK, ROLLED_BACK
 
 
 def a_position_is_one_entry_for_everybody(history):
@@ -14,6 +14,11 @@ def a_position_is_one_entry_for_everybody(history):
             first = history.known[seen.position]
             if seen != first:
                 yield f"{page.reader} saw {seen}, another had seen {first}"
+    for arrival in history.arrivals:
+        for seen in arrival.entries:
+            first = history.known[seen.position]
+            if seen.core != first.core:
+                yield f"{arrival.client} was sent {seen}, another had seen {first}"
     for op in history.ops:
         for event in op.events:
             seen = history.known.get(event.position)
@@ -35,7 +40,8 @@ def answers_hold(history):
 
 def time_never_runs_backwards(history):
     """B21: a later position is not of an earlier time."""
-    for before, after in pairwise(history.known.values()):
+    timed = [seen for seen in history.known.values() if seen.time]
+    for before, after in pairwise(timed):
         if after.time < before.time:
             yield f"{after.position} is of {after.time}, {before.position} of {before.time}"
 

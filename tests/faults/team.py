@@ -71,7 +71,7 @@ class Member:
         options = {"name": self.name, "seed": team.seed, "folder": str(team.folder), **options}
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.history.worker", role, json.dumps(options)],
+                [sys.executable, "-m", "tests.faults.worker", role, json.dumps(options)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

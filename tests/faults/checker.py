@@ -6,9 +6,16 @@ report(broken)    the same for people
 
 from itertools import islice
 
-from . import of_entries, of_order, of_readers
+from .checks import clients, entries, lives, order, pages, servers
 
-INVARIANTS = (*of_entries.INVARIANTS, *of_order.INVARIANTS, *of_readers.INVARIANTS)
+INVARIANTS = (
+    *entries.INVARIANTS,
+    *order.INVARIANTS,
+    *lives.INVARIANTS,
+    *pages.INVARIANTS,
+    *clients.INVARIANTS,
+    *servers.INVARIANTS,
+)
 
 # A broken log breaks everywhere; the first few places tell enough.
 SHOWN = 5

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from itertools import accumulate
 
-from .of_order import first_end
+from .order import first_end
 
 
 def pages_show_everything_up_to_their_cursor(history):

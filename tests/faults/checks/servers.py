@@ -1,0 +1,28 @@
+"""Invariants of a server's process: what it holds, and whom it serves."""
+
+# What a server may hold more of than before its first client came. Python gives memory back in
+# lumps, and a window may hold 16 MiB.
+SLACK = {"files": 4, "threads": 4, "tasks": 2, "connections": 4, "kilobytes": 80 * 1024}
+
+
+def servers_let_go_of_everything(history):
+    """B32, B34, B51: when all clients have left, however they did, nothing is left of them."""
+    before = {held.server: held.holds for held in history.helds if held.before}
+    for held in history.helds:
+        if held.before:
+            continue
+        for name, count in held.holds.items():
+            allowed = before[held.server][name] + SLACK.get(name, 0)
+            if count > allowed:
+                yield f"{held.server} holds {count} {name}, and may hold {allowed}"
+
+
+def revoked_clients_are_cut_off(history):
+    """B66: whoever may not read any more is sent away in time."""
+    for revoked in history.revoked:
+        if revoked.ended is None or revoked.ended - revoked.at > revoked.within:
+            took = "not at all" if revoked.ended is None else f"{revoked.ended - revoked.at:.1f} s"
+            yield f"{revoked.client}: {took}, and {revoked.within} s are allowed"
+
+
+INVARIANTS = (servers_let_go_of_everything, revoked_clients_are_cut_off)

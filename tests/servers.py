@@ -48,7 +48,7 @@ class Site:
             **options,
         ).stdout
 
-    def sign_in(self):
+    def sign_in(self, username="all"):
         """A session cookie of somebody who may read and emit everything."""
         return self.manage(
             "shell",
@@ -56,7 +56,8 @@ class Site:
             "-c",
             "from django.contrib.auth.models import User\n"
             "from django.test import Client\n"
-            "user, _ = User.objects.get_or_create(username='all', is_superuser=True)\n"
+            f"user, _ = User.objects.get_or_create(username={username!r}, is_superuser=True)\n"
+            "User.objects.filter(pk=user.pk).update(is_active=True)\n"
             "client = Client()\n"
             "client.force_login(user)\n"
             "print(client.cookies['sessionid'].value)",

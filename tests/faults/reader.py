@@ -3,11 +3,13 @@
 import time
 from contextlib import nullcontext
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
 
 from events import logs
 
 from .record import Info, Page, Seen
+
+NO_ANSWER = (DatabaseError, InterfaceError)
 
 LIMITS = (0, 1, 3, 10, 40, 200)
 VIEWS = ({}, {"stream": "run-1"}, {"kind": "note.*"}, {"kind": "key.shared", "stream": "run-2"})
@@ -62,7 +64,11 @@ def run(job):
     job.wait_for_go()
     while not job.stop.is_set():
         for follower in followers:
-            follow(follower, job.rng)
+            try:
+                follow(follower, job.rng)
+            except NO_ANSWER:
+                close_old_connections()
+                job.stop.wait(0.2)
         # The writers are what this is about: leave them something of the machine.
         job.stop.wait(0.005)
     for follower in followers:

@@ -1,5 +1,6 @@
-"""Settings of the processes of a run: one database and one log, both from the environment."""
+"""Settings of the processes of a run, from the environment: one database, one log, one layer."""
 
+import json
 import os
 from pathlib import Path
 
@@ -12,4 +13,12 @@ SECRET_KEY = "for-tests-only"
 USE_TZ = True
 
 LOG = os.environ.get("HISTORY_LOG", "default")
-EVENTS = {LOG: {"MAX_PAGE_SIZE": 500}}
+EVENTS = {LOG: {"MAX_PAGE_SIZE": 500, **json.loads(os.environ.get("SITE_EVENTS", "{}"))}}
+
+CHANNEL_LAYERS = {}
+if url := os.environ.get("REDIS_URL"):
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": os.environ.get("FAULTS_LAYER")
+        or "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [url]},
+    }

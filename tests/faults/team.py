@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+from .kill_points import VARIABLE
 from .record import load
 from .scratch import ROOT, environment
 
@@ -17,8 +18,9 @@ PATIENCE = 30
 class Team:
     """Processes that share a log. As a context manager it leaves none of them behind."""
 
-    def __init__(self, url, folder, seed, log):
+    def __init__(self, url, folder, seed, log, **environment):
         self.url = url
+        self.environment = environment
         self.folder = folder
         self.seed = seed
         self.log = log
@@ -31,10 +33,11 @@ class Team:
         for member in self.members:
             member.kill()
 
-    def start(self, role, count=1, **options):
-        """Start so many processes of one role. They do nothing yet; see `go`."""
+    def start(self, role, count=1, kill=None, **options):
+        """Start so many processes of one role. They do nothing yet; see `go`. `kill` is where they
+        are to kill themselves: see `kill_points`."""
         known = sum(member.role == role for member in self.members)
-        made = [Member(self, role, known + number, options) for number in range(1, count + 1)]
+        made = [Member(self, role, known + n, options, kill) for n in range(1, count + 1)]
         self.members += made
         return made
 
@@ -49,10 +52,10 @@ class Team:
         for member in members:
             assert member.end(seconds) == 0, member.complaint()
 
-    def stop(self, *members):
+    def stop(self, *members, goal=0, seconds=PATIENCE):
         for member in members:
-            member.tell("stop")
-        self.run_to_end(*members)
+            member.tell(f"stop {goal}")
+        self.run_to_end(*members, seconds=seconds)
 
     def history(self):
         return load(self.folder)
@@ -64,7 +67,7 @@ class Team:
 
 
 class Member:
-    def __init__(self, team, role, number, options):
+    def __init__(self, team, role, number, options, kill=None):
         self.role = role
         self.name = f"{role}-{number}"
         self.errors = team.folder / f"{self.name}.err"
@@ -77,7 +80,11 @@ class Member:
                 stderr=errors,
                 bufsize=0,
                 cwd=ROOT,
-                env=environment(team.url, team.log, self.name),
+                env={
+                    **environment(team.url, team.log, self.name),
+                    **team.environment,
+                    **({VARIABLE: kill} if kill else {}),
+                },
             )
 
     def hear(self, word):

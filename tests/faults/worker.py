@@ -1,6 +1,7 @@
 """One process of a run: `python -m tests.faults.worker ROLE '{"name": "writer-1", …}'`.
 
 It says `ready`, begins when it is told `go`, and ends at `stop` if it does not end by itself.
+Clients are told `stop 1234`: where the log ends.
 When nobody is left to tell it anything, it is gone at once.
 """
 
@@ -9,6 +10,7 @@ import os
 import random
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -25,12 +27,15 @@ class Job:
         self.log_name = settings.LOG
         self.rng = random.Random(f"{options['seed']}-{self.name}")
         self.write = Recorder(Path(options["folder"]) / f"{self.name}.jsonl").write
+        self.goal = 0
         self.go, self.stop = threading.Event(), threading.Event()
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
-        for word in sys.stdin:
-            getattr(self, word.strip()).set()
+        for line in sys.stdin:
+            word, _, number = line.strip().partition(" ")
+            self.goal = int(number or 0)
+            getattr(self, word).set()
         os._exit(1)
 
     def say(self, word):
@@ -38,9 +43,11 @@ class Job:
 
     def wait_for_go(self):
         """With a connection at hand, so that all begin at the same moment."""
-        from django.db import connection
+        from django.db import DatabaseError, connection
 
-        connection.ensure_connection()
+        # The database may be one of those that are killed just now.
+        with suppress(DatabaseError):
+            connection.ensure_connection()
         self.say("ready")
         self.go.wait()
 
@@ -49,9 +56,13 @@ def main(role, options):
     import django
 
     django.setup()
-    from . import crashes, reader, writer
+    from . import clients, crashes, kill_points, reader, revoked, storm, writer
 
-    run = {"writer": writer.run, "reader": reader.run}.get(role) or getattr(crashes, role)
+    kill_points.arm_from_environment()
+    known = {
+        one.__name__.rpartition(".")[2]: one for one in (writer, reader, clients, storm, revoked)
+    }
+    run = known[role].run if role in known else getattr(crashes, role)
     run(Job(json.loads(options)))
 
 

@@ -1,18 +1,26 @@
 """A process that emits in every way there is, and writes down what became of each op."""
 
 import asyncio
+import copy
 import os
+import random
 import signal
 import threading
 import time
 from itertools import count
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    close_old_connections,
+    connections,
+    transaction,
+)
 
-from events import aemit, emit, emit_many
+from events import aemit, emit, emit_many, logs
 from events.exceptions import EventsError
 
-from .plan import Block, Burst, Planner, events_of
+from .plan import VERBS, Block, Burst, Planner, events_of
 from .record import FAIL, OK, ROLLED_BACK, UNKNOWN, Event, Op
 
 NO_ANSWER = (DatabaseError, InterfaceError)
@@ -24,18 +32,47 @@ class Undo(Exception):
 
 def run(job):
     """Emit until the ops, the seconds or the life that this writer was given are over."""
+    job.wait_for_go()
+    if "dies_within" in job.options:
+        die_after(job.rng.uniform(0.05, job.options["dies_within"]))
+    extra = [
+        threading.Thread(target=write, args=(twin_of(job, number),), daemon=True)
+        for number in range(2, job.options.get("threads", 1) + 1)
+    ]
+    for thread in extra:
+        thread.start()
+    write(job)
+    for thread in extra:
+        thread.join()
+
+
+def twin_of(job, number):
+    """The job of another thread in this process: the same, with a name and a die of its own."""
+    twin = copy.copy(job)
+    twin.name = f"{job.name}.{number}"
+    twin.rng = random.Random(f"{job.options['seed']}-{twin.name}")
+    return twin
+
+
+def write(job):
     known = {name: job.options[name] for name in ("keys", "shapes") if name in job.options}
     planner = Planner(job.rng, job.name, **known)
-    job.wait_for_go()
+    most = job.options.get("ops", 0)
     ends = time.monotonic() + job.options.get("seconds", 0)
-    if "dies_within" in job.options:
-        ends = float("inf")
-        die_after(job.rng.uniform(0.05, job.options["dies_within"]))
+    for_ever = "dies_within" in job.options or "pace" in job.options
     for number in count(1):
-        if number > job.options.get("ops", 0) and time.monotonic() > ends:
-            return
+        over = number > most and time.monotonic() > ends
+        if job.stop.is_set() or (over and not for_ever):
+            break
         shape, step = planner.next()
-        carry_out(job, f"{job.name}-op-{number}", shape, step)
+        op = carry_out(job, f"{job.name}-op-{number}", shape, step)
+        # A database that is away is no reason to write a history of nothing else.
+        job.stop.wait(0.2 if op.error.startswith("Operational") else pause(job))
+    connections.close_all()
+
+
+def pause(job):
+    return job.rng.uniform(0, job.options.get("pace", 0))
 
 
 def die_after(seconds):
@@ -112,7 +149,16 @@ class Attempt:
 
     def one(self, event):
         event.start = time.monotonic()
-        event.position = emit(**event.item(), log=self.log).position
+        if event.kind in VERBS:
+            entry = self.step(event)
+        else:
+            entry = emit(**event.item(), log=self.log)
+        event.position = entry and entry.position
+
+    def step(self, event):
+        """A step in a stream's life; None if the stream is there already."""
+        verb = getattr(logs[self.log].stream(event.stream), VERBS[event.kind])
+        return verb(event.idle) if event.idle else verb()
 
     def many(self, events):
         start = time.monotonic()

@@ -1,0 +1,81 @@
+"""Where an emitter can be killed: each step between BEGIN and the hint, by name.
+
+FAULTS_KILL=save:3 in the environment of a process has it kill itself, with SIGKILL, when it comes
+by the point `save` for the third time. The code of the app knows nothing of this: the functions
+are wrapped from outside, in the process that is to die.
+"""
+
+import os
+import signal
+from functools import wraps
+from importlib import import_module
+
+VARIABLE = "FAULTS_KILL"
+
+DATABASE = "events.backends.database."
+DIALECT = DATABASE + "dialects.PostgreSQL"
+LEDGER = DATABASE + "ledger.Ledger"
+
+# (owner, function, die before it or after it)
+POINTS = {
+    # An append in several statements
+    "begun": (DIALECT, "begin", "after"),
+    "locked": (DATABASE + "head.LockedHead", "__init__", "after"),
+    "gathered": (LEDGER, "_gather", "after"),
+    "streams": (DIALECT, "save_streams", "after"),
+    "entries": (DIALECT, "insert_events", "after"),
+    "save": (LEDGER, "save", "after"),
+    # An append in one statement
+    "statement": (DATABASE + "postgres", "append", "before"),
+    "appended": (DATABASE + "postgres", "append", "after"),
+    "step": (DATABASE + "postgres", "step", "after"),
+    # An emit in a transaction
+    "outbox": (DATABASE + "outbox", "put", "after"),
+    "hook": (DATABASE + "hook.Hook", "__call__", "before"),
+    "pending": (DATABASE + "outbox", "pending", "after"),
+    "sequenced": (LEDGER, "_sequence", "after"),
+    # After the commit
+    "hint": ("events.hints", "send", "before"),
+    "hinted": ("events.hints", "send", "after"),
+}
+
+
+def arm(setting):
+    name, _, times = setting.partition(":")
+    path, attribute, when = POINTS[name]
+    owner = found(path)
+    setattr(owner, attribute, deadly(getattr(owner, attribute), when, int(times or 1)))
+
+
+def deadly(function, when, times):
+    left = [times]
+
+    def pass_by():
+        left[0] -= 1
+        if left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @wraps(function)
+    def wrapped(*arguments, **options):
+        if when == "before":
+            pass_by()
+        result = function(*arguments, **options)
+        if when == "after":
+            pass_by()
+        return result
+
+    return wrapped
+
+
+def found(path):
+    """A module, or a class in one."""
+    try:
+        return import_module(path)
+    except ModuleNotFoundError:
+        module, _, name = path.rpartition(".")
+        return getattr(import_module(module), name)
+
+
+def arm_from_environment():
+    if setting := os.environ.get(VARIABLE):
+        arm(setting)

@@ -1,0 +1,84 @@
+"""SIGKILL to everybody, and processes that were always going to be slow."""
+
+from ..kill_points import POINTS
+from . import Nemesis
+
+
+class KillServer(Nemesis):
+    """A server, under all its clients. It comes back at the same port."""
+
+    def strike(self):
+        self.server = self.rng.choice(self.world.servers)
+        self.server.kill()
+
+    def heal(self):
+        self.server.start()
+
+
+class KillEmitters(Nemesis):
+    """Two emitters, each at a step of its own between BEGIN and the hint; then another takes
+    the place of each."""
+
+    lasts = (1.0, 2.0)
+
+    def strike(self):
+        points = self.rng.sample(sorted(POINTS), 2)
+        self.victims = []
+        for point in points:
+            kill = f"{point}:{self.rng.randint(1, 6)}"
+            options = {"pace": 0.01, **self.world.round.writing}
+            [victim] = self.world.team.start("writer", kill=kill, **options)
+            self.victims.append(victim)
+            self.world.mark(f"{victim.name} is to die at {kill}")
+        for victim in self.victims:
+            self.world.team.go(victim)
+
+    def heal(self):
+        for victim in self.victims:
+            how = (
+                "killed itself" if victim.process.poll() is not None else "never came to its point"
+            )
+            self.world.mark(f"{victim.name} {how}")
+            victim.process.kill()
+            victim.end()
+
+
+class KillWriter(Nemesis):
+    """A writer in the middle of whatever it does."""
+
+    def strike(self):
+        victim = self.world.writers.pop(self.rng.randrange(len(self.world.writers)))
+        victim.process.kill()
+        victim.end()
+
+    def heal(self):
+        self.world.add_writer()
+
+
+class KillSequencer(Nemesis):
+    """`reconcile_streams --loop`, with whatever it has just locked."""
+
+    def strike(self):
+        self.world.end("sequencer")
+
+    def heal(self):
+        self.world.keep_sequencer()
+
+
+class Prune(Nemesis):
+    """Entries go from under everybody's cursors, in small batches, and the pruner is killed
+    between two of them; another finishes its work."""
+
+    lasts = (0.3, 1.5)
+
+    def strike(self):
+        pruners = self.world.team.start("prunes", 2, batches=[3, 50], patient=True)
+        for pruner in pruners:
+            self.world.team.go(pruner)
+        self.first, second = pruners
+        self.world.pruners.append(second)
+
+    def heal(self):
+        self.first.process.kill()
+        self.first.end()
+        self.world.team.stop(self.world.pruners.pop())

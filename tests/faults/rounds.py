@@ -1,0 +1,90 @@
+"""The rounds of a run: what each has of servers and writers, and what happens to it."""
+
+from dataclasses import dataclass, field
+
+from .nemeses import Nemesis
+from .nemeses.clients import (
+    DropConnections,
+    FreezeConnections,
+    RevokeAccess,
+    StickClients,
+    Storm,
+)
+from .nemeses.processes import KillEmitters, KillSequencer, KillServer, KillWriter, Prune
+from .nemeses.stores import (
+    FillDisk,
+    FlushRedis,
+    KillRedis,
+    PauseRedis,
+    StopPostgres,
+    TerminateBackends,
+)
+
+REDIS = "channels_redis.pubsub.RedisPubSubChannelLayer"
+UNRELIABLE = "tests.faults.layer.UnreliableLayer"
+JUMPING = "tests.faults.clock.jumping"
+
+EVERYTHING = {"shapes": ["direct", "many", "atomic", "burst", "life", "idle"]}
+# A key lives as long as its entry, so where entries are pruned a key says nothing.
+WITHOUT_KEYS = {"shapes": ["direct", "many", "atomic", "burst", "life"], "keys": False}
+
+
+@dataclass(frozen=True)
+class Round:
+    name: str
+    nemeses: tuple[type[Nemesis], ...]
+    database: str = "postgres"
+    servers: tuple[str, ...] = ("uvicorn", "daphne")
+    layer: str | None = REDIS
+    clock: str | None = None
+    writers: int = 2
+    writing: dict = field(default_factory=lambda: EVERYTHING)
+    # Seconds that a writer's thread waits between two ops, at the most.
+    pace: float = 0.15
+    # Is a watchdog at work? Not with a clock that jumps: what is silence then?
+    watched: bool = True
+    # How many clients a storm has.
+    storm: int = 1000
+
+
+ROUNDS = (
+    Round("processes", (KillServer, KillEmitters, KillWriter, KillSequencer)),
+    Round("database", (StopPostgres, TerminateBackends, KillEmitters)),
+    Round("hints", (KillRedis, PauseRedis, FlushRedis, KillServer), layer=UNRELIABLE),
+    Round("clients", (FreezeConnections, DropConnections, StickClients, RevokeAccess)),
+    Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=0.4),
+    Round(
+        "retention",
+        (Prune, KillServer, DropConnections),
+        clock=JUMPING,
+        writing=WITHOUT_KEYS,
+        watched=False,
+    ),
+    Round(
+        "disk",
+        (FillDisk, KillWriter, KillServer),
+        database="sqlite",
+        servers=("daphne",),
+        layer=None,
+    ),
+)
+
+# All at once, in one world: what CI has time for.
+SHORT = Round(
+    "short",
+    (
+        KillServer,
+        KillEmitters,
+        KillSequencer,
+        TerminateBackends,
+        StopPostgres,
+        KillRedis,
+        FlushRedis,
+        FreezeConnections,
+        StickClients,
+        Storm,
+        RevokeAccess,
+    ),
+    layer=UNRELIABLE,
+    storm=200,
+)

@@ -1,0 +1,77 @@
+"""A server of the run: it is killed, comes back at the same port, and is asked what it holds."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import httpx
+
+from ..live_clients import event_stream, socket
+from ..servers import COMMANDS, ROOT, answers, free_port, wait_until
+from .record import Held
+
+# Seconds that a server is given to notice that everybody has left.
+PATIENCE = 20
+
+
+class Server:
+    def __init__(self, program, site, connections):
+        self.name = self.program = program
+        self.site = site
+        self.count_connections = connections
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        command = [
+            sys.executable,
+            *(part.format(port=self.port) for part in COMMANDS[self.program]),
+        ]
+        environment = {**self.site.environment, "PGAPPNAME": self.name}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_until(lambda: answers(self.address), self.process)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def is_up(self):
+        return self.process is not None and self.process.poll() is None
+
+    def warm_up(self, cookies):
+        """Have one client of each kind come and go, so that everything is loaded once."""
+        asyncio.run(self.visit(cookies))
+
+    async def visit(self, cookies):
+        async with socket(self.address, cookies, "?since=0") as ws:
+            await ws.until("live")
+        async with event_stream(self.address, cookies) as stream:
+            await stream.block()
+
+    def held(self, before=None):
+        """What it holds when all have left: as soon as that is no more than before, or at last."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = self.look()
+            quiet = found and not found["followers"]
+            if quiet and (before is None or all(found[k] <= before[k] for k in COUNTED)):
+                break
+            if found and time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        return Held(self.name, before is None, found)
+
+    def look(self):
+        with suppress(httpx.HTTPError, ValueError):
+            found = httpx.get(f"{self.address}/held/", timeout=5).json()
+            return {**found, "connections": self.count_connections(self.name)}
+        return None
+
+
+COUNTED = ("files", "threads", "tasks", "connections")

@@ -1,19 +1,26 @@
 """Where the rounds of a run keep their logs: in a private PostgreSQL, or in SQLite on a small disk."""
 
 import secrets
+import shutil
 from contextlib import ExitStack
 
+from ..servers import Site
 from .cluster import Cluster
 from .disk import small_disk
 
+TEMPLATE = "template_of_rounds"
+
 
 class Stores:
-    """A context manager. PostgreSQL is started when a round first asks for it."""
+    """A context manager. Every round gets a copy of a database that was made once, with all the
+    site's tables and one user's `session`."""
 
     def __init__(self):
         self.stack = ExitStack()
         self.cluster = None
         self.disk = None
+        self.session = None
+        self.made = {}
 
     def __enter__(self):
         return self
@@ -22,16 +29,29 @@ class Stores:
         self.stack.close()
 
     def new(self, database, folder):
-        """The URL of a new and empty database."""
+        """The URL of a new database."""
         if database == "sqlite":
             self.disk = self.stack.enter_context(small_disk(folder))
+            template = folder / "template.sqlite3"
+            self.session = migrated(f"sqlite:///{template}")
+            shutil.copy(template, self.disk.folder / "db.sqlite3")
             return f"sqlite:///{self.disk.folder}/db.sqlite3"
         if self.cluster is None:
             self.cluster = self.stack.enter_context(Cluster())
+            self.cluster.do(f"CREATE DATABASE {TEMPLATE}")
+            self.made[database] = migrated(f"{self.cluster.url}/{TEMPLATE}")
+        self.session = self.made[database]
         name = f"round_{secrets.token_hex(4)}"
-        self.cluster.do(f"CREATE DATABASE {name}")
+        self.cluster.do(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         return f"{self.cluster.url}/{name}"
 
     def connections(self, name):
         """How many a server has to PostgreSQL."""
         return self.cluster.connections(name) if self.cluster else 0
+
+
+def migrated(url):
+    """Make all the tables; the session of somebody who may read everything."""
+    site = Site(url, DJANGO_SETTINGS_MODULE="tests.faults.site")
+    site.manage("migrate", "-v0")
+    return site.sign_in()

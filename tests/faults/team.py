@@ -87,9 +87,12 @@ class Member:
                 },
             )
 
-    def hear(self, word):
+    def listen(self):
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        heard = self.process.stdout.readline().decode().strip() if ready else "nothing"
+        return self.process.stdout.readline().decode().strip() if ready else "nothing"
+
+    def hear(self, word):
+        heard = self.listen()
         assert heard == word, f"{self.name} said {heard!r}, not {word!r}: {self.complaint()}"
 
     def tell(self, word):

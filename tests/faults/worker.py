@@ -7,6 +7,7 @@ When nobody is left to tell it anything, it is gone at once.
 
 import json
 import os
+import queue
 import random
 import sys
 import threading
@@ -28,15 +29,25 @@ class Job:
         self.rng = random.Random(f"{options['seed']}-{self.name}")
         self.write = Recorder(Path(options["folder"]) / f"{self.name}.jsonl").write
         self.goal = 0
+        self.words = queue.SimpleQueue()
         self.go, self.stop = threading.Event(), threading.Event()
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
         for line in sys.stdin:
-            word, _, number = line.strip().partition(" ")
-            self.goal = int(number or 0)
+            word, _, rest = line.strip().partition(" ")
+            if word == "kill":
+                self.words.put(rest)
+                continue
+            self.goal = int(rest or 0)
             getattr(self, word).set()
+            if word == "stop":
+                self.words.put(None)
         os._exit(1)
+
+    def next_word(self):
+        """What it is told to do next; None when that is to stop."""
+        return self.words.get()
 
     def say(self, word):
         print(word, flush=True)
@@ -56,11 +67,13 @@ def main(role, options):
     import django
 
     django.setup()
-    from . import clients, crashes, kill_points, reader, revoked, storm, writer
+    from . import clients, crashes, nursery, reader, revoked, storm, writer
+    from .kill_points import arm_from_environment
 
-    kill_points.arm_from_environment()
+    arm_from_environment()
     known = {
-        one.__name__.rpartition(".")[2]: one for one in (writer, reader, clients, storm, revoked)
+        one.__name__.rpartition(".")[2]: one
+        for one in (writer, reader, clients, storm, revoked, nursery)
     }
     run = known[role].run if role in known else getattr(crashes, role)
     run(Job(json.loads(options)))

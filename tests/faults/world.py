@@ -45,13 +45,13 @@ class World:
             self.stack.callback(self.recorder.close)
             self.url = self.stores.new(self.round.database, self.folder)
             self.site = Site(self.url, **{**SETTINGS, **self.environment()})
-            self.site.manage("migrate", "-v0")
-            self.cookies = {"sessionid": self.site.sign_in()}
+            self.cookies = {"sessionid": self.stores.session}
             self.team = self.stack.enter_context(
                 Team(self.url, self.folder, self.seed, "default", **self.environment())
             )
-            self.start_servers()
-            self.start_people()
+            self.launch()
+            self.warm_up()
+            self.go()
             self.stack = self.stack.pop_all()
         return self
 
@@ -76,23 +76,30 @@ class World:
             known |= {"REDIS_URL": self.redis.url, "FAULTS_LAYER": self.round.layer}
         return known
 
-    def start_servers(self):
-        self.servers, self.proxies = [], []
-        for program in self.round.servers:
-            server = Server(program, self.site, self.stores.connections)
-            self.servers.append(server)
+    def launch(self):
+        """Start everything, to be ready at about the same time."""
+        self.servers = [
+            Server(program, self.site, self.stores.connections) for program in self.round.servers
+        ]
+        for server in self.servers:
             self.stack.callback(lambda server=server: server.is_up and server.kill())
-            server.start()
-            server.warm_up(self.cookies)
-            self.recorder.write(server.held())
-            self.proxies.append(self.stack.enter_context(Proxy(server.port)))
-
-    def start_people(self):
+            server.launch()
+        self.proxies = [self.stack.enter_context(Proxy(server.port)) for server in self.servers]
         self.writers = self.start_writers(self.round.writers)
-        self.readers = self.team.start("reader", 1)
-        self.clients = self.team.start("clients", 1, clients=self.all_clients())
+        self.readers = self.team.start("reader")
+        self.clients = self.team.start("clients", clients=self.all_clients())
+        [self.nursery] = self.team.start("nursery", **self.round.writing)
         self.pruners, self.storms = [], []
-        self.team.go(*self.writers, *self.readers, *self.clients)
+
+    def warm_up(self):
+        for server in self.servers:
+            server.wait()
+            server.warm_up(self.cookies)
+        for server in self.servers:
+            self.recorder.write(server.held())
+
+    def go(self):
+        self.team.go(*self.writers, *self.readers, *self.clients, self.nursery)
         if self.round.watched:
             self.keep_sequencer()
             self.mark("watched")
@@ -165,7 +172,7 @@ class World:
     def settle(self):
         """Let everything come to rest, in the order in which one waits for the other."""
         self.mark("the faults are over")
-        self.team.stop(*self.writers)
+        self.team.stop(*self.writers, self.nursery)
         if self.round.watched:
             time.sleep(IDLE + 2.5)
         self.end("sequencer")

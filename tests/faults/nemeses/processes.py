@@ -16,31 +16,15 @@ class KillServer(Nemesis):
 
 
 class KillEmitters(Nemesis):
-    """Two emitters, each at a step of its own between BEGIN and the hint; then another takes
-    the place of each."""
+    """Some emitters, one after the other, each at a step of its own between BEGIN and the hint."""
 
-    lasts = (1.0, 2.0)
+    lasts = (0.0, 0.0)
 
     def strike(self):
-        points = self.rng.sample(sorted(POINTS), 2)
-        self.victims = []
-        for point in points:
-            kill = f"{point}:{self.rng.randint(1, 6)}"
-            options = {"pace": 0.01, **self.world.round.writing}
-            [victim] = self.world.team.start("writer", kill=kill, **options)
-            self.victims.append(victim)
-            self.world.mark(f"{victim.name} is to die at {kill}")
-        for victim in self.victims:
-            self.world.team.go(victim)
-
-    def heal(self):
-        for victim in self.victims:
-            how = (
-                "killed itself" if victim.process.poll() is not None else "never came to its point"
-            )
-            self.world.mark(f"{victim.name} {how}")
-            victim.process.kill()
-            victim.end()
+        nursery = self.world.nursery
+        for point in self.rng.sample(sorted(POINTS), 4):
+            nursery.tell(f"kill {point}:{self.rng.randint(1, 3)}")
+            self.world.mark(f"an emitter: {nursery.listen()}")
 
 
 class KillWriter(Nemesis):

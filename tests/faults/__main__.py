@@ -9,9 +9,11 @@ drawn (which faults, in which order, what writers do), if not how the machine ti
 import argparse
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -30,6 +32,8 @@ def main():
     parser.add_argument("--keep", type=Path, help="where the histories go (default: nowhere)")
     options = parser.parse_args()
     chosen = [known[name] for name in options.round or [one.name for one in ROUNDS]]
+    # Whoever ends this ends all that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = options.keep or Path(tempfile.mkdtemp(prefix="faults-"))
     print(f"seed {options.seed}, histories in {folder}", flush=True)
     with Stores() as stores:
@@ -47,15 +51,17 @@ def main():
 def holds(round, seed, seconds, folder, stores):
     """Run a round, and tell of it."""
     began = time.monotonic()
-    history = run(round, seed, seconds, folder, stores)
-    print(f"{round.name:10} {time.monotonic() - began:4.0f} s: {summary(history)}", flush=True)
-    broken = check(history)
-    if broken:
+    try:
+        history = run(round, seed, seconds, folder, stores)
+    except Exception:
+        trouble = f"the harness itself failed:\n{traceback.format_exc()}"
+    else:
+        print(f"{round.name:10} {time.monotonic() - began:4.0f} s: {summary(history)}", flush=True)
+        trouble = report(check(history))
+    if trouble:
         again = f"make faults ARGS='--round {round.name} --seed {seed} --seconds {seconds:.0f}'"
-        print(
-            f"\nBROKEN in {folder / round.name}\n{report(broken)}\n\nAgain: {again}\n", flush=True
-        )
-    return not broken
+        print(f"\nBROKEN in {folder / round.name}\n{trouble}\n\nAgain: {again}\n", flush=True)
+    return not trouble
 
 
 def run(round, seed, seconds, folder, stores):

@@ -23,6 +23,7 @@ from .nemeses.stores import (
 REDIS = "channels_redis.pubsub.RedisPubSubChannelLayer"
 UNRELIABLE = "tests.faults.layer.UnreliableLayer"
 JUMPING = "tests.faults.clock.jumping"
+PERSISTENT = "?conn_max_age=60"
 
 EVERYTHING = {"shapes": ["direct", "many", "atomic", "burst", "life", "idle"]}
 # A key lives as long as its entry, so where entries are pruned a key says nothing.
@@ -43,16 +44,25 @@ class Round:
     pace: float = 0.15
     # Is a watchdog at work? Not with a clock that jumps: what is silence then?
     watched: bool = True
+    # Are half-open connections left to the servers, when the clients have gone?
+    half_open: bool = False
     # How many clients a storm has.
     storm: int = 1000
+    # Appended to the servers' DATABASE_URL. A storm wants connections that persist: without them
+    # every handshake opens two, one after the other.
+    options: str = ""
 
 
 ROUNDS = (
     Round("processes", (KillServer, KillEmitters, KillWriter, KillSequencer)),
     Round("database", (StopPostgres, TerminateBackends, KillEmitters)),
     Round("hints", (KillRedis, PauseRedis, FlushRedis, KillServer), layer=UNRELIABLE),
-    Round("clients", (FreezeConnections, DropConnections, StickClients, RevokeAccess)),
-    Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=0.4),
+    Round(
+        "clients",
+        (FreezeConnections, DropConnections, StickClients, RevokeAccess),
+        half_open=True,
+    ),
+    Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=0.4, options=PERSISTENT),
     Round(
         "retention",
         (Prune, KillServer, DropConnections),
@@ -87,4 +97,5 @@ SHORT = Round(
     ),
     layer=UNRELIABLE,
     storm=200,
+    options=PERSISTENT,
 )

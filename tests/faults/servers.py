@@ -15,6 +15,9 @@ from .record import Held
 
 # Seconds that a server is given to notice that everybody has left.
 PATIENCE = 20
+# The same, where it is not told: both servers ping their WebSockets every 20 s, and daphne waits
+# for another 30 s.
+HALF_OPEN = 60
 
 
 class Server:
@@ -61,9 +64,9 @@ class Server:
         async with event_stream(self.address, cookies) as stream:
             await stream.block()
 
-    def held(self, before=None):
+    def held(self, before=None, patience=PATIENCE):
         """What it holds when all have left: as soon as that is no more than it may be, or at last."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             found = self.look()
             if found and is_quiet(found, before):

@@ -13,13 +13,13 @@ TEMPLATE = "template_of_rounds"
 
 class Stores:
     """A context manager. Every round gets a copy of a database that was made once, with all the
-    site's tables and one user's `session`."""
+    site's tables and the `sessions` of two users."""
 
     def __init__(self):
         self.stack = ExitStack()
         self.cluster = None
         self.disk = None
-        self.session = None
+        self.sessions = ()
         self.made = {}
 
     def __enter__(self):
@@ -33,14 +33,14 @@ class Stores:
         if database == "sqlite":
             self.disk = self.stack.enter_context(small_disk(folder))
             template = folder / "template.sqlite3"
-            self.session = migrated(f"sqlite:///{template}")
+            self.sessions = migrated(f"sqlite:///{template}")
             shutil.copy(template, self.disk.folder / "db.sqlite3")
             return f"sqlite:///{self.disk.folder}/db.sqlite3"
         if self.cluster is None:
             self.cluster = self.stack.enter_context(Cluster())
             self.cluster.do(f"CREATE DATABASE {TEMPLATE}")
             self.made[database] = migrated(f"{self.cluster.url}/{TEMPLATE}")
-        self.session = self.made[database]
+        self.sessions = self.made[database]
         name = f"round_{secrets.token_hex(4)}"
         self.cluster.do(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         return f"{self.cluster.url}/{name}"
@@ -51,7 +51,7 @@ class Stores:
 
 
 def migrated(url):
-    """Make all the tables; the session of somebody who may read everything."""
+    """Make all the tables; the sessions of two who may read everything, one of them not for long."""
     site = Site(url, DJANGO_SETTINGS_MODULE="tests.faults.site")
     site.manage("migrate", "-v0")
-    return site.sign_in()
+    return site.sign_in(), site.sign_in("revoked")

@@ -44,11 +44,11 @@ class Drop:
 
 
 def run(job):
-    """`count` clients from `since` on."""
+    """So many `drops`, clients from `since` on."""
     addresses = job.options["addresses"]
     drops = [
         Drop(job, f"{job.name}-{number}", addresses[number % len(addresses)])
-        for number in range(job.options["count"])
+        for number in range(job.options["drops"])
     ]
     job.wait_for_go()
     asyncio.run(rage(job, drops))

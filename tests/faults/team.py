@@ -13,6 +13,8 @@ from .scratch import ROOT, environment
 
 # Seconds after which a process that says nothing, or does not end, is taken for broken.
 PATIENCE = 30
+# Processes that are started in one go.
+MOST = 20
 
 
 class Team:
@@ -36,6 +38,7 @@ class Team:
     def start(self, role, count=1, kill=None, **options):
         """Start so many processes of one role. They do nothing yet; see `go`. `kill` is where they
         are to kill themselves: see `kill_points`."""
+        assert count <= MOST, f"{count} processes would bring the machine down"
         known = sum(member.role == role for member in self.members)
         made = [Member(self, role, known + n, options, kill) for n in range(1, count + 1)]
         self.members += made

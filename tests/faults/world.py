@@ -19,7 +19,7 @@ from ..redis_server import Redis
 from ..servers import ROOT, Site, wait_until
 from .proxy import Proxy
 from .record import IDLE, Mark, Recorder
-from .servers import Server
+from .servers import HALF_OPEN, PATIENCE, Server
 from .team import Team
 
 # What the logs of a run are like: quick, so that much happens in little time.
@@ -44,8 +44,8 @@ class World:
             self.recorder = Recorder(self.folder / "harness.jsonl")
             self.stack.callback(self.recorder.close)
             self.url = self.stores.new(self.round.database, self.folder)
-            self.site = Site(self.url, **{**SETTINGS, **self.environment()})
-            self.cookies = {"sessionid": self.stores.session}
+            self.site = Site(self.url + self.round.options, **{**SETTINGS, **self.environment()})
+            self.cookies, self.revoked = ({"sessionid": one} for one in self.stores.sessions)
             self.team = self.stack.enter_context(
                 Team(self.url, self.folder, self.seed, "default", **self.environment())
             )
@@ -151,15 +151,18 @@ class World:
         self.recorder.write(Mark(time.monotonic(), what))
 
     def suffer(self, seconds):
-        """Let each fault strike in turn, in an order that the seed gives, until time is up."""
+        """Let the faults strike, in an order that the seed gives: each once, and on until time
+        is up."""
         ends = time.monotonic() + seconds
+        struck = set()
         while True:
             nemeses = [make(self) for make in self.round.nemeses]
             self.rng.shuffle(nemeses)
             for nemesis in nemeses:
-                if time.monotonic() > ends:
+                if time.monotonic() > ends and len(struck) == len(nemeses):
                     return
                 self.strike(nemesis)
+                struck.add(nemesis.name)
 
     def strike(self, nemesis):
         self.mark(f"{nemesis.name}: strikes")
@@ -189,14 +192,17 @@ class World:
         answer = httpx.get(
             f"{self.servers[0].address}{API}", params={"since": "latest"}, cookies=self.cookies
         )
-        return answer.json()["head"]
+        return answer.json()["cursor"]
 
     def wait_for_followers(self, server, count):
         wait_until(lambda: (server.look() or {}).get("followers", 0) >= count, seconds=90)
 
     def look_at_servers(self):
+        """When all clients have left; of those that are half open, a server has to find out."""
         before = {held.server: held.holds for held in self.team.history().helds}
-        for proxy in self.proxies:
-            proxy.drop()
+        if not self.round.half_open:
+            for proxy in self.proxies:
+                proxy.drop()
         for server in self.servers:
-            self.recorder.write(server.held(before[server.name]))
+            patience = HALF_OPEN if self.round.half_open else PATIENCE
+            self.recorder.write(server.held(before[server.name], patience))

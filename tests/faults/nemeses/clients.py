@@ -67,7 +67,7 @@ class Storm(Nemesis):
         world = self.world
         [server] = [one for one in world.servers if one.program == "uvicorn"]
         if not world.storms:
-            options = {"count": world.round.storm, "since": world.head()}
+            options = {"drops": world.round.storm, "since": world.head()}
             options["addresses"] = [[server.address, world.cookies]]
             world.storms = world.team.start("storm", **options)
             world.team.go(*world.storms)
@@ -89,9 +89,11 @@ class RevokeAccess(Nemesis):
 
     def strike(self):
         world = self.world
-        at = {"sessionid": world.site.sign_in("revoked")}
+        self.set_active(True)
         clients = [
-            [way, [server.address, at]] for server in world.servers for way in ("ws", "sse", "poll")
+            [way, [server.address, world.revoked]]
+            for server in world.servers
+            for way in ("ws", "sse", "poll")
         ]
         [self.member] = world.team.start("revoked", clients=clients, within=self.WITHIN)
         world.team.go(self.member)

@@ -13,7 +13,7 @@ DEV := $(VENV)/.dev-installed
 AUDIT := $(VENV)/.audit-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate bench lint audit clean
+.PHONY: help run test simulate faults mutants bench lint audit clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ simulate: $(SITE) ## Run broker, window and tail through everything that can go 
 bench: $(SITE) ## Measure everything side by side with the rivals (ARGS="--quick"); results in build/benchmarks
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt || true
 	$(PY) -m benchmarks $(ARGS)
+
+faults: $(SITE) ## Let everything fail that can, for seven minutes (ARGS="--round database --seed 7")
+	$(PY) -m tests.faults $(ARGS)
+
+mutants: $(SITE) ## Break the log on purpose, and see whether it is noticed (ARGS="floor epoch")
+	$(PY) -m tests.faults.mutants $(ARGS)
 
 lint: export DEBUG = 1
 lint: export DATABASE_URL = sqlite://:memory:

@@ -10,10 +10,12 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission
 from django.db import connections, transaction
 
+from events.backends.database import streams
 from events.exceptions import InvalidEvent, InvalidTransition, StreamClosed
 from events.testing import ManualClock
 from events.types import Status
 
+from .conftest import DATABASES
 from .http_client import API
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -338,6 +340,23 @@ class TestWatchdog:
             clock.advance(50)
             run.emit("n")
             assert log.reconcile() == []
+
+    @pytest.mark.parametrize("alias", DATABASES)
+    def test_an_event_between_look_and_lock(self, alias, make_log, clock, monkeypatch):
+        """B57, B58: what seemed silent is looked at again when the head is locked."""
+        log = make_log(alias, OPTIONS={"clock": clock})
+        run, idle = log.stream("run-42"), streams.idle
+        run.open(idle_timeout=60)
+        clock.advance(61)
+
+        def look(*arguments):
+            found = idle(*arguments)
+            run.emit("n")
+            return found
+
+        monkeypatch.setattr(streams, "idle", look)
+        assert log.reconcile() == []
+        assert run.status == "running"
 
     def test_waiting_suspends_it(self, log, run, clock):
         """B58: and it starts afresh afterwards."""

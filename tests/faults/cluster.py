@@ -1,6 +1,7 @@
 """A PostgreSQL of the run's own, which it may stop and cut off as it likes."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,12 @@ def binaries():
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
+def unprivileged():
+    """Somebody whom PostgreSQL may run as."""
+    known = {one.pw_name for one in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
 class Cluster:
     """A context manager: it is gone when the block ends."""
 
@@ -35,7 +42,7 @@ class Cluster:
         self.port = free_port()
         self.url = f"postgres://postgres@127.0.0.1:{self.port}"
         # PostgreSQL will not run as root.
-        self.user = "postgres" if os.geteuid() == 0 else None
+        self.user = unprivileged() if os.geteuid() == 0 else None
         self.process = None
 
     def __enter__(self):

@@ -81,7 +81,7 @@ MUTANTS = (
         HISTORY + "test_a_writer_that_takes_a_savepoint_back[postgres]",
         (
             DATABASE + "hook.py",
-            "    if hook.step is not None or not (isinstance(last, Hook) and last.log == hook.log):\n",
+            "    if not (isinstance(last, Hook) and last.log == hook.log):\n",
             "    block = connection.atomic_blocks[0]\n"
             "    if not hasattr(block, 'registered'):\n"
             "        block.registered = True\n",
@@ -209,7 +209,7 @@ MUTANTS = (
         ),
         (
             "events/live/tail.py",
-            "if not batch.entries or batch.entries[0].position <= broker.state.floor:",
+            "if not batch.entries or batch.entries[0].position <= self.broker.state.floor:",
             "if not batch.entries:",
         ),
     ),
@@ -245,8 +245,8 @@ MUTANTS = (
         TAIL + "test_without_a_hint_it_polls",
         (
             "events/live/broker.py",
-            "                    await self._sleep(self.settings.poll_interval)\n",
-            "                    await self._sleep(3600)\n",
+            "return 0 if more else self.settings.poll_interval\n",
+            "return 0 if more else 3600\n",
         ),
     ),
     mutant(

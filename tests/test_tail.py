@@ -318,6 +318,22 @@ async def test_what_has_expired_is_not_given_from_the_window(make_log, tail):
     assert [batch.gap.lost for batch in found if batch.gap] == [2]
 
 
+async def test_what_expires_before_it_is_taken_is_a_gap(make_log, tail):
+    """B12, B17: for a reader that was slow, though the window still has it."""
+    now = [1000.0]
+    log = make_log(**{**QUICK, "TTL": 10}, OPTIONS={"clock": lambda: now[0]})
+    keeper, slow = await tail(log), await tail(log)
+    await live_at(keeper), await live_at(slow)
+    log.append_many([("n", {})] * 3)
+    await positions(keeper, 3)
+    now[0] = 1100
+    log.append("n")
+    await positions(keeper, 1)
+    found = await batches(slow, lambda batch: batch.cursor == 4)
+    assert [e.position for batch in found for e in batch.entries] == [4]
+    assert [batch.gap.lost for batch in found if batch.gap] == [3]
+
+
 async def test_who_is_at_the_head_has_no_gap(make_log, tail):
     """B12: retention that has passed nothing unseen is nobody's loss."""
     log = make_log(**QUICK)

@@ -201,7 +201,7 @@ MUTANTS = (
     ),
     mutant(
         "expired entries given from the window",
-        TAIL + "test_what_has_expired_is_not_given_from_the_window",
+        TAIL + "test_what_expires_before_it_is_taken_is_a_gap",
         (
             "events/live/tail.py",
             "        return not entries or entries[0].position > self.broker.state.floor\n",

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from tests.faults.checker import check, report
-from tests.faults.record import OK, Event, History, Info, Op, Page, Seen
+from tests.faults.history import History
+from tests.faults.record import OK, Event, Info, Op, Page, Seen
 
 
 def event(uid, at=None, **fields):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.checker import INVARIANTS, check
-from tests.faults.record import FAIL, ROLLED_BACK, UNKNOWN, Info, Recorder, load
+from tests.faults.history import load
+from tests.faults.record import FAIL, ROLLED_BACK, UNKNOWN, Info, Recorder
 
 from .histories import assert_caught, event, good_history, hide, op, page, seen, show
 

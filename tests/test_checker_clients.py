@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.checker import check
+from tests.faults.history import load
 from tests.faults.record import (
     OK,
     Arrival,
@@ -16,7 +17,6 @@ from tests.faults.record import (
     Recorder,
     Revoked,
     Stretch,
-    load,
     step_uid,
 )
 

@@ -12,9 +12,13 @@ import pytest
 from tests.faults.__main__ import run
 from tests.faults.checker import check, report
 from tests.faults.cluster import binaries
+from tests.faults.excerpt import excerpt
 from tests.faults.kill_points import POINTS, found
+from tests.faults.record import Recorder
 from tests.faults.rounds import ROUNDS, SHORT
 from tests.faults.stores import Stores
+
+from .histories import good_history
 
 SEED = os.environ.get("FAULTS_SEED") or secrets.token_hex(4)
 
@@ -37,6 +41,19 @@ def test_every_point_where_an_emitter_dies_is_there(point):
     path, attribute, when = POINTS[point]
     assert callable(getattr(found(path), attribute))
     assert when in ("before", "after")
+
+
+def test_what_is_broken_is_shown_with_its_lines(tmp_path):
+    """The lines about the events and positions that a finding names, in the order of time."""
+    history = good_history()
+    recorder = Recorder(tmp_path / "writer-1.jsonl")
+    for one in (*history.pages, *history.ops):
+        recorder.write(one)
+    recorder.close()
+    lines = excerpt(tmp_path, history, "b is at [2, 4]").splitlines()
+    assert ['"two"' in line for line in lines][:1] == [True]
+    assert all('"b"' in line or '"d"' in line for line in lines)
+    assert not any('"a"' in line for line in lines)
 
 
 def test_every_nemesis_says_what_it_does():

@@ -25,7 +25,8 @@ The processes that write the history:
 
 And those who judge it:
 
-    record     the history: JSON lines, and the values that they become
+    record     what the processes write down, a JSON line at a time
+    history    all of that, and what follows from it
     checker    everything that a history must keep to, by name (`checks/`)
     excerpt    the lines that a broken invariant is about
     mutants/   the log broken on purpose, to see whether all this would notice

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 
+from .history import load
 from .kill_points import VARIABLE
-from .record import load
 from .scratch import ROOT, environment
 
 # Seconds after which a process that says nothing, or does not end, is taken for broken.

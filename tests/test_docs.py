@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from .sites import scratch_site
 from .tutorial import PAGE as TUTORIAL
 
 WITH_CODE = [page for page in PAGES if blocks(page)]
+NODE = shutil.which("node")
 SAID = "runs", "runs on PostgreSQL", "runs in the shell of a site on PostgreSQL"
 
 
@@ -65,6 +67,15 @@ class TestSnippets:
                 )  # fmt: skip
             elif block.language == "json":
                 json.loads(block.text)
+
+    @pytest.mark.skipif(NODE is None, reason="node is not installed")
+    @by_name([page for page in WITH_CODE if any(b.language == "js" for b in blocks(page))])
+    def test_every_script_can_be_read(self, page, tmp_path):
+        for number, block in enumerate(blocks(page)):
+            if block.language == "js":
+                script = tmp_path / f"{number}.mjs"
+                script.write_text(block.text)
+                subprocess.run([NODE, "--check", script], check=True, timeout=30)
 
     @by_name(WITH_CODE)
     def test_no_mark_is_misspelt(self, page):
@@ -116,6 +127,17 @@ def run(block, environment):
         timeout=60,
     )
     assert done.returncode == 0, f"{block.where}: {done.stderr}"
+
+
+def test_what_to_watch_for_is_what_is_logged():
+    """Each message stands in the code, so that it can be looked up by what one reads in a log file."""
+    page = (DOCS / "how-to/operating.md").read_text()
+    code = "".join(path.read_text() for path in (ROOT / "events").rglob("*.py"))
+    messages = re.findall(r"^\| (?:ERROR|WARNING) \| (.*?) \|", page, re.M)
+    assert len(messages) > 5
+    for message in re.findall(r"`([^`]+)`", " ".join(messages)):
+        for part in message.split("…"):
+            assert part.strip() in code, message
 
 
 def test_no_figure_without_its_command():

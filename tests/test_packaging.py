@@ -4,6 +4,7 @@ These tests make virtual environments and fetch packages: run them with nothing 
 """
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -22,14 +23,18 @@ from .tutorial import Reader
 # One worker, where there are several.
 pytestmark = pytest.mark.xdist_group("packaging")
 
+# Only what is imported has to be compiled.
+QUICKLY = {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
 
 def pip(folder, *arguments):
     return subprocess.run(
-        [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments],
+        [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *arguments],
+        env={**os.environ, **QUICKLY},
         capture_output=True,
         text=True,
         timeout=120,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +92,7 @@ def reader(built, tmp_path):
     constraint = built / "constraint.txt"
     constraint.write_text(f"django-durable-events=={wheel.name.split('-')[1]}\n")
     # Not `@ file://…`: the pip of older Pythons refuses that together with an extra.
-    pip = {"PIP_FIND_LINKS": str(built), "PIP_CONSTRAINT": str(constraint)}
+    pip = {"PIP_FIND_LINKS": str(built), "PIP_CONSTRAINT": str(constraint), **QUICKLY}
     with Reader(tmp_path, **pip).at_work() as reader:
         yield reader
 

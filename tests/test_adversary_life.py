@@ -100,9 +100,9 @@ class TestTransactionsByHand:
         """B29: by a savepoint without `atomic()`, of which no hook hears."""
         run = stored.stream("s")
         with transaction.atomic(using=alias):
-            savepoint = transaction.savepoint(using=alias)
+            savepoint = connections[alias].savepoint()
             run.open()
-            transaction.savepoint_rollback(savepoint, using=alias)
+            connections[alias].savepoint_rollback(savepoint)
             assert run.open() is not None
         assert kinds(stored) == ["stream.opened"]
         assert run.status == "running"
@@ -112,9 +112,9 @@ class TestTransactionsByHand:
         run = stored.stream("s")
         run.open()
         with transaction.atomic(using=alias):
-            savepoint = transaction.savepoint(using=alias)
+            savepoint = connections[alias].savepoint()
             run.complete()
-            transaction.savepoint_rollback(savepoint, using=alias)
+            connections[alias].savepoint_rollback(savepoint)
             run.emit("n")
             run.fail("x")
         assert kinds(stored) == ["stream.opened", "n", "stream.failed"]

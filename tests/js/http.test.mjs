@@ -201,6 +201,52 @@ test("a server that answers a waiting poll with nothing is not hammered", async 
   assert.equal(world.requests.length, 3);
 });
 
+for (const [status, reason] of [
+  ["completed", "completed"],
+  ["running", null],
+  [null, null],
+]) {
+  test(`polling a stream that is ${status} ${reason ? "ends" : "goes on"}`, async () => {
+    const world = new World();
+    const log = await world.connect({ ...POLL, stream: "run-42" });
+    await world.request.page(entries(1, 3));
+    await world.request.page([], { cursor: 3 });
+    assert.equal(world.request.url.pathname, "/api/events/streams/run-42/");
+    await world.request.answer(200, JSON.stringify({ status, last_position: 3 }));
+    await world.advance(1000);
+    if (reason) assert.deepEqual(log.heard.find(([type]) => type === "end")[1], { reason, reconnect: false });
+    assert.equal(log.state, reason ? "closed" : "live");
+    assert.equal(world.requests.length, reason ? 3 : 4);
+  });
+}
+
+test("polling reads a stream to its last event before it ends", async () => {
+  const world = new World();
+  const log = await world.connect({ ...POLL, stream: "run-42" });
+  await world.request.page(entries(1, 3));
+  await world.request.page([], { cursor: 3 });
+  await world.request.answer(200, JSON.stringify({ status: "failed", last_position: 4 }));
+  await world.advance(1000);
+  assert.equal(log.state, "live");
+  await world.request.page([entry(4)]);
+  await world.request.page([], { cursor: 4 });
+  await world.request.answer(200, JSON.stringify({ status: "failed", last_position: 4 }));
+  assert.equal(log.state, "closed");
+});
+
+test("polling a stream that was deleted ends, and one that is not there yet goes on", async () => {
+  for (const seen of [true, false]) {
+    const world = new World();
+    const log = await world.connect({ ...POLL, stream: "run-42" });
+    await world.request.page(seen ? [entry(1)] : []);
+    await world.request.page([], { cursor: 1 });
+    await world.request.answer(404, '{"detail": "No."}');
+    await world.advance(1000);
+    assert.equal(log.state, seen ? "closed" : "live");
+    if (seen) assert.equal(log.heard.find(([type]) => type === "end")[1].reason, "deleted");
+  }
+});
+
 test("no further page is asked for while the buffer is full", async () => {
   const world = new World();
   const log = await world.connect({ ...POLL, buffer: 3 });

@@ -37,6 +37,7 @@ const ID = "a";
 
 const HTTP_REFUSALS = { 400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found" };
 const SOCKET_REFUSALS = { 4400: "bad_request", 4401: "unauthorized", 4403: "forbidden" };
+const TERMINAL = ["completed", "failed", "stopped"];
 const SOCKET_RETURNS = [1001, 1012, 4408];
 const TOO_MANY = 4429;
 
@@ -497,6 +498,7 @@ async function* overPolling(source, signal) {
   const wait = Math.max(1, Math.min(POLL_WAIT, Math.floor(source.heartbeat * 2)));
   const until = env.now() + POLL_SPELL;
   let live = false;
+  let seen = false;
   while (env.now() < until) {
     const asked = env.now();
     // The first question is answered at once, and says where we are.
@@ -505,11 +507,30 @@ async function* overPolling(source, signal) {
     const { results, cursor, next, gap } = await response.json();
     const waited = live;
     live = next === null;
+    seen ||= results.length > 0;
     yield { ...placeOf(response), entries: results, cursor, gap, live };
-    // Somebody answers for a server that would have waited.
-    if (waited && !results.length && env.now() - asked < SECOND) await sleep(env, SECOND, signal);
+    if (!waited || results.length || env.now() - asked >= wait * SECOND) continue;
+    // It had no reason to wait: a stream has ended, or somebody answers in place of the server.
+    const reason = await endOfStream(source, cursor, seen, signal);
+    if (reason) yield { end: { reason, reconnect: false } };
+    if (env.now() - asked < SECOND) await sleep(env, SECOND, signal);
   }
   throw new Lost("resume", "time to look for a better transport");
+}
+
+/** Why nothing more will come of the stream that is followed, as its page says; "" if something may. */
+async function endOfStream(source, cursor, seen, signal) {
+  const { stream } = source.query();
+  if (!stream) return "";
+  try {
+    const response = await source.get(`streams/${stream}/`, {}, "application/json", signal);
+    const { status, last_position } = await response.json();
+    return TERMINAL.includes(status) && cursor >= last_position ? status : "";
+  } catch (error) {
+    // It does not exist: yet, or any more.
+    if (error instanceof Lost && error.next === "switch") return seen ? "deleted" : "";
+    throw error;
+  }
 }
 
 function placeOf({ headers }) {

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 
 import psycopg
 import pytest
@@ -104,18 +105,21 @@ def postgres():
     if "postgres" in settings.SKIPPED:
         pytest.skip(settings.SKIPPED["postgres"])
     with psycopg.connect(settings.URLS["postgres"], autocommit=True) as server:
-        server.execute("DROP SCHEMA IF EXISTS naive_designs CASCADE")
-        server.execute("CREATE SCHEMA naive_designs")
+        # A name of its own: others may be running these tests on the same server.
+        schema = f"naive_{uuid.uuid4().hex[:12]}"
+        server.execute(f"CREATE SCHEMA {schema}")
         info = server.info
-        yield {
-            "PGHOST": info.host,
-            "PGPORT": str(info.port),
-            "PGUSER": info.user,
-            "PGPASSWORD": info.password,
-            "PGDATABASE": info.dbname,
-            "PGOPTIONS": "-c search_path=naive_designs",
-        }
-        server.execute("DROP SCHEMA naive_designs CASCADE")
+        try:
+            yield {
+                "PGHOST": info.host,
+                "PGPORT": str(info.port),
+                "PGUSER": info.user,
+                "PGPASSWORD": info.password,
+                "PGDATABASE": info.dbname,
+                "PGOPTIONS": f"-c search_path={schema}",
+            }
+        finally:
+            server.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
 def run(block, environment):

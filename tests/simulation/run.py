@@ -2,20 +2,25 @@
 
 import asyncio
 import gc
+import signal
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from events import logs
 from events.live import broker
 
 from .followers import Follower
+from .loop import Spinning
 from .sockets import Socket
 from .sources import Source
 from .substitutes import MAX_BACKOFF, RECONCILE, substituted
-from .world import Violation, World
+from .world import World
 from .writers import Deeds, actors
 
 # Seconds for what has to be done in between, when nothing is slow any more.
 SOME = 0.3
+# Seconds of computing in which a run is over, unless something in it spins without a turn.
+MOST_SECONDS = 10
 
 
 @dataclass
@@ -31,11 +36,26 @@ def run(seed, dials=None):
     # Whatever a collection finalizes would do so at a moment that no seed decides.
     gc.disable()
     try:
-        with substituted(world) as watch:
+        with substituted(world) as watch, bounded(world):
             live(world, watch)
     finally:
         gc.enable()
     return Outcome(seed, world.failure, world.trace, world.loop.turns)
+
+
+@contextmanager
+def bounded(world):
+    def give_up(number, frame):
+        world.failure = Spinning("more seconds than any run should need")
+        raise world.failure
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def live(world, watch):
@@ -167,6 +187,3 @@ async def nobody(world, watch):
         held = [one.wakes, one.asking, one.extracts, one.window.topics]
         held += [one.streams.followers, one.streams.known, one.streams.deleted]
         world.require(not any(map(len, held)), "end", "something stays", held)
-
-
-__all__ = ["Outcome", "Violation", "run"]

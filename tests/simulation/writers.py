@@ -19,7 +19,7 @@ class Deeds:
 
     def write(self):
         chance, world = self.world.chance, self.world
-        if world.is_faulty and world.written >= world.dials.events:
+        if world.is_faulty and world.ledger.head >= world.dials.events:
             return
         items = []
         for _ in range(chance.choice((1, 1, 1, 2, 7))):
@@ -71,7 +71,8 @@ class Deeds:
         world.ledger = world.new_ledger()
         world.history.made_anew(world.ledger)
         world.note("operator", "made the log anew", world.ledger.epoch)
-        for _ in range(world.chance.randrange(4)):
+        # Fewer than before, or soon as many: positions that mean something else.
+        for _ in range(world.chance.choice((0, 2, 12))):
             self.write()
 
     def _stream(self):

@@ -109,7 +109,7 @@ def figures(alias: str, logs: Sequence[EventLog]) -> dict[str, Figures]:
 def ask_outbox(asked: Lookups, name: str) -> None:
     asked.count((name, "pending"), NOT_REFUSED, name)
     asked.count((name, "refused"), REFUSED, name)
-    asked.ask((name, "first"), f"SELECT MIN(id) FROM {NOT_REFUSED}", name)
+    asked.ask((name, "first"), f"SELECT MIN(id) FROM {NOT_REFUSED}", name)  # nosec B608 # our own words
 
 
 def ask(asked: Lookups, log: EventLog, pk: int, now: int) -> None:
@@ -124,7 +124,7 @@ def ask(asked: Lookups, log: EventLog, pk: int, now: int) -> None:
     for column in ("position", "timestamp"):
         asked.ask(
             (pk, f"oldest {column}"),
-            f"SELECT {column} FROM events_event WHERE log_id = %s ORDER BY position LIMIT 1",
+            f"SELECT {column} FROM events_event WHERE log_id = %s ORDER BY position LIMIT 1",  # nosec B608 # our own columns
             pk,
         )
     for status in (Status.RUNNING, Status.WAITING):
@@ -137,7 +137,7 @@ def ask(asked: Lookups, log: EventLog, pk: int, now: int) -> None:
         "SELECT COALESCE(SUM(one), 0) FROM (SELECT 1 AS one, last_event_at, idle_timeout "
         "FROM events_stream WHERE log_id = %s AND status = %s "
         f"ORDER BY last_position LIMIT {BOUND + 1}) AS silent "
-        "WHERE last_event_at + idle_timeout * 1000000 < %s",
+        "WHERE last_event_at + idle_timeout * 1000000 < %s",  # nosec B608 # a number
         pk,
         Status.RUNNING.value,
         now - GRACE * 1_000_000,
@@ -203,7 +203,7 @@ def rows_wanted(
     # Limits need a subquery each: SQLite has none in a part of a union.
     for order in ("", " DESC"):
         yield (
-            f"SELECT * FROM ({select} AND position > %s ORDER BY position{order} LIMIT 1) AS ends",
+            f"SELECT * FROM ({select} AND position > %s ORDER BY position{order} LIMIT 1) AS ends",  # nosec B608 # our own words
             [pk, floor],
         )
     # Each stretch for itself: of a list of thousands, PostgreSQL may think that reading the whole
@@ -233,7 +233,7 @@ def union(
 def add_set_aside(alias: str, made: Mapping[str, Figures]) -> None:
     newest = (
         "SELECT * FROM (SELECT log, id, kind, stream, refused FROM events_outbox "
-        f"WHERE log = %s AND refused > '' ORDER BY id DESC LIMIT {SET_ASIDE}) AS newest"
+        f"WHERE log = %s AND refused > '' ORDER BY id DESC LIMIT {SET_ASIDE}) AS newest"  # nosec B608 # a number
     )
     for row in union(alias, [(newest, [name]) for name, one in made.items() if one.refused]):
         made[row[0]].set_aside.append(SetAside(*row[1:]))

@@ -52,7 +52,7 @@ def overview(user: Any) -> list[Section]:
 
 
 def alias_of(log: EventLog) -> str:
-    assert isinstance(log.backend, DatabaseBackend)
+    assert isinstance(log.backend, DatabaseBackend)  # nosec B101 # for the type checker
     return log.backend.alias
 
 

@@ -80,7 +80,7 @@ def last_to_go(
     scope: Scope, log: Log, ttl: timedelta | None, max_entries: int | None
 ) -> Event | None:
     backend = scope.log.backend
-    assert isinstance(backend, DatabaseBackend)
+    assert isinstance(backend, DatabaseBackend)  # nosec B101 # for the type checker
     cutoff = backend.cutoff(seconds(ttl))
     with backend.connection.cursor() as cursor:
         target = retention.last_to_go(cursor, log, cutoff, max_entries)

@@ -65,7 +65,7 @@ def first(alias: str, stream: Stream, floor: int) -> list[Point]:
     with connections[alias].cursor() as cursor:
         cursor.execute(
             f"SELECT {COLUMNS} FROM events_event WHERE log_id = %s AND stream = %s "
-            f"AND position > %s ORDER BY position LIMIT {ROWS + 1}",
+            f"AND position > %s ORDER BY position LIMIT {ROWS + 1}",  # nosec B608 # our own columns
             [stream.log_id, stream.name, floor],
         )
         return [Point(*row) for row in cursor.fetchall()]
@@ -90,7 +90,7 @@ def sampled(alias: str, stream: Stream, floor: int, frame: Frame) -> list[Stretc
         if start is not None:
             parts.append(
                 f"SELECT * FROM (SELECT {place}, {COLUMNS} FROM events_event WHERE log_id = %s "
-                f"AND stream = %s AND position >= %s ORDER BY position LIMIT {SAMPLE}) AS part"
+                f"AND stream = %s AND position >= %s ORDER BY position LIMIT {SAMPLE}) AS part"  # nosec B608 # our own columns
             )
             values += [stream.log_id, stream.name, max(floor + 1, start)]
     read: dict[int, list[Point]] = defaultdict(list)

@@ -79,7 +79,7 @@ def _own_steps(cursor: CursorWrapper, log: str) -> list[tuple[str, str]]:
     for some in chunks(_steps.pop(cursor.db, [])):
         cursor.execute(
             "SELECT id, log, kind, stream FROM events_outbox "
-            f"WHERE id IN ({marks(some)}) AND refused = '' ORDER BY id",
+            f"WHERE id IN ({marks(some)}) AND refused = '' ORDER BY id",  # nosec B608 # %s, %s, …
             some,
         )
         found += cursor.fetchall()

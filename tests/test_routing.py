@@ -16,7 +16,9 @@ from events.origin import is_own
 from eventsite import consumers
 from eventsite.consumers import KindCounter
 
-from .test_readme import README
+from .servers import ROOT
+
+PAGE = (ROOT / "docs" / "how-to" / "consumers.md").read_text()
 
 
 def scope(origin, host="example.com", **headers):
@@ -131,8 +133,8 @@ class TestConsumerOfAProjectsOwn:
         """B65"""
         assert await self.counter(AnonymousUser()).connect() == (False, 4403)
 
-    def test_it_stands_in_the_readme(self):
-        shown = re.search(r"```python\n(class KindCounter.*?)```", README, re.DOTALL)[1]
+    def test_it_stands_in_the_documentation(self):
+        shown = re.search(r"```python\n.*?(class KindCounter.*?)```", PAGE, re.DOTALL)[1]
         code = Path(consumers.__file__).read_text()
         normal = re.sub(r'    """.*?"""\n\n', "", code, flags=re.DOTALL)
         assert shown in normal

@@ -37,7 +37,7 @@ def main():
     if lacking := list(missing(chosen)):
         sys.exit(f"This cannot be run here without {' and '.join(lacking)}.")
     # Whoever ends this ends all that it has started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     folder = options.keep or Path(tempfile.mkdtemp(prefix="faults-"))
     print(f"seed {options.seed}, histories in {folder}", flush=True)
     with Stores() as stores:

@@ -40,7 +40,8 @@ class Round:
     clock: str | None = None
     writers: int = 2
     writing: dict = field(default_factory=lambda: EVERYTHING)
-    # Seconds that a writer's thread waits between two ops, at the most.
+    # Seconds that a writer's thread waits between two ops, at the most. In a storm every entry is
+    # a thousand frames, and as many acknowledgements, from one process of clients.
     pace: float = 0.15
     # Is a watchdog at work? Not with a clock that jumps: what is silence then?
     watched: bool = True
@@ -62,7 +63,7 @@ ROUNDS = (
         (FreezeConnections, DropConnections, StickClients, RevokeAccess),
         half_open=True,
     ),
-    Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=0.4, options=PERSISTENT),
+    Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=3.0, options=PERSISTENT),
     Round(
         "retention",
         (Prune, KillServer, DropConnections),

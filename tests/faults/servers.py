@@ -78,7 +78,7 @@ class Server:
 
     def look(self):
         with suppress(httpx.HTTPError, ValueError):
-            found = httpx.get(f"{self.address}/held/", timeout=5).json()
+            found = httpx.get(f"{self.address}/held/", timeout=20).json()
             return {**found, "connections": self.count_connections(self.name)}
         return None
 

@@ -29,7 +29,7 @@ def description() -> dict[str, str]:
     return {
         "processor": f"{os.cpu_count()} × {processor()}",
         "memory": f"{memory():.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         **{name: found for name, command in SERVERS.items() if (found := said_by(command))},

@@ -99,10 +99,13 @@ class TestServerSentEvents:
     @pytest.mark.parametrize("id", ["", "x", "-1", "1.5", "9" * 30, "٣"])
     async def test_garbage_is_a_full_replay(self, at, other, id):
         """B44"""
-        until = other.emit()
+        *_, until = other.emit_many(2)
+        async with event_stream(*at) as stream:
+            # Not always 1: another test may have deleted the stream of that.
+            first = (await stream.entry())["position"]
         headers = {"Last-Event-ID": id.encode()}
         async with event_stream(*at, since=until, headers=headers) as stream:
-            assert (await stream.entry())["position"] == 1
+            assert (await stream.entry())["position"] == first < until
 
     async def test_without_names(self, at, other):
         """B45: for a client that only listens to messages."""

@@ -103,6 +103,18 @@ def test_a_client_that_is_told_of_a_loss_that_never_was(history):
     assert_caught(history, "clients_are_told_their_exact_loss")
 
 
+def test_a_loss_begins_where_the_server_had_looked_for_a_stream(history):
+    """Further on than the last event that was sent, but not beyond one that was not."""
+    history.infos = [Info(4, 3, 1, "e")]
+    history.pages = [page(3, history.pages[-1].entries[3:], 4, 4, 9, reader="f", final=True)]
+    gap = {"reason": "pruned", "requested": 1, "first_available": 4, "lost": 2}
+    told = arrival(0, cursor=4, gap=gap, stream="run-2", client="ws-2")
+    history.arrivals.append(told)
+    assert check(history) == {}
+    told.stream, told.entries = "run-1", [sent(4, "d", 4)]
+    assert_caught(history, "clients_miss_nothing")
+
+
 @pytest.mark.parametrize("runs", [[[2, 4]], [[1, 2], [4, 4]], [[1, 2], [2, 4]]])
 def test_a_client_in_a_storm_that_misses_or_repeats(history, runs):
     history.stretches = [Stretch("storm-1", 0, [[1, 2], [3, 4]]), Stretch("storm-1", 4, [])]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 
 import httpx
@@ -53,7 +54,7 @@ async def judge(job):
     }
     begun = [asyncio.Event() for _ in tries]
     tasks = [
-        asyncio.ensure_future(until_cut_off(one, event))
+        asyncio.ensure_future(follow(one, event, job.stop))
         for one, event in zip(tries.values(), begun, strict=True)
     ]
     await asyncio.gather(*(event.wait() for event in begun))
@@ -64,19 +65,23 @@ async def judge(job):
     for (name, attempt), task in zip(tries.items(), tasks, strict=True):
         ended = task.result() if task.done() else None
         task.cancel()
-        let_in_again = asyncio.Event()
-        if ended is not None and ended >= at:
+        if ended is not None:
+            let_in_again = asyncio.Event()
             await until_cut_off(attempt, let_in_again)
-        else:
-            ended = None
-        job.write(Revoked(name, at, None if let_in_again.is_set() else ended, within))
+            ended = None if let_in_again.is_set() else max(at, ended)
+        job.write(Revoked(name, at, ended, within))
+
+
+async def follow(attempt, followed, revoked):
+    """Come back, as clients do, until the permission is gone; when that cut it off."""
+    while True:
+        await until_cut_off(attempt, followed)
+        if revoked.is_set():
+            return time.monotonic()
+        await asyncio.sleep(0.1)
 
 
 async def until_cut_off(attempt, followed):
-    """When it was. A second attempt follows nothing at all."""
-    try:
+    with suppress(*GONE):
         async with asyncio.timeout(60):
             await attempt(followed)
-    except GONE:
-        pass
-    return time.monotonic()

@@ -30,7 +30,8 @@ def missing_of_stream(history, name, arrivals):
     shown, told = set(), set()
     for arrival in arrivals:
         shown.update(seen.position for seen in arrival.entries)
-        told.update(range(arrival.since + 1, after_gap(arrival) + 1))
+        if gap := arrival.gap:
+            told.update(range(gap["requested"] + 1, gap["first_available"]))
     for seen in history.known.values():
         due = seen.stream == arrivals[0].stream and seen.position <= arrivals[-1].cursor
         if due and seen.position not in shown and seen.position not in told:
@@ -61,13 +62,15 @@ def clients_are_sent_what_they_asked_for(history):
 
 
 def clients_are_told_their_exact_loss(history):
-    """B12: a gap begins where the client was, and counts what pruning has taken."""
+    """B12: a gap begins where the client was, and counts what pruning has taken. Whoever follows a
+    stream is further on than its last event: the server has looked at what came after it."""
     for arrival in history.arrivals:
         gap = arrival.gap
         if gap is None:
             continue
-        lost = gap["first_available"] - 1 - gap["requested"]
-        if (gap["reason"], gap["requested"], gap["lost"]) != ("pruned", arrival.since, lost):
+        begin = max(arrival.since, gap["requested"]) if arrival.stream else arrival.since
+        lost = gap["first_available"] - 1 - begin
+        if (gap["reason"], gap["requested"], gap["lost"]) != ("pruned", begin, lost):
             yield f"{arrival.client} at {arrival.since}: {gap}"
         elif lost <= 0 or gap["first_available"] - 1 > history.floor:
             yield f"{arrival.client}: {gap}, and the floor came to {history.floor} only"

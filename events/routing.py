@@ -13,9 +13,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import URLPattern, path, re_path
 
-from .consumers import EventsConsumer
 from .live.eager import RAW_SEND
-from .origin import SameOrigin
+from .websocket.consumer import EventsConsumer
+from .websocket.origin import SameOrigin
 
 websocket_urlpatterns = [path("ws/events/", EventsConsumer.as_asgi())]
 

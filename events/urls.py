@@ -4,8 +4,7 @@ from importlib.util import find_spec
 
 from django.urls import path
 
-from . import sse
-from .api import actions, views
+from .api import actions, sse, views
 
 app_name = "events"
 

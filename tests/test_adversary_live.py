@@ -14,15 +14,15 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from events import eventsource, sse
+from events.api import eventsource, sse
 from events.api.waiting import Wait
 from events.backends.memory import MemoryBackend
-from events.consumers import EventsConsumer
 from events.live import access
 from events.live import broker as live
 from events.live.broker import broker_for
 from events.live.tail import follow
 from events.testing import ManualClock
+from events.websocket.consumer import EventsConsumer
 
 from . import virtual
 from .test_clocks import SOMEBODY, Anybody, Socket, pass_real_time, reading, request_of

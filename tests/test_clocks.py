@@ -16,10 +16,11 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from events import consumers, eventsource
-from events.consumers import EventsConsumer
-from events.eventsource import Connection
+from events.api import eventsource
+from events.api.eventsource import Connection
 from events.live import access, broker
+from events.websocket import consumer
+from events.websocket.consumer import EventsConsumer
 
 from . import virtual
 
@@ -317,7 +318,7 @@ class TestWebSocket:
 
     def test_who_does_not_read_is_too_slow(self, log, monkeypatch):
         """B34: where the server pushes back, the writer is stuck; and so would be the close."""
-        monkeypatch.setattr(consumers, "FAREWELL", 1)
+        monkeypatch.setattr(consumer, "FAREWELL", 1)
 
         async def story():
             loop = asyncio.get_running_loop()

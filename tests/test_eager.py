@@ -10,13 +10,15 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import StreamingHttpResponse
 
-from events import delivery, eventsource, routing
-from events.consumers import EventsConsumer
-from events.delivery import Subscription
-from events.eventsource import Connection
+from events import routing
+from events.api import eventsource
+from events.api.eventsource import Connection
 from events.live.bell import Bell
 from events.live.broker import broker_for
 from events.live.eager import RAW_SEND, Deputy
+from events.websocket import delivery
+from events.websocket.consumer import EventsConsumer
+from events.websocket.delivery import Subscription
 
 from .test_clocks import request_of
 

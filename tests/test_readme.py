@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import events.management.commands as commands
-from events import frames, urls
+from events import urls
 from events.conf import DEFAULTS, OPTIONS
+from events.websocket import frames
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 RUNNABLE = re.findall(r"<!-- runs -->\n```python\n(.*?)```", README, re.DOTALL)

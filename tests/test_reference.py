@@ -12,10 +12,12 @@ from django.core.management.base import BaseCommand
 
 import events
 import events.management.commands as commands
-from events import checks, conf, consumers, delivery, eventsource, exceptions, frames, testing, urls
+from events import checks, conf, exceptions, testing, urls
+from events.api import eventsource
 from events.lifecycle import KINDS
 from events.streams import StreamHandle
 from events.types import TERMINAL
+from events.websocket import consumer, delivery, frames
 
 from .pages import DOCS, ROOT, rows
 
@@ -131,10 +133,10 @@ def test_statuses():
 
 def test_frames_of_a_websocket():
     """What the code obeys and sends, and with which codes it refuses and closes."""
-    code = source(consumers, delivery, frames)
+    code = source(consumer, delivery, frames)
     sent = set(re.findall(r'control\(\s*"(\w+)"', code)) | {"events"}
     assert set(rows(page("websocket"), "What the server sends")) >= sent
-    obeyed = set(re.findall(r'type == "(\w+)"', source(consumers)))
+    obeyed = set(re.findall(r'type == "(\w+)"', source(consumer)))
     assert set(rows(page("websocket"), "What the client sends")) == obeyed
     errors = set(re.findall(r'(?:Refused\(|error\([^)]*?, )"(\w+)"', code))
     assert errors <= set(rows(page("websocket")))

@@ -11,8 +11,8 @@ from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.db import connections
 
 from events import aemit, routing
-from events.consumers import EventsConsumer
-from events.origin import is_own
+from events.websocket.consumer import EventsConsumer
+from events.websocket.origin import is_own
 from eventsite import consumers
 from eventsite.consumers import KindCounter
 

@@ -5,10 +5,10 @@ import json
 
 from django.contrib.auth.models import AnonymousUser
 
-from events import frames
-from events.consumers import EventsConsumer
 from events.live import window as windows
 from events.types import Gap
+from events.websocket import frames
+from events.websocket.consumer import EventsConsumer
 
 from .account import Account
 from .followers import Reader, wanted

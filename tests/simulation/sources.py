@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.handlers.asgi import ASGIRequest
 from rest_framework.request import Request
 
-from events.eventsource import Connection
+from events.api.eventsource import Connection
 from events.types import Gap
 
 from .followers import Reader

@@ -8,9 +8,11 @@ from unittest.mock import patch
 
 from django.test import override_settings
 
-from events import clocks, eventsource, frames, hints
+from events import hints
+from events.api import eventsource
 from events.backends import memory, memory_ledger
 from events.live import access, broker, group, store, tail, window
+from events.websocket import clocks, frames
 
 from .dials import Jumbled
 from .loop import Executor

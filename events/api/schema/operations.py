@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ... import sse
-from .. import actions, views
+from .. import actions, sse, views
 from ..items import MAX_ITEMS
 from . import answers
 from . import parameters as params

@@ -261,13 +261,13 @@ MUTANTS = (
     mutant(
         "any page may open a WebSocket",
         "tests/test_live.py::TestWebSocket::test_another_sites_page",
-        ("events/origin.py", "        if is_own(scope):\n", "        if scope:\n"),
+        ("events/websocket/origin.py", "        if is_own(scope):\n", "        if scope:\n"),
     ),
     mutant(
         "permission not asked again",
         "tests/test_clocks.py",
         (
-            "events/clocks.py",
+            "events/websocket/clocks.py",
             "            self.check = self.loop.create_task(self._check())\n",
             "            pass\n",
         ),
@@ -275,6 +275,6 @@ MUTANTS = (
     mutant(
         "permission not asked again of an EventSource",
         "tests/test_clocks.py",
-        ("events/eventsource.py", "allowed = await self.may_still_read()", "allowed = True"),
+        ("events/api/eventsource.py", "allowed = await self.may_still_read()", "allowed = True"),
     ),
 )

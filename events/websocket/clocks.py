@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import Protocol
 
+from ..live import access
 from .frames import TOO_MANY, TOO_SLOW, TRY_LATER, Close
-from .live import access
 
 logger = logging.getLogger("events")
 

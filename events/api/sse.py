@@ -18,14 +18,14 @@ from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from .api.pagination import cursor_headers
-from .api.params import MAX_NUMBER, choice, follow_params, stream_name
-from .api.renderers import EntryRenderer
-from .api.views import LogView, existing
-from .cursors import Query, Since
+from ..cursors import Query, Since
+from ..log import EventLog
+from ..types import TERMINAL, StreamInfo
 from .eventsource import CONTENT_TYPE, Connection
-from .log import EventLog
-from .types import TERMINAL, StreamInfo
+from .pagination import cursor_headers
+from .params import MAX_NUMBER, choice, follow_params, stream_name
+from .renderers import EntryRenderer
+from .views import LogView, existing
 
 
 class NeedsASGI(APIException):

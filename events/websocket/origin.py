@@ -16,7 +16,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
-from .live.eager import RAW_SEND
+from ..live.eager import RAW_SEND
 
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 

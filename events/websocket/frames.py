@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 from typing import Any, NamedTuple
 
-from .live.window import Batch
+from ..live.window import Batch
 
 # Bytes of one frame from a client.
 MAX_FRAME = 64 * 1024

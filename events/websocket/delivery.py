@@ -14,14 +14,14 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
+from ..cursors import Query
+from ..live.bell import Bell
+from ..live.eager import Deputy, Send
+from ..live.tail import Tail, follow
+from ..live.window import Batch
+from ..log import EventLog
 from .clocks import Clocks
-from .cursors import Query
 from .frames import MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
-from .live.bell import Bell
-from .live.eager import Deputy, Send
-from .live.tail import Tail, follow
-from .live.window import Batch
-from .log import EventLog
 
 # Seconds for which others wait while one subscription is looked at closely.
 PATIENCE = 0.25

@@ -21,12 +21,15 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
-from .api.params import MAX_KINDS, MAX_NUMBER, follow_params, once
+from ..api.params import MAX_KINDS, MAX_NUMBER, follow_params, once
+from ..conf import DEFAULT_LOG
+from ..cursors import Query
+from ..exceptions import LogDoesNotExist
+from ..live import access
+from ..live.eager import RAW_SEND
+from ..log import EventLog, logs
 from .clocks import Budget, Clocks
-from .conf import DEFAULT_LOG
-from .cursors import Query
 from .delivery import Subscription, Writer
-from .exceptions import LogDoesNotExist
 from .frames import (
     BAD_FRAME,
     FORBIDDEN,
@@ -38,9 +41,6 @@ from .frames import (
     is_id,
     parse,
 )
-from .live import access
-from .live.eager import RAW_SEND
-from .log import EventLog, logs
 
 MAX_SUBSCRIPTIONS = 128
 NO_ID = f"id: a string of at most {MAX_ID} characters is required."

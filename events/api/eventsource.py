@@ -18,15 +18,15 @@ from rest_framework.authentication import BasicAuthentication, SessionAuthentica
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from .api.waiting import release_thread
-from .cursors import Query
-from .live import access
-from .live.bell import Bell
-from .live.eager import RAW_SEND, Deputy, Send
-from .live.tail import Tail, follow
-from .live.window import Batch
-from .log import EventLog
-from .wire import dumps
+from ..cursors import Query
+from ..live import access
+from ..live.bell import Bell
+from ..live.eager import RAW_SEND, Deputy, Send
+from ..live.tail import Tail, follow
+from ..live.window import Batch
+from ..log import EventLog
+from ..wire import dumps
+from .waiting import release_thread
 
 logger = logging.getLogger("events")
 

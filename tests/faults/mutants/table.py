@@ -251,7 +251,7 @@ MUTANTS = (
     ),
     mutant(
         "no look at what came while joining",
-        "tests/test_tail.py::test_joining_while_others_write",
+        TAIL + "test_live_is_who_has_been_given_all_that_there_was",
         (
             "events/live/tail.py",
             "        await self.broker.look()\n        state, turn",

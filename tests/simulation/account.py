@@ -88,9 +88,10 @@ class Account:
     def gap(self, gap, epoch):
         self.note("gap", gap, epoch)
         self._goes_on()
-        self.claims = True
-        # It may have been further than it was told, where there was nothing for it.
+        # It may have been further than it was told, where there was nothing for it; or nothing any
+        # more, when it began with the earliest. An EventSource is not told that it is live.
         self.advance(gap.requested)
+        self.claims = True
         if gap.reason == "epoch":
             self.require(epoch != self.life.epoch, "a false gap", gap)
             self.require(epoch in self.history.lives, "an epoch that never was", epoch)

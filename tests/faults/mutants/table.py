@@ -259,6 +259,33 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "a heartbeat ahead of what was sent",
+        "tests/test_simulation.py",
+        (
+            "events/websocket/delivery.py",
+            "return self.tail.bookmark if self.taking is None else self.before\n",
+            "return self.tail.bookmark\n",
+        ),
+    ),
+    mutant(
+        "sent at once past what waits",
+        "tests/test_eager.py",
+        (
+            "events/live/eager.py",
+            "return self.idle and not self.bell.rung\n",
+            "return True\n",
+        ),
+    ),
+    mutant(
+        "what was sent at once needs no acknowledgement",
+        "tests/test_simulation.py",
+        (
+            "events/websocket/delivery.py",
+            "batch = subscription.peek() if self.unacknowledged.has_room else None\n",
+            "batch = subscription.peek()\n",
+        ),
+    ),
+    mutant(
         "any page may open a WebSocket",
         "tests/test_live.py::TestWebSocket::test_another_sites_page",
         ("events/websocket/origin.py", "        if is_own(scope):\n", "        if scope:\n"),

@@ -1,4 +1,4 @@
-"""What the simulator plays: agent runs, jobs and orders, invented one step at a time.
+"""What the simulator plays: agent runs, batches and orders, invented one step at a time.
 
 Pure of any clock or database, so that a seed always gives the same events. A step is a list: what it
 holds happened together, and is emitted together. A step in the life of a stream is alone in its list,
@@ -22,7 +22,7 @@ QUESTIONS = (
 )
 TOOLS = ("search", "read_file", "query_database", "send_mail", "run_tests")
 ARTICLES = ("café crème", "notebook A5", "desk lamp", "USB-C cable")
-JOBS = ("import.customers", "export.orders", "resize.images", "reindex.search")
+BATCHES = ("import.customers", "export.orders", "resize.images", "reindex.search")
 
 
 def steps(rng: random.Random, lives: bool = False) -> Iterator[Step]:
@@ -47,7 +47,7 @@ def beginning(rng: random.Random, lives: bool) -> Iterator[Step]:
     return rng.choices(
         (
             with_life(f"run-{name}", run) if lives else run,
-            job(rng, f"job-{name}"),
+            batch(rng, f"batch-{name}"),
             order(rng, f"order-{name}"),
         ),
         weights=(5, 2, 3),
@@ -73,19 +73,19 @@ def agent_run(rng: random.Random, stream: str) -> Iterator[Step]:
         yield [event(stream, "turn.completed", turn=turn, tokens=rng.randint(50, 2000))]
 
 
-def job(rng: random.Random, stream: str) -> Iterator[Step]:
-    """A job that reports how far it has come, in bursts, and fails now and then."""
+def batch(rng: random.Random, stream: str) -> Iterator[Step]:
+    """A batch that reports how far it has come, in bursts, and fails now and then."""
     total = rng.randint(3, 12) * 100
-    yield [event(stream, "job.started", name=rng.choice(JOBS), total=total)]
+    yield [event(stream, "batch.started", name=rng.choice(BATCHES), total=total)]
     done = 0
     while done < total:
         if rng.random() < 0.05:
-            yield [event(stream, "job.failed", done=done, error="the connection was reset")]
+            yield [event(stream, "batch.failed", done=done, error="the connection was reset")]
             return
         burst = range(done + 100, min(done + rng.choice((1, 1, 2, 6)) * 100, total) + 1, 100)
-        yield [event(stream, "job.progress", done=at, total=total) for at in burst]
+        yield [event(stream, "batch.progress", done=at, total=total) for at in burst]
         done = burst[-1]
-    yield [event(stream, "job.completed", total=total)]
+    yield [event(stream, "batch.completed", total=total)]
 
 
 def order(rng: random.Random, stream: str) -> Iterator[Step]:

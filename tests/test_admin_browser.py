@@ -79,6 +79,8 @@ def test_an_event_of_another_process_appears(process, open_page):
     row = page.locator("#result_list tbody tr", has_text="live.here")
     sync_api.expect(row).to_contain_text('{"n":17}')
     assert positions(page) == [position, *before]
+    assert page.locator("[data-events-head]").inner_text() == str(position)
+    assert page.locator("[data-events-kept]").inner_text() == str(position)
     server, browser_ = (page.locator("#result_list tbody tr").nth(at) for at in (1, 0))
     fields = "row => [...row.cells].map((cell) => [cell.tagName, cell.className.split(' ')[0]])"
     assert browser_.evaluate(fields) == server.evaluate(fields)

@@ -325,12 +325,38 @@ def test_who_is_not_signed_in_sees_no_entries(process, site, address, new_page):
     assert page.locator("script, .row").count() == 0
     assert "secret" not in page.content()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    sign_in(page, site.manage("demo_user"))
+    page.wait_for_selector(".row:has-text('secret.kind')")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("link", name="Sign in to watch it live").wait_for()
+
+
+def test_a_new_login_signs_nobody_out(site, address, new_page):
+    """`make run` makes one each time: a page that is open goes on when the site is started anew.
+    Whose session had an older password is not let in by that."""
+    page, old = new_page(address), new_page(address)
+    sign_in(old, site.manage("demo_user"))
+    site.manage("shell", "-v0", "-c", CHANGE_PASSWORD)
+    sign_in(page, site.manage("demo_user"))
+    site.manage("demo_user")
+    page.reload()
+    page.wait_for_selector(LIVE)
+    old.reload()
+    old.get_by_role("link", name="Sign in to watch it live").wait_for()
+
+
+CHANGE_PASSWORD = """
+from django.contrib.auth import get_user_model
+user = get_user_model().objects.get(username="demo")
+user.set_password("another")
+user.save()
+"""
+
+
+def sign_in(page, login):
     page.get_by_role("link", name="Sign in").click()
-    name, password = site.manage("demo_user").split(" / ")
+    name, password = login.split(" / ")
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(password.strip())
     page.keyboard.press("Enter")
     page.wait_for_selector(LIVE)
-    page.wait_for_selector(".row:has-text('secret.kind')")
-    page.get_by_role("button", name="Sign out").click()
-    page.get_by_role("link", name="Sign in to watch it live").wait_for()

@@ -144,6 +144,15 @@ class TestReading:
         assert "&lt;script&gt;" in answer.text
         assert "<script>alert" not in answer.text
 
+    def test_without_the_pages_of_the_browsable_api(self, log, get, settings):
+        """They are DRF's, as an app; whoever has not installed it sees JSON, in a browser too."""
+        log.append("n")
+        settings.INSTALLED_APPS = [
+            name for name in settings.INSTALLED_APPS if name != "rest_framework"
+        ]
+        answer = get(headers={"accept": "text/html,*/*;q=0.8"})
+        assert answer.json()["results"][0]["position"] == 1
+
     def test_unknown_parameters_are_ignored(self, log, get):
         fill(log, 1)
         assert len(get(payload__x=1, page=7).json()["results"]) == 1

@@ -170,9 +170,9 @@ class EventAdmin(KeysetAdmin):
     def where(self, event: Any) -> SafeString:
         return event.page.stream()  # type: ignore[no-any-return]
 
-    @admin.display(description=gettext_lazy("key"), empty_value="–")
-    def shown_key(self, event: Event) -> str | None:
-        return visible(event.key) if event.key else None
+    @admin.display(description=gettext_lazy("key"))
+    def shown_key(self, event: Event) -> str:
+        return visible(event.key) if event.key else "–"
 
     @admin.display(description=gettext_lazy("neighbours"))
     def beside(self, event: Any) -> SafeString:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from django.apps import apps
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -51,7 +52,7 @@ class LogView(APIView):
     def renderer_classes(self) -> list[type[BaseRenderer]]:  # type: ignore[override]
         """Ours in place of DRF's plain JSON, and whatever else the host renders."""
         hosts: Any = api_settings.DEFAULT_RENDERER_CLASSES
-        return [EntryRenderer, *(renderer for renderer in hosts if renderer is not JSONRenderer)]
+        return [EntryRenderer, *filter(is_of_use, hosts)]
 
     def handle_exception(self, exc: Exception) -> Response:
         try:
@@ -229,3 +230,11 @@ def existing(stream: StreamHandle) -> StreamInfo:
     if info is None:
         raise NotFound
     return info
+
+
+def is_of_use(renderer: type[BaseRenderer]) -> bool:
+    """Is this one of the host's renderers that we need, and that can work here? The browsable API
+    has its pages in DRF, as an app."""
+    if issubclass(renderer, BrowsableAPIRenderer) and not apps.is_installed("rest_framework"):
+        return False
+    return renderer is not JSONRenderer

@@ -33,7 +33,7 @@ def natural(text: str) -> int:
 
 
 class Command(BaseCommand):
-    help = "Plays agent runs and jobs into the default log, until it is told to stop."
+    help = "Plays agent runs, batches and orders into the default log, until it is told to stop."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument

@@ -115,7 +115,12 @@ const follower = new Follower(page.dataset, {
     say(`The stream has ended: ${reason}.`);
   },
   refused(code, detail) {
-    say(code === "unauthorized" ? "You are not signed in any more. Reload the page." : `Closed by the server: ${detail || code}.`);
+    const signedOut = code === "unauthorized" || code === "forbidden";
+    say(
+      signedOut
+        ? "You are not signed in any more, or may not read this. Reload the page."
+        : `Closed by the server: ${(detail || code).replace(/\.$/, "")}.`,
+    );
   },
 });
 

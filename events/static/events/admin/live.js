@@ -96,11 +96,18 @@ export class Live {
     if (this.state.textContent !== text) this.state.textContent = text ?? "";
   }
 
+  showHead(position) {
+    const [head, kept] = ["head", "kept"].map((name) => document.querySelector(`[data-events-${name}]`));
+    if (!head) return;
+    head.textContent = position;
+    // As many more as there are positions: what is removed meanwhile is seen when the page is loaded anew.
+    kept.textContent = Number(kept.dataset.eventsKept) + position - Number(kept.dataset.head);
+  }
+
   take(entry) {
     this.position = entry.position;
     this.epoch = this.log.epoch ?? this.epoch;
-    const head = document.querySelector("[data-events-head]");
-    if (head) head.textContent = Math.max(this.log.head ?? 0, entry.position);
+    this.showHead(Math.max(this.log.head ?? 0, entry.position));
     this.waiting.push(entry);
     // More than the list holds would only push one another out.
     if (this.waiting.length > 2 * this.most) this.waiting.splice(0, this.most);

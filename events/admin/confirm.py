@@ -35,6 +35,8 @@ def doomed(some: Iterable[Stream]) -> dict[str, Any]:
         "model_count": {plural: len(lines)}.items(),
         "perms_lacking": [],
         "protected": [],
+        # All of them: no more than a page of streams can be chosen.
+        "delete_confirmation_max_display": None,
         "is_popup": False,
         "to_field": None,
         "preserved_filters": "",

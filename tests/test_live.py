@@ -499,9 +499,10 @@ async def test_one_that_does_not_read(server, at, other):
                 assert found == list(range(first + 1, last + 1))
             return (await held(at))["kilobytes"]
 
-        # What everybody shares, the window above all, is full after the first of them.
+        # What everybody shares, the window above all, is full after the first of them. What the
+        # allocator keeps goes up and down by ten megabytes.
         before = await megabytes(30)
-        assert await megabytes(60) - before < 15_000
+        assert await megabytes(60) - before < 30_000
         rare = other.emit("rare")
         for found in await asyncio.gather(*(ws.positions(1) for ws in waiting)):
             assert found == [rare]

@@ -5,10 +5,12 @@ import gc
 import threading
 import time
 import weakref
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.core.handlers.asgi import ASGIRequest
 from django.test import Client
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -577,3 +579,51 @@ def test_deep_ids(make_log):
         assert codes <= {(4400, "NoneType")}, codes
 
     virtual.run(story())
+
+
+class TestTheEndOfAStream:
+    """Whoever comes back at it is sent away for good, if it was of this log that they had read it."""
+
+    @pytest.fixture
+    def ended(self, make_log):
+        log = make_log(BACKEND="memory")
+        log.append_many([("n", {})] * 3)
+        with log.stream("run"):
+            pass
+        log.append_many([("n", {})] * 3)
+        return log
+
+    @pytest.fixture
+    def status(self, ended, monkeypatch):
+        monkeypatch.setattr(sse.StreamLiveView, "authentication_classes", ())
+        monkeypatch.setattr(sse.StreamLiveView, "must_read", lambda *args: None)
+
+        def status(headers=(), **params):
+            query = urlencode({"log": ended.name, **params}).encode()
+            scope = {"type": "http", "method": "GET", "path": "/", "query_string": query}
+            http = ASGIRequest({**scope, "headers": headers}, None)
+            return sse.StreamLiveView.as_view()(http, name="run").status_code
+
+        return status
+
+    def test_with_a_cursor_of_this_log(self, ended, status):
+        """B49"""
+        assert status(since=5) == 204
+        assert status(since=8, epoch=ended.info().epoch) == 204
+        assert status([(b"last-event-id", b"5")]) == 204
+
+    def test_with_a_cursor_whose_events_are_pruned(self, ended, status):
+        """B49: of this stream nothing is missing."""
+        ended.prune(max_entries=1)
+        assert status(since=5) == 204
+
+    def test_with_a_cursor_of_another_epoch(self, ended, status):
+        """B13: after a restore the stream may have come to another end, at any position."""
+        epoch = ended.info().epoch
+        ended.renew_epoch()
+        assert status(since=8, epoch=epoch) == 200
+
+    def test_with_a_cursor_beyond_the_head(self, status):
+        """B4: it is of another log, and told so."""
+        assert status(since=500) == 200
+        assert status([(b"last-event-id", b"500")]) == 200

@@ -20,7 +20,7 @@ from rest_framework.request import Request
 
 from ..cursors import Query, Since
 from ..log import EventLog
-from ..types import TERMINAL, StreamInfo
+from ..types import TERMINAL, Gap, StreamInfo
 from .eventsource import CONTENT_TYPE, Connection
 from .pagination import cursor_headers
 from .params import MAX_NUMBER, choice, follow_params, stream_name
@@ -58,7 +58,8 @@ class LiveView(LogView):
         params = self.request.query_params
         query = follow_params(log, params, stream.stream if stream else None)
         query = replace(query, since=last_event_id(self.request, query.since))
-        if stream is not None and has_seen_all(query, stream):
+        found = log.backend.read(replace(query, limit=0))
+        if stream is not None and has_seen_all(query, stream, found.gap):
             # This tells an EventSource not to come back.
             return HttpResponse(status=status.HTTP_204_NO_CONTENT)
         named = choice(params, "named", ["0", "1"]) != "0"
@@ -68,7 +69,7 @@ class LiveView(LogView):
             # Django's GZipMiddleware would make each chunk a file of its own, of which clients
             # read the first.
             "Content-Encoding": "identity",
-            **cursor_headers(log.backend.read(replace(query, limit=0))),
+            **cursor_headers(found),
         }
         if self.request.method == "HEAD":
             return HttpResponse(content_type=CONTENT_TYPE, headers=headers)
@@ -94,10 +95,12 @@ def last_event_id(request: Request, since: Since) -> Since:
     return "earliest"
 
 
-def has_seen_all(query: Query, stream: StreamInfo) -> bool:
-    """Is this the reader of a stream that has ended, coming back at its end?"""
+def has_seen_all(query: Query, stream: StreamInfo, gap: Gap | None) -> bool:
+    """Is this the reader of a stream that has ended, coming back at its end? Not one whose cursor
+    is of another epoch or beyond the head: that is a number of another log, and has to be told."""
     return (
         stream.status in TERMINAL
+        and (gap is None or gap.reason == "pruned")
         and isinstance(query.since, int)
         and query.since >= stream.last_position
     )

@@ -581,6 +581,18 @@ def test_deep_ids(make_log):
     virtual.run(story())
 
 
+def test_an_address_with_too_many_fields(make_log):
+    """Django refuses to parse it: the client is broken, and no error of ours is in the server's log."""
+    make_log(**QUICK, **POLICY)
+
+    async def story():
+        socket = Socket(user=SOMEBODY, query=b"&".join([b"a=1"] * 1001))
+        await socket.task
+        assert (socket.frames()[0]["code"], socket.code) == ("bad_request", 4400)
+
+    virtual.run(story())
+
+
 class TestTheEndOfAStream:
     """Whoever comes back at it is sent away for good, if it was of this log that they had read it."""
 

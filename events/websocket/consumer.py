@@ -18,6 +18,7 @@ from typing import Any
 from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
@@ -111,7 +112,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def _read(self, receive: Callable[[], Awaitable[Message]]) -> None:
         if self.scope.get("query_string"):
-            await self._subscribe_by_query(QueryDict(self.scope["query_string"]))
+            await self._subscribe_by_query(self.scope["query_string"])
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -176,16 +177,20 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Refused("bad_request", str(error)) from None
         return id, log, query
 
-    async def _subscribe_by_query(self, params: QueryDict) -> None:
+    async def _subscribe_by_query(self, query_string: bytes) -> None:
         """What the address asks for is all that the client has come for, as far as we know."""
         try:
             try:
+                params = QueryDict(query_string)
                 log = self._log(once(params, "log") or DEFAULT_LOG)
                 query = follow_params(log, params)
             except ValidationError as invalid:
                 details: Any = invalid.detail
                 detail = "; ".join(f"{name}: {texts[0]}" for name, texts in details.items())
                 raise Refused("bad_request", detail) from None
+            except SuspiciousOperation as refused:
+                # Too many fields: Django's own bound.
+                raise Refused("bad_request", str(refused)) from None
             await self._subscribe("", log, query)
         except Refused as refused:
             await self.writer.send_text(error("", refused.code, str(refused)))

@@ -418,6 +418,23 @@ class TestHosts:
         assert get().json()["results"][0]["timestamp"] == stamp
         assert get("streams/s/").json()["last_event_at"] == stamp
 
+    def test_a_cache_of_the_whole_site(self, log, get, settings):
+        """B31, B66: who polls would get the same answer for ten minutes, and after losing access."""
+        cache = "django.middleware.cache"
+        settings.MIDDLEWARE = [
+            f"{cache}.UpdateCacheMiddleware",
+            *settings.MIDDLEWARE,
+            f"{cache}.FetchFromCacheMiddleware",
+        ]
+        log.append("n", stream="s")
+        before = [get(since=1).json(), get("head/").json(), get("streams/s/").json()]
+        log.append("n", stream="s")
+        after = [get(since=1).json(), get("head/").json(), get("streams/s/").json()]
+        assert [len(before[0]["results"]), len(after[0]["results"])] == [0, 1]
+        assert [before[1]["head"], after[1]["head"]] == [1, 2]
+        assert [before[2]["seq"], after[2]["seq"]] == [1, 2]
+        assert get()["Cache-Control"] == "private, no-cache"
+
     def test_a_router_is_not_asked(self, log, get, post, settings):
         """A replica lags behind the head."""
         settings.DATABASE_ROUTERS = ["tests.test_http.Nowhere"]

@@ -54,6 +54,13 @@ class LogView(APIView):
         hosts: Any = api_settings.DEFAULT_RENDERER_CLASSES
         return [EntryRenderer, *filter(is_of_use, hosts)]
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """What comes next is not what came last, and it is for this user. Without a word about it
+        Django's own cache of a whole site would keep each page for ten minutes."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.setdefault("Cache-Control", "private, no-cache")
+        return response
+
     def handle_exception(self, exc: Exception) -> Response:
         try:
             with as_http():

@@ -1,10 +1,13 @@
 """What only the PostgreSQL path does: prepared statements, and arrays as text."""
 
+import asyncio
+
 import pytest
 from django.db import connections
 
 from events.backends.database import prepared
 from events.backends.database.dialects import array
+from events.live.tail import follow
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -108,3 +111,42 @@ def test_other_ways_to_bind(log, option):
     finally:
         connection.close()
         connection.settings_dict["OPTIONS"] = options
+
+
+class TestAPoolOfOne:
+    """B34: whoever follows or emits gives its connection back. One that kept it would, with the pool
+    of four that Django makes, leave nothing for a site with two logs that somebody follows."""
+
+    @pytest.fixture
+    def log(self, log, monkeypatch):
+        """For threads that begin now."""
+        config = connections.settings["postgres"]
+        pool = {"min_size": 1, "max_size": 1, "timeout": 2}
+        pooled = {**config, "OPTIONS": {**config["OPTIONS"], "pool": pool}}
+        monkeypatch.setitem(connections.settings, "postgres", pooled)
+        yield log
+        connections.create_connection("postgres").close_pool()
+
+    @staticmethod
+    def append(log):
+        try:
+            return log.append("n").position
+        finally:
+            connections.close_all()
+
+    async def test_followers(self, log):
+        async with follow(log.backend, log.query()) as tail:
+            while not tail.live:
+                await tail.next()
+            for position in range(1, 4):
+                assert await asyncio.to_thread(self.append, log) == position
+                batch = await tail.next(5)
+                assert [entry.position for entry in batch.entries] == [position]
+        async with follow(log.backend, log.query(0)) as tail:
+            await tail.next()
+            assert len((await tail.next(5)).entries) == 3  # from the log
+            assert await asyncio.to_thread(self.append, log) == 4
+
+    async def test_emitters(self, log):
+        assert (await log.aappend("n")).position == 1
+        assert await asyncio.wait_for(asyncio.to_thread(self.append, log), 0.5) == 2

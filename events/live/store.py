@@ -34,15 +34,25 @@ class StoreThread:
     @staticmethod
     def _safely(work: Callable[..., T], *arguments: object) -> T:
         try:
-            return work(*arguments)
+            found = work(*arguments)
         except BaseException:
             connections.close_all()
             raise
+        give_back()
+        return found
 
     def close(self) -> None:
         if self.thread is not None:
             self.thread.submit(connections.close_all)
             self.thread.shutdown(wait=False)
+
+
+def give_back() -> None:
+    """Return this thread's connections to their pools, where Django has some. Otherwise they are
+    kept; but from a pool, which is small and the whole site's, nobody else would ever get them."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict.get("OPTIONS", {}).get("pool"):
+            connection.close()
 
 
 class Patience:

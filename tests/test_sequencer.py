@@ -191,8 +191,9 @@ class TestTransactions:
         assert "could not sequence" in caplog.text
         assert kinds(log) == ["zero", "n"]
 
-    def test_without_autocommit(self, log, alias):
-        """B26: managed by hand, a transaction is one all the same."""
+    def test_without_autocommit(self, make_log, any_alias):
+        """B26: managed by hand, a transaction is one all the same, also if it begins with an emit."""
+        log, alias = make_log(any_alias), any_alias
         log.append("zero")
         transaction.set_autocommit(False, using=alias)
         try:

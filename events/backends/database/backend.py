@@ -155,6 +155,8 @@ class DatabaseBackend(BaseBackend):
         """Straight into the ledger, within the caller's transaction, where there is one writer.
         The result, and the head before."""
         try:
+            with self.connection.cursor() as cursor:
+                self.dialect.join(cursor)
             with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
                 self.dialect.insert_log(cursor, self.name)
                 ledger = Ledger(cursor, self.dialect, self.name, self.now())

@@ -43,6 +43,9 @@ class Dialect:
     def after(self, cursor: CursorWrapper) -> None:
         """Undo what `begin` set for longer than the transaction."""
 
+    def join(self, cursor: CursorWrapper) -> None:
+        """Before we write within the caller's transaction: see to it that there is one."""
+
     def insert_log(self, cursor: CursorWrapper, name: str) -> None:
         """Make a log's row, if there is none."""
         cursor.execute(
@@ -185,6 +188,12 @@ class SQLite(Dialect):
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         cursor.execute("BEGIN IMMEDIATE")
+
+    def join(self, cursor: CursorWrapper) -> None:
+        # With autocommit off, one begins at the first write: a savepoint before that would be a
+        # transaction by itself, and committed with its release.
+        if not cursor.db.connection.in_transaction:
+            cursor.execute("BEGIN IMMEDIATE")
 
 
 def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import threading
 import time
 import weakref
@@ -591,6 +592,23 @@ def test_an_address_with_too_many_fields(make_log):
         assert (socket.frames()[0]["code"], socket.code) == ("bad_request", 4400)
 
     virtual.run(story())
+
+
+async def test_a_child_tells_no_loop_of_its_parent(make_log):
+    """A worker that is forked from a server and emits would remember every hint for ever."""
+    log = make_log(BACKEND="memory")
+    ready = asyncio.get_running_loop()._ready
+    async with follow(log.backend, log.query()) as tail:
+        await tail.next()
+        if (pid := os.fork()) == 0:
+            before, told = len(ready), 99
+            try:
+                log.append("n")
+                log.append("n")
+                told = len(ready) - before
+            finally:
+                os._exit(told)
+        assert os.waitpid(pid, 0)[1] == 0
 
 
 class TestTheEndOfAStream:

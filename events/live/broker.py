@@ -11,6 +11,7 @@ from a hint: it reads. What it finds goes into the window, which wakes those who
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
@@ -227,6 +228,10 @@ class Broker:
 
 
 _brokers: Registry[Broker] = {}
+
+if hasattr(os, "register_at_fork"):
+    # The loops are the parent's. In a child nobody runs them, and what they are told piles up.
+    os.register_at_fork(after_in_child=_brokers.clear)
 
 
 def broker_for(backend: BaseBackend) -> Broker:

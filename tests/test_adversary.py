@@ -246,6 +246,38 @@ class TestAccess:
             assert client.get(f"{API}{path}?log={log.name}").status_code == 404
 
 
+class TestAnEmitInAnEmit:
+    """A handler of a signal may emit at any moment; and so may what hooks into queries or logging."""
+
+    @pytest.fixture(params=["postgres", "mariadb"])
+    def alias(self, request):
+        return request.param
+
+    @pytest.mark.parametrize(
+        "moment", ["SELECT id, head", "INSERT INTO events_stream", "INSERT INTO events_event"]
+    )
+    def test_it_waits_for_the_commit_of_the_other(self, log, alias, moment):
+        """B14, B53: nothing that was answered for is lost, and no number is given out twice."""
+        log.append("zero", stream="s")
+        inner = []
+
+        def hooked(execute, sql, *args):
+            answer = execute(sql, *args)
+            if not inner and sql.startswith(moment):
+                inner.append(None)
+                inner.append(log.append("inner", stream="t"))
+            return answer
+
+        with connections[alias].execute_wrapper(hooked):
+            log.append_many([{"kind": kind, "stream": "s"} for kind in ("a", "b")])
+        log.append("next", stream="s")
+        entries = log.read().entries
+        assert sorted(entry.kind for entry in entries) == ["a", "b", "inner", "next", "zero"]
+        assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]
+        assert [entry.seq for entry in entries if entry.stream == "s"] == [1, 2, 3, 4]
+        assert inner[1].position is None
+
+
 class TestMemory:
     def test_a_fork_is_another_process(self, make_log):
         """B15, B13: what two processes number alike must have two epochs."""

@@ -32,7 +32,7 @@ from .dialects import Dialect, dialect_of
 from .ledger import Ledger
 from .lock import LedgerLock
 from .sql import chunks
-from .transactions import busy, is_passing, is_timeout
+from .transactions import busy, in_own, is_passing, is_timeout
 
 logger = logging.getLogger("events")
 
@@ -65,7 +65,7 @@ class DatabaseBackend(BaseBackend):
         connection = self.connection
         if connection.in_atomic_block:
             return in_callers_atomic(connection)
-        return not connection.get_autocommit()
+        return in_own(connection) or not connection.get_autocommit()
 
     # Writing
 

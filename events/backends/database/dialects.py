@@ -192,7 +192,7 @@ class SQLite(Dialect):
     def join(self, cursor: CursorWrapper) -> None:
         # With autocommit off, one begins at the first write: a savepoint before that would be a
         # transaction by itself, and committed with its release.
-        if not cursor.db.connection.in_transaction:
+        if not cursor.db.get_autocommit() and not cursor.db.connection.in_transaction:
             cursor.execute("BEGIN IMMEDIATE")
 
 

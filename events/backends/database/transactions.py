@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -73,7 +74,7 @@ def own_transaction(
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             yield cursor
         return
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, _noted(connection):
         try:
             dialect.begin(cursor, lock_timeout)
         except DatabaseError:
@@ -93,6 +94,26 @@ def own_transaction(
         except Exception:
             # It is committed, and its caller must not hear otherwise.
             connection.close()
+
+
+# The connections that are in a transaction of our own, of which Django knows nothing.
+_own: WeakSet[BaseDatabaseWrapper] = WeakSet()
+
+
+def in_own(connection: BaseDatabaseWrapper) -> bool:
+    """Is this an emit in the middle of an emit? A signal's handler may do that, or what a host
+    hooks into logging or into its queries. In a transaction of its own it would commit the half of
+    what is under way, or be taken back with it although it was answered for."""
+    return connection in _own
+
+
+@contextmanager
+def _noted(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    _own.add(connection)
+    try:
+        yield
+    finally:
+        _own.discard(connection)
 
 
 def _undo(cursor: CursorWrapper, dialect: Dialect) -> None:

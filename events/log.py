@@ -159,8 +159,9 @@ class EventLog:
     # Looking after
 
     def reconcile(self) -> list[str]:
-        """Do what dead processes have left undone: give committed events their positions, and
-        fail the streams that have been silent for too long; the names of these.
+        """Do what dead processes have left undone: give committed events their positions, remove
+        what is left of deleted streams, and fail those that have been silent for too long; the
+        names of these.
 
         Any number of processes may do it; each stream fails once.
         """

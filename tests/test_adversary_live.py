@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 import weakref
@@ -594,6 +595,7 @@ def test_an_address_with_too_many_fields(make_log):
     virtual.run(story())
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 async def test_a_child_tells_no_loop_of_its_parent(make_log):
     """A worker that is forked from a server and emits would remember every hint for ever."""
     log = make_log(BACKEND="memory")
@@ -601,6 +603,7 @@ async def test_a_child_tells_no_loop_of_its_parent(make_log):
     async with follow(log.backend, log.query()) as tail:
         await tail.next()
         if (pid := os.fork()) == 0:
+            signal.alarm(10)
             before, told = len(ready), 99
             try:
                 log.append("n")

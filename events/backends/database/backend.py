@@ -99,6 +99,8 @@ class DatabaseBackend(BaseBackend):
     def fail_idle(self) -> list[str]:
         self.refuse_in_transaction("fail idle streams")
         self.sequence()
+        for log in Log.objects.using(self.alias).filter(name=self.name):
+            retention.finish_deletions(self.lock, log)
         failed: list[str] = []
         for names in chunks(streams.idle(self._log_streams(), self.now())):
             failed += self.lock.run_after_outbox(methodcaller("fail_idle", names))

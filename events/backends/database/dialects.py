@@ -101,7 +101,7 @@ class PostgreSQL(Dialect):
         # only ever raised: an entry that was answered for must survive a crash.
         cursor.execute(
             "BEGIN ISOLATION LEVEL READ COMMITTED; "
-            f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)}; "
+            f"SET LOCAL lock_timeout = {max(1, int(lock_timeout * 1000))}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}; "
             "SELECT set_config('synchronous_commit', 'on', true) "
             "WHERE current_setting('synchronous_commit') = 'off'"

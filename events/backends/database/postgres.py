@@ -134,7 +134,7 @@ def append(
     statement fails before it gets as far as the key.
     """
     statement = IN_STREAM if item.stream else IN_NONE
-    timeout = f"{int(lock_timeout * 1000)}ms"
+    timeout = f"{max(1, int(lock_timeout * 1000))}ms"  # 0 would be for ever
     try:
         statement.run(cursor, {"timeout": timeout, "now": now, "log": log, **item._asdict()})
     except IntegrityError as error:

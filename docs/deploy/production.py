@@ -10,12 +10,15 @@ SECRET_KEY = os.environ["SECRET_KEY"]
 ALLOWED_HOSTS = os.environ["ALLOWED_HOSTS"].split(",")
 CSRF_TRUSTED_ORIGINS = os.environ["CSRF_TRUSTED_ORIGINS"].split(",")
 
-# psycopg reads PGHOST, PGUSER and PGPASSWORD by itself. Connections are not kept between requests:
-# under ASGI each thread would keep its own.
+# psycopg reads PGHOST, PGUSER and PGPASSWORD by itself. Under ASGI every request has a thread of its
+# own, and would open a connection of its own: a hundred at once are more than PostgreSQL accepts.
+# Each process has such a pool.
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": os.environ["PGDATABASE"],
+        "OPTIONS": {"pool": {"min_size": 2, "max_size": 10}},
+        "CONN_HEALTH_CHECKS": True,
     }
 }
 

@@ -52,11 +52,13 @@ class Round:
     # Appended to the servers' DATABASE_URL. A storm wants connections that persist: without them
     # every handshake opens two, one after the other.
     options: str = ""
+    # Have the servers a pool of connections, as the deployment of the documentation has?
+    pool: bool = False
 
 
 ROUNDS = (
     Round("processes", (KillServer, KillEmitters, KillWriter, KillSequencer)),
-    Round("database", (StopPostgres, TerminateBackends, KillEmitters)),
+    Round("database", (StopPostgres, TerminateBackends, KillEmitters), pool=True),
     Round("hints", (KillRedis, PauseRedis, FlushRedis, KillServer), layer=UNRELIABLE),
     Round(
         "clients",

@@ -1,12 +1,19 @@
 """The example site as the servers of a run have it: as in production, but for its log and layer."""
 
+import os
+
 from tests.faults.settings import CHANNEL_LAYERS as RUN_LAYERS
 from tests.faults.settings import EVENTS as RUN_EVENTS
 from tests.site_settings import *  # noqa: F403
+from tests.site_settings import DATABASES
 
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.faults.site_urls"
 EVENTS = RUN_EVENTS
+if os.environ.get("FAULTS_POOL"):
+    # As small as it may be, so that whoever keeps a connection is noticed.
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 3}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if RUN_LAYERS:
     CHANNEL_LAYERS = RUN_LAYERS

@@ -68,6 +68,8 @@ class World:
             "FAULTS_SEED": str(self.seed),
             "SITE_EVENTS": json.dumps({**LOG, "OPTIONS": options}),
         }
+        if self.round.pool:
+            known["FAULTS_POOL"] = "1"
         if self.round.layer:
             if self.redis is None:
                 self.redis = Redis(self.folder)

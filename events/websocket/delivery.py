@@ -125,10 +125,13 @@ class Writer:
 
     def acknowledge(self, id: str, position: int) -> bool:
         """Did this acknowledge anything?"""
+        had_room = self.unacknowledged.has_room
         released = self.unacknowledged.release(id, position)
         if released:
             self.clocks.progressed()
-            self.bell.ring()
+            # Otherwise the writer does not wait for this: most clients are never that far behind.
+            if not had_room:
+                self.bell.ring()
         return released
 
     def wake(self, subscription: Subscription) -> None:

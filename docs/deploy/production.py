@@ -12,12 +12,13 @@ CSRF_TRUSTED_ORIGINS = os.environ["CSRF_TRUSTED_ORIGINS"].split(",")
 
 # psycopg reads PGHOST, PGUSER and PGPASSWORD by itself. Under ASGI every request has a thread of its
 # own, and would open a connection of its own: a hundred at once are more than PostgreSQL accepts.
-# Each process has such a pool.
+# Each process has such a pool. While PostgreSQL is away, its pauses between attempts double: for no
+# more than ten seconds, so that it is not late when PostgreSQL is back.
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": os.environ["PGDATABASE"],
-        "OPTIONS": {"pool": {"min_size": 2, "max_size": 10}},
+        "OPTIONS": {"pool": {"min_size": 2, "max_size": 10, "reconnect_timeout": 10}},
         "CONN_HEALTH_CHECKS": True,
     }
 }

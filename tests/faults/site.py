@@ -12,8 +12,14 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.faults.site_urls"
 EVENTS = RUN_EVENTS
 if os.environ.get("FAULTS_POOL"):
-    # As small as it may be, so that whoever keeps a connection is noticed.
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 3}
+    # Small, so that whoever keeps a connection is noticed; of one size, as what a server holds; and
+    # quick to try again, since its pauses double while the database is away.
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 3,
+        "max_size": 3,
+        "timeout": 3,
+        "reconnect_timeout": 2,
+    }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if RUN_LAYERS:
     CHANNEL_LAYERS = RUN_LAYERS

@@ -130,7 +130,7 @@ async def test_many_cost_no_threads_and_no_connections(server, http):
     while len(polls) < 300:
         polls += [
             asyncio.ensure_future(http.get(API, params={"since": since, "wait": 30}))
-            for _ in range(20)
+            for _ in range(10)
         ]
         await asyncio.sleep(0)
         await asyncio.to_thread(wait_until, settled)

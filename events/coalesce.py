@@ -18,7 +18,7 @@ from django.db import DataError, IntegrityError, connections
 
 from .backends.base import BaseBackend
 from .exceptions import InvalidTransition, KeyConflict, StreamClosed
-from .live.store import give_back
+from .live.store import safely
 from .loops import Registry, forget, here
 from .types import Entry
 from .validation import Item
@@ -83,10 +83,9 @@ class _Batcher:
             while self.waiting or await self._more():
                 calls = self._next()
                 try:
-                    results = await loop.run_in_executor(thread, self._carry_out, calls)
+                    results = await loop.run_in_executor(thread, safely, self._append, calls)
                 except Exception as error:
                     results = [error] * len(calls)
-                    thread.submit(connections.close_all)
                 except asyncio.CancelledError as error:
                     settle(calls, [error] * len(calls))
                     raise
@@ -118,11 +117,6 @@ class _Batcher:
             count += 1
         calls, self.waiting = self.waiting[:count], self.waiting[count:]
         return calls
-
-    def _carry_out(self, calls: list[Call]) -> list[list[Entry] | BaseException]:
-        results = self._append(calls)
-        give_back()
-        return results
 
     def _append(self, calls: list[Call]) -> list[list[Entry] | BaseException]:
         """In the thread. A batch that is refused is carried out call by call, so that each

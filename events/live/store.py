@@ -29,22 +29,23 @@ class StoreThread:
         if self.thread is None:
             return await sync_to_async(work)(*arguments)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.thread, self._safely, work, *arguments)
-
-    @staticmethod
-    def _safely(work: Callable[..., T], *arguments: object) -> T:
-        try:
-            found = work(*arguments)
-        except BaseException:
-            connections.close_all()
-            raise
-        give_back()
-        return found
+        return await loop.run_in_executor(self.thread, safely, work, *arguments)
 
     def close(self) -> None:
         if self.thread is not None:
             self.thread.submit(connections.close_all)
             self.thread.shutdown(wait=False)
+
+
+def safely(work: Callable[..., T], *arguments: object) -> T:
+    """Do it in a thread of ours, and leave no connection that is broken or that others want."""
+    try:
+        found = work(*arguments)
+    except BaseException:
+        connections.close_all()
+        raise
+    give_back()
+    return found
 
 
 def give_back() -> None:

@@ -147,13 +147,13 @@ def run(job):
     asyncio.run(follow(job, clients))
 
 
-async def follow(job, clients):
+async def follow(job, clients, patience=PATIENCE):
     """Until told where the log has ended, and then until all are there."""
     tasks = [asyncio.ensure_future(client.follow()) for client in clients]
     await asyncio.to_thread(job.stop.wait)
     for client in clients:
         client.pause = 0.0
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while any(client.cursor < job.goal for client in clients) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
     for task in tasks:

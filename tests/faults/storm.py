@@ -1,15 +1,17 @@
 """A process of very many clients, who all come back at the same moment when a server is killed."""
 
 import asyncio
-import time
 
 from ..live_clients import socket
-from .clients import GONE, PATIENCE
-from .record import Goal, Stretch
+from .clients import GONE, PATIENCE, follow
+from .record import Stretch
 
 
 class Drop:
     """One of them: too many for their events to be written down, so only where it was is."""
+
+    # It does not think about what it is sent.
+    pause = 0.0
 
     def __init__(self, job, name, at):
         self.job = job
@@ -51,17 +53,4 @@ def run(job):
         for number in range(job.options["drops"])
     ]
     job.wait_for_go()
-    asyncio.run(rage(job, drops))
-
-
-async def rage(job, drops):
-    tasks = [asyncio.ensure_future(drop.follow()) for drop in drops]
-    await asyncio.to_thread(job.stop.wait)
-    deadline = time.monotonic() + 2 * PATIENCE
-    while any(drop.cursor < job.goal for drop in drops) and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for drop in drops:
-        job.write(Goal(drop.name, drop.cursor, job.goal))
+    asyncio.run(follow(job, drops, 2 * PATIENCE))

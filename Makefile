@@ -13,10 +13,10 @@ DEV := $(VENV)/.dev-installed
 AUDIT := $(VENV)/.audit-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate faults mutants bench lint audit clean
+.PHONY: help run test simulate faults mutants bench format lint coverage screenshot build audit clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # `exec`, so that a signal to make reaches the script and not a shell in between.
 run: export DEBUG ?= 1
@@ -40,6 +40,10 @@ faults: $(SITE) ## Let everything fail that can, for seven minutes (ARGS="--roun
 mutants: $(SITE) ## Break the log on purpose, and see whether it is noticed (ARGS="floor epoch")
 	$(PY) -m tests.faults.mutants $(ARGS)
 
+format: $(DEV) ## Format the code, and mend what can be mended
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
 lint: export DEBUG = 1
 lint: export DATABASE_URL = sqlite://:memory:
 lint: $(DEV) ## Check format, lint, types and migrations
@@ -47,6 +51,17 @@ lint: $(DEV) ## Check format, lint, types and migrations
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) manage.py makemigrations --check --dry-run
+
+# Servers, browsers and other processes that the tests start are not measured.
+coverage: $(DEV) ## Run the tests and measure the branches of events/ that they take (ARGS as for test)
+	$(PY) -m coverage run -m pytest $(ARGS)
+	$(PY) -m coverage report
+
+screenshot: $(SITE) ## Take the README's picture of the live page again, with a Chromium that is there
+	$(PY) scripts/screenshot.py
+
+build: $(DEV) ## Build what is published, into dist/
+	$(PY) -m build
 
 # bandit warns of every part of a statement that its comment excuses as well; so its warnings are shown
 # only with a finding. --strict: a package that could not be looked up must not pass for a safe one.

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from .pages import DOCS, PAGES, ROOT, anchors, blocks, links, marked, name
+from .pages import DOCS, PAGES, ROOT, anchors, blocks, links, marked, name, prose
 from .sites import scratch_site
 from .tutorial import PAGE as TUTORIAL
 
@@ -131,6 +131,32 @@ def run(block, environment):
         timeout=60,
     )
     assert done.returncode == 0, f"{block.where}: {done.stderr}"
+
+
+@by_name(PAGES)
+def test_prose_is_wrapped_at_100_columns(page):
+    """Tables, headings and pictures excepted."""
+    lines = [
+        line for line in prose(page).splitlines() if not line.startswith(("|", "#", "![", "<"))
+    ]
+    assert [line for line in lines if len(line) > 100] == []
+
+
+def test_versions_that_are_claimed_are_tested():
+    """The classifiers, tox and the workflow name the same Pythons and Djangos, and one ruff."""
+    project = (ROOT / "pyproject.toml").read_text()
+    tox = (ROOT / "tox.ini").read_text()
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    for claimed, in_tox, in_workflow in [
+        (r"Python :: (3\.\d+)", r"py\{([\d,]+)\}", r"^ +python: \[(.*)\]$"),
+        (r"Django :: (\d\.\d)", r"dj\{?([\d,]+)", r"^ +django: \[(.*)\]$"),
+    ]:
+        known = {version.replace(".", "") for version in re.findall(claimed, project)}
+        assert {one for found in re.findall(in_tox, tox) for one in found.split(",")} == known
+        [matrix] = re.findall(in_workflow, workflow, re.M)
+        assert {one.strip(' ".').replace(".", "") for one in matrix.split(",")} == known
+    [pinned] = re.findall(r"^ruff==(.*)$", (ROOT / "requirements-dev.txt").read_text(), re.M)
+    assert f"rev: v{pinned}\n" in (ROOT / ".pre-commit-config.yaml").read_text()
 
 
 def test_what_to_watch_for_is_what_is_logged():

@@ -1,9 +1,9 @@
-"""All benchmarks, one after another, as one document, a page and pictures.
+"""All benchmarks, one after another, as a page and a picture.
 
     python -m benchmarks [--quick] [--parts append,read] [--into docs/benchmarks]
 
 Each part runs as a process of its own and can be run by itself (`python -m benchmarks.append`).
-With `--parts`, the other parts of an earlier document stay as they are.
+With `--parts`, the other parts of an earlier page stay as they are.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def options() -> argparse.Namespace:
         type=Path,
         default=ROOT / "build" / "benchmarks",
         metavar="FOLDER",
-        help="where the document, the page and the pictures go (%(default)s)",
+        help="where the page and the picture go (%(default)s)",
     )
     chosen = made.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
@@ -73,16 +73,10 @@ def run(part: str, chosen: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     chosen = options()
     chosen.into.mkdir(parents=True, exist_ok=True)
-    file = chosen.into / "results.json"
-    known = json.loads(file.read_text())["parts"] if file.exists() else {}
     for part in chosen.parts:
-        known[part] = run(part, chosen)
         # After each, so that an interruption costs no more than one.
-        ordered = {name: known[name] for name in PARTS if name in known}
-        document = {"machine": machine.description(), "parts": ordered}
-        file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        page.write(chosen.into, document)
-    print(f"\n{chosen.into}: results.json, results.md and pictures", flush=True)
+        page.write(chosen.into, run(part, chosen), machine.description(), PARTS.values())
+    print(f"\n{chosen.into}: results.md and its picture", flush=True)
 
 
 if __name__ == "__main__":

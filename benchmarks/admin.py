@@ -45,6 +45,7 @@ def measure(report: Report, quick: bool) -> None:
     from events import logs
 
     long = 50_000 if quick else 1_000_000
+    versus = f", of {long:,} vs of {SHORT:,}"
     for alias in harness.aliases():
         counts = {f"{alias}-short": SHORT, f"{alias}-long": long}
         for name, count in counts.items():
@@ -52,9 +53,9 @@ def measure(report: Report, quick: bool) -> None:
         with override_settings(ROOT_URLCONF="benchmarks.admin_urls"):
             for title, query in PAGES.items():
                 pages = [page(name, query, count) for name, count in reversed(counts.items())]
-                compare(report, f"{DISPLAY[alias]}: {title}", pages, 11 if quick else 41)
+                compare(report, f"{DISPLAY[alias]}: {title}{versus}", pages, 11 if quick else 41)
             pages = [event(name, count) for name, count in reversed(counts.items())]
-            compare(report, f"{DISPLAY[alias]}: the page of an event", pages, 41)
+            compare(report, f"{DISPLAY[alias]}: the page of an event{versus}", pages, 41)
 
 
 def compare(report: Report, name: str, pages: list[Callable[[], object]], rounds: int) -> None:

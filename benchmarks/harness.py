@@ -40,7 +40,10 @@ Databases = dict[str, dict[str, Any]]
 
 @dataclass
 class Result:
-    """One line of the table. Without a target it is there for information."""
+    """One line of the table. Without a target it is there for information.
+
+    The name says what the two figures are: "this vs that".
+    """
 
     name: str
     ours: str
@@ -70,7 +73,7 @@ class Report:
         self.skipped: list[str] = []
         # With `--json -` stdout is for the JSON alone.
         self.out = sys.stderr if options.json == "-" else sys.stdout
-        self._say("what", "ours", "rival", "ratio", "target", "met")
+        self._say("what", "first", "second", "ratio", "target", "met")
 
     def add(self, result: Result) -> None:
         self.results.append(result)

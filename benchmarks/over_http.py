@@ -106,7 +106,7 @@ def export(report: Report, alias: str, size: int) -> None:
     assert lines == size, f"{lines} of {size} entries came"
     report.add(
         Result(
-            f"{DISPLAY[alias]}: export of {size:,} entries, memory",
+            f"{DISPLAY[alias]}: memory of an export of {size:,} entries vs a bound",
             f"+{grown:.1f} MB",
             "50 MB",
             grown / 50,

@@ -1,44 +1,46 @@
-"""The results as a page: a table for each part, and a picture of the ratios."""
+"""The results as a page: a table for each part, under the heading that it had the last time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ratios
-
 MET = {True: "yes", False: "**no**", None: ""}
+TOP = """# Results
+
+Written by `python -m benchmarks`; what is compared, and how, is in the scripts. A row says what its
+two columns are: *first vs second*. Where there is no *vs*, there is no second.
+"""
+MACHINE = "Measured on"
 
 
-def write(folder: Path, document: dict[str, Any]) -> None:
-    (folder / "ratios.svg").write_text(ratios.draw(document["parts"]))
-    (folder / "results.md").write_text("\n".join(lines(document)))
+def write(
+    folder: Path, part: dict[str, Any], machine: dict[str, str], order: Iterable[str]
+) -> None:
+    """Put this part in the place of what the page said of it; the other parts stay."""
+    file = folder / "results.md"
+    said = sections(file.read_text()) if file.exists() else {}
+    said[part["title"]] = "\n".join(of_part(part))
+    said[MACHINE] = "\n".join(f"- {name}: {value}" for name, value in machine.items())
+    titles = [title for title in (*order, MACHINE) if title in said]
+    file.write_text(TOP + "".join(f"\n## {title}\n\n{said[title].strip()}\n" for title in titles))
 
 
-def lines(document: dict[str, Any]) -> Iterator[str]:
-    yield "# Results\n"
-    yield "Written by `python -m benchmarks`; what is compared, and how, is in the scripts.\n"
-    yield "![How many times as fast as its rival each is](ratios.svg)\n"
-    for part in document["parts"].values():
-        yield from of_part(part)
-    yield "## Measured on\n"
-    yield from (f"- {name}: {value}" for name, value in document["machine"].items())
-    yield ""
+def sections(text: str) -> dict[str, str]:
+    _, *parts = re.split(r"^## (.*)\n", text, flags=re.M)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def of_part(part: dict[str, Any]) -> Iterator[str]:
-    quick = " --quick" if part["quick"] else ""
-    yield f"## {part['title']}\n"
-    yield f"`{part['command']}{quick}`\n"
+    yield f"`{part['command']}{' --quick' if part['quick'] else ''}`\n"
     if part["command"].endswith("fanout"):
         yield "![Deliveries a second](fanout.svg)\n"
     yield from (f"Skipped: {what}\n" for what in part["skipped"])
-    yield "| | ours | rival | ratio | target | met |"
+    yield "| | first | second | ratio | target | met |"
     yield "|---|---|---|---|---|---|"
-    for result in part["results"]:
-        yield row(result)
-    yield ""
+    yield from map(row, part["results"])
 
 
 def row(result: dict[str, Any]) -> str:

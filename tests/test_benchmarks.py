@@ -1,13 +1,17 @@
 """The parts of the fan-out benchmark that can be wrong without anybody noticing."""
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import page
 from benchmarks.fanout import frames
 from benchmarks.fanout.picture import Bar, Panel, draw
 from benchmarks.rivals.message import entry, mark, payload
+
+from .pages import DOCS
 
 
 def served(opcode, body, last=True):
@@ -85,3 +89,30 @@ def test_the_picture_is_well_formed_and_tells_what_it_shows():
     assert len(widths) == 2
     assert widths[1] / widths[0] == pytest.approx(2 / 53, abs=0.01)
     assert "prefers-color-scheme: dark" in text
+
+
+def test_a_part_that_is_measured_again_leaves_the_others_on_the_page(tmp_path):
+    def part(title, ours):
+        result = {"name": "a vs b", "ours": ours, "rival": "1/s", "ratio": 2.0, "target": None}
+        result |= {"at_most": False, "met": None, "note": ""}
+        command = f"python -m benchmarks.{title}"
+        return {
+            "title": title,
+            "command": command,
+            "quick": False,
+            "skipped": [],
+            "results": [result],
+        }
+
+    for title, ours in (("read", "4/s"), ("append", "2/s"), ("read", "6/s")):
+        page.write(tmp_path, part(title, ours), {"processor": "one"}, ["append", "read"])
+    text = (tmp_path / "results.md").read_text()
+    assert re.findall("^## (.*)", text, re.M) == ["append", "read", page.MACHINE]
+    assert re.findall(r"a vs b \| (\S+)", text) == ["2/s", "6/s"]
+
+
+def test_every_row_of_the_results_says_what_its_columns_are():
+    text = (DOCS / "benchmarks/results.md").read_text()
+    rows = re.findall(r"^\| (\w.*?) \| [^|]+ \| ([^|]*)\|", text, re.M)
+    assert len(rows) > 100
+    assert [name for name, second in rows if (" vs " in name) != bool(second.strip())] == []

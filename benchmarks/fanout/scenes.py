@@ -167,9 +167,10 @@ def tell_delays(
         ours = harness.percentile(called, part)
         rival = milliseconds(harness.percentile(reference, part)) if reference else ""
         bound = limit if part == 0.5 else None
+        versus = " vs a bare loop" if reference else "" if bound is None else " vs a bound"
         arena.report.add(
             Result(
-                f"{what}, p{part * 100:.0f}",
+                f"{what}, p{part * 100:.0f}{versus}",
                 milliseconds(ours),
                 rival or ("" if bound is None else milliseconds(bound)),
                 None if bound is None else ours / bound,

@@ -78,7 +78,7 @@ def test_permissions():
 
 
 def test_commands():
-    """Each has its heading, and all of its arguments in a table; in the README it has its line."""
+    """Each has its heading, and all of its arguments in a table."""
     text = page("commands").read_text()
     assert sorted(re.findall(r"^## (\w+)$", text, re.M)) == COMMANDS
 

@@ -41,7 +41,7 @@ STEPS = {
 KINDS = {step.verb: kind for kind, step in STEPS.items()}
 
 # What a stream says that its watchdog has ended.
-IDLE_TIMEOUT = "idle_timeout"
+FAILED_IDLE = "idle_timeout"
 
 
 def next_status(kind: str, stream: str, status: str | None) -> Status | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # `json.loads` without its search for white space around the text: half of the time.
 _parse = json.JSONDecoder().raw_decode
@@ -24,11 +24,11 @@ def from_micros(micros: int) -> datetime:
     Exact: `datetime.fromtimestamp(micros / 1e6)` goes through a float and is off by one
     now and then.
     """
-    return EPOCH + timedelta(microseconds=micros)
+    return UNIX_EPOCH + timedelta(microseconds=micros)
 
 
 def to_micros(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - UNIX_EPOCH) // timedelta(microseconds=1)
 
 
 def wire_time(moment: datetime) -> str:
@@ -44,7 +44,7 @@ def wire_micros(micros: int) -> str:
 # The entries of a page share their seconds, and the date is what is dear.
 @lru_cache(maxsize=256)
 def _wire_second(seconds: int) -> str:
-    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+    return (UNIX_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def new_epoch() -> str:

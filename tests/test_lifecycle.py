@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission
 from django.db import connections, transaction
 
-from events.backends.database import streams
+from events.backends.database import rows
 from events.exceptions import InvalidEvent, InvalidTransition, StreamClosed
 from events.testing import ManualClock
 from events.types import Status
@@ -345,7 +345,7 @@ class TestWatchdog:
     def test_an_event_between_look_and_lock(self, alias, make_log, clock, monkeypatch):
         """B57, B58: what seemed silent is looked at again when the head is locked."""
         log = make_log(alias, OPTIONS={"clock": clock})
-        run, idle = log.stream("run-42"), streams.idle
+        run, idle = log.stream("run-42"), rows.idle_streams
         run.open(idle_timeout=60)
         clock.advance(61)
 
@@ -354,7 +354,7 @@ class TestWatchdog:
             run.emit("n")
             return found
 
-        monkeypatch.setattr(streams, "idle", look)
+        monkeypatch.setattr(rows, "idle_streams", look)
         assert log.reconcile() == []
         assert run.status == "running"
 

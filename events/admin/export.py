@@ -16,7 +16,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 from ..exceptions import CursorExpired
 from ..models import Log
-from ..types import EPOCH, Gap, Row, wire_micros
+from ..types import UNIX_EPOCH, Gap, Row, wire_micros
 from ..wire import encode
 from .keyset import Keyset, ranged
 from .scope import Scope
@@ -99,7 +99,7 @@ def response(
 
 
 def filename(scope: Scope, format: str) -> str:
-    now = EPOCH + timedelta(microseconds=scope.log.backend.now())
+    now = UNIX_EPOCH + timedelta(microseconds=scope.log.backend.now())
     return f"events-{scope.name}-{now:%Y%m%dT%H%M%SZ}.{format}"
 
 

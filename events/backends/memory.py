@@ -18,7 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from .. import hints
 from ..cursors import Query, Rows, State, finish, locate
 from ..exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
-from ..lifecycle import IDLE_TIMEOUT
+from ..lifecycle import FAILED_IDLE
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
 from ..wire import dumps
@@ -127,7 +127,7 @@ class MemoryBackend(BaseBackend):
         self.refuse_in_transaction("fail idle streams")
         self._settle()
         ledger = self.ledger
-        text = dumps({"reason": IDLE_TIMEOUT})
+        text = dumps({"reason": FAILED_IDLE})
         with ledger.lock:
             names = ledger.idle(self.now())
             for name in names:

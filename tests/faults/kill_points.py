@@ -20,7 +20,7 @@ LEDGER = DATABASE + "ledger.Ledger"
 POINTS = {
     # An append in several statements
     "begun": (DIALECT, "begin", "after"),
-    "locked": (DATABASE + "head.LockedHead", "__init__", "after"),
+    "locked": (LEDGER, "__init__", "after"),
     "gathered": (LEDGER, "_gather", "after"),
     "streams": (DIALECT, "save_streams", "after"),
     "entries": (DIALECT, "insert_events", "after"),

@@ -1,8 +1,8 @@
-"""A log in the project's own database: the verbs of a backend, each handed to who can do it.
+"""A log in the project's own database: the verbs of a backend, each handed to the module for it.
 
 An append is one statement (`postgres`) or work on the `ledger` under its `lock`; in a transaction
 of the caller's it goes to the `outbox`, and `hook` has it sequenced after the commit. Reads are
-in `pages`, letting go is in `retention`.
+in `pages`, removal is in `retention`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import methodcaller
-from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from ... import hints
@@ -27,16 +27,17 @@ from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
 from ..base import DELETE_BATCH, BaseBackend, Progress
 from ..receipts import in_callers_atomic, receipt
-from . import hook, outbox, pages, postgres, retention, streams
+from . import hook, outbox, pages, postgres, retention, rows
 from .dialects import Dialect, dialect_of
 from .ledger import Ledger
 from .lock import LedgerLock
-from .sql import chunks
-from .transactions import busy, in_own, is_passing, is_timeout
+from .transactions import busy, in_own, is_timeout, is_transient
 
 logger = logging.getLogger("events")
 
-T = TypeVar("T")
+# How items get their places in a locked ledger, and how they wait in the outbox.
+Place = Callable[[Ledger, Sequence[Item]], list[Row]]
+Defer = Callable[[CursorWrapper, str, Sequence[Item], int], list[Entry]]
 
 # Seconds that an append waits for the log, at the most. A statement holds it for milliseconds;
 # what holds it for longer is broken, and a caller should hear of that rather than hang.
@@ -70,46 +71,33 @@ class DatabaseBackend(BaseBackend):
     # Writing
 
     def append(self, items: Sequence[Item]) -> list[Entry]:
-        if not items:
-            return []
-        if self.in_transaction():
-            if self.dialect.uses_outbox:
-                return self._append_to_outbox(items)
-            return self._append_in_place(items)
-        if len(items) == 1:
-            row = self._append_at_once(items[0])
+        return self._write(items, Ledger.append, outbox.put) if items else []
+
+    def step(self, item: Item) -> Entry | None:
+        return next(iter(self._write([item], Ledger.step, outbox.put_step)), None)
+
+    def _write(self, items: Sequence[Item], place: Place, defer: Defer) -> list[Entry]:
+        """Give the items their places now; or, in a transaction of the caller's, at its commit."""
+        if not self.in_transaction():
+            row = self._append_at_once(items)
             if row is not None:
                 hints.send(self.name, row.position)
                 return [Entry.from_row(row)]
-        rows = self.lock.run_after_outbox(lambda ledger: ledger.append(items))
-        return [Entry.from_row(row) for row in rows]
+            rows = self.lock.run_after_outbox(lambda ledger: place(ledger, items))
+            return [Entry.from_row(row) for row in rows]
+        if not self.dialect.uses_outbox:
+            return self._write_in_place(items, place)
+        with self.connection.cursor() as cursor:
+            answers = defer(cursor, self.name, items, self.now())
+        if answers:
+            self._sequence_after_commit(0)
+        return answers
 
-    def step(self, item: Item) -> Entry | None:
-        if self.in_transaction():
-            if self.dialect.uses_outbox:
-                return self._step_to_outbox(item)
-            return self._step_in_place(item)
-        row = self._append_at_once(item)
-        if row is not None:
-            hints.send(self.name, row.position)
-        else:
-            row = self.lock.run_after_outbox(lambda ledger: ledger.step(item))
-        return Entry.from_row(row) if row else None
-
-    def fail_idle(self) -> list[str]:
-        self.refuse_in_transaction("fail idle streams")
-        self.sequence()
-        for log in Log.objects.using(self.alias).filter(name=self.name):
-            retention.finish_deletions(self.lock, log)
-        failed: list[str] = []
-        for names in chunks(streams.idle(self._log_streams(), self.now())):
-            failed += self.lock.run_after_outbox(methodcaller("fail_idle", names))
-        return failed
-
-    def _append_at_once(self, item: Item) -> Row | None:
-        """In one statement, where the database can; None where it takes the long way."""
-        if not postgres.can_append(self.connection):
+    def _append_at_once(self, items: Sequence[Item]) -> Row | None:
+        """Append a single item in one statement, where the database can; None where not."""
+        if len(items) > 1 or not postgres.can_append(self.connection):
             return None
+        [item] = items
         statement = postgres.step if item.kind in STEPS else postgres.append
         with self.connection.cursor() as cursor:
             try:
@@ -117,45 +105,12 @@ class DatabaseBackend(BaseBackend):
             except DatabaseError as error:
                 if is_timeout(error):
                     raise busy(self.lock_timeout, self.dialect) from error
-                if is_passing(error) or isinstance(error, IntegrityError):
+                if is_transient(error) or isinstance(error, IntegrityError):
                     return None
                 raise
 
-    def _append_to_outbox(self, items: Sequence[Item]) -> list[Entry]:
-        """Wait for the caller's commit in the outbox: the head would be locked until then."""
-        with self.connection.cursor() as cursor:
-            answers = outbox.put(cursor, self.name, items, self.now())
-        self._sequence_after_commit(0)
-        return answers
-
-    def _step_to_outbox(self, item: Item) -> Entry | None:
-        with self.connection.cursor() as cursor:
-            answer = outbox.put_step(cursor, self.name, item, self.now())
-        if answer is not None:
-            self._sequence_after_commit(0)
-        return answer
-
-    def _step_in_place(self, item: Item) -> Entry | None:
-        row, before = self._in_place(lambda ledger: ledger.step(item))
-        if row is None:
-            return None
-        self._sequence_after_commit(before)
-        return receipt(item, row.micros)
-
-    def _append_in_place(self, items: Sequence[Item]) -> list[Entry]:
-        now = self.now()
-        rows, before = self._in_place(lambda ledger: ledger.append(items))
-        self._sequence_after_commit(before)
-        # What is after the head of this transaction's first append is its own, and not committed.
-        own = min([before, *(one.head for one in hook.registered(self.connection, self.name))])
-        return [
-            receipt(item, now) if row.position > own else Entry.from_row(row)
-            for row, item in zip(rows, items, strict=True)
-        ]
-
-    def _in_place(self, work: Callable[[Ledger], T]) -> tuple[T, int]:
-        """Straight into the ledger, within the caller's transaction, where there is one writer.
-        The result, and the head before."""
+    def _write_in_place(self, items: Sequence[Item], place: Place) -> list[Entry]:
+        """Write into the ledger within the caller's transaction, where there is one writer."""
         try:
             with self.connection.cursor() as cursor:
                 self.dialect.join(cursor)
@@ -163,13 +118,21 @@ class DatabaseBackend(BaseBackend):
                 self.dialect.insert_log(cursor, self.name)
                 ledger = Ledger(cursor, self.dialect, self.name, self.now())
                 before = ledger.head
-                result = work(ledger)
+                rows = place(ledger, items)
                 ledger.save()
         except DatabaseError as error:
             if is_timeout(error):
                 raise busy(self.lock_timeout, self.dialect) from error
             raise
-        return result, before
+        if not rows:
+            return []
+        self._sequence_after_commit(before)
+        # What is after the head of this transaction's first append is its own, and not committed.
+        own = min([before, *(one.head for one in hook.registered(self.connection, self.name))])
+        return [
+            receipt(item, row.micros) if row.position > own else Entry.from_row(row)
+            for row, item in zip(rows, items, strict=True)
+        ]
 
     def _sequence_after_commit(self, head: int) -> None:
         hook.register(self.connection, hook.Hook(self.name, head, self.sequence))
@@ -179,6 +142,16 @@ class DatabaseBackend(BaseBackend):
         with self.connection.cursor() as cursor:
             head, waiting = outbox.standing(cursor, self.name)
         return self.lock.run_after_outbox(lambda ledger: ledger.head) if waiting else head
+
+    def fail_idle(self) -> list[str]:
+        self.refuse_in_transaction("fail idle streams")
+        self.sequence()
+        for log in Log.objects.using(self.alias).filter(name=self.name):
+            retention.finish_deletions(self.lock, log)
+        failed: list[str] = []
+        for names in rows.chunks(rows.idle_streams(self._log_streams(), self.now())):
+            failed += self.lock.run_after_outbox(methodcaller("fail_idle", names))
+        return failed
 
     # Reading
 
@@ -223,7 +196,7 @@ class DatabaseBackend(BaseBackend):
             )
 
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
-        return streams.find(self._streams(), names)
+        return rows.find_streams(self._streams(), names)
 
     def streams(
         self,
@@ -236,7 +209,7 @@ class DatabaseBackend(BaseBackend):
         known = self._streams()
         if status is not None:
             known = known.filter(status=status)
-        return streams.by_activity(known, limit, before, after)
+        return rows.recent_streams(known, limit, before, after)
 
     def _streams(self) -> QuerySet[Stream]:
         """This log's, as they are once all that was committed has its place."""

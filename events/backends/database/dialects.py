@@ -9,20 +9,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ...types import Row, new_epoch
-from .sql import chunks, marks
-from .stream_state import STATE_COLUMNS
+from .rows import ROW_COLUMNS, STATE_COLUMNS, chunks, marks
 
 STREAM_COLUMNS = f"log_id, name, {STATE_COLUMNS}"
 # Of those, what changes in a stream that is there.
 CHANGING = (
     "seq", "last_position", "last_event_at", "status", "opened_at", "closed_at", "idle_timeout",
 )  # fmt: skip
-ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
 EVENT_COLUMNS = f"log_id, {ROW_COLUMNS}"
 
-# A process that stops between two statements gives the lock up after this many seconds. Less
-# than the lock timeout, so that those who wait for it go on rather than fail.
-IDLE_TIMEOUT = 2
+# Seconds after which the database ends the transaction of a process that stopped between two
+# statements. Less than the lock timeout, so that those who wait for the lock go on, not fail.
+STALLED_AFTER = 2
 
 
 class Dialect:
@@ -102,7 +100,7 @@ class PostgreSQL(Dialect):
         cursor.execute(
             "BEGIN ISOLATION LEVEL READ COMMITTED; "
             f"SET LOCAL lock_timeout = {max(1, int(lock_timeout * 1000))}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {STALLED_AFTER * 1000}; "
             "SELECT set_config('synchronous_commit', 'on', true) "
             "WHERE current_setting('synchronous_commit') = 'off'"
         )
@@ -141,7 +139,7 @@ class MariaDB(Dialect):
             f"SESSION innodb_lock_wait_timeout = {max(1, round(lock_timeout))}"
             + (
                 ", @events_idle = @@idle_transaction_timeout, "
-                f"SESSION idle_transaction_timeout = {IDLE_TIMEOUT}"
+                f"SESSION idle_transaction_timeout = {STALLED_AFTER}"
                 if connection.mysql_is_mariadb
                 else ""
             )

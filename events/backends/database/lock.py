@@ -12,8 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from ... import hints
 from . import outbox
 from .dialects import Dialect, dialect_of
-from .head import LogMissing
-from .ledger import BATCH, Ledger
+from .ledger import BATCH, Ledger, LogMissing
 from .transactions import run
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class LedgerLock:
         """Do `work` under the lock, and tell of it if the log has grown."""
         head, grown = 0, False
 
-        def step(cursor: CursorWrapper) -> T:
+        def locked(cursor: CursorWrapper) -> T:
             nonlocal head, grown
             ledger = Ledger(cursor, self.dialect, self.name, self.now())
             before = ledger.head
@@ -50,10 +49,10 @@ class LedgerLock:
             return result
 
         try:
-            result = self._transact(step)
+            result = self._transact(locked)
         except LogMissing:
             self.create_log()
-            result = self._transact(step)
+            result = self._transact(locked)
         if grown:
             hints.send(self.name, head)
         return result
@@ -66,7 +65,7 @@ class LedgerLock:
         """
         newest = 0
 
-        def step(ledger: Ledger) -> tuple[T] | None:
+        def drained(ledger: Ledger) -> tuple[T] | None:
             nonlocal newest
             if ledger.dialect.uses_outbox:
                 pending = outbox.pending(ledger.cursor, self.name, BATCH)
@@ -78,7 +77,7 @@ class LedgerLock:
                         return None
             return (work(ledger),)
 
-        while (result := self.run(step)) is None:
+        while (result := self.run(drained)) is None:
             pass
         return result[0]
 

@@ -16,8 +16,7 @@ from ...models import Outbox
 from ...types import TERMINAL, Entry
 from ...validation import Item
 from ..receipts import defer, receipt
-from .keys import entries_by_key
-from .sql import LIST, chunks, marks
+from .rows import LIST, chunks, entries_by_key, marks
 
 # In the order of an Item's fields.
 ITEM_COLUMNS = "kind, stream, payload, idempotency_key, idle_timeout"
@@ -33,7 +32,7 @@ class Pending(NamedTuple):
     item: Item
 
 
-# The rows of the steps that each connection has put here lately.
+# The outbox rows of the latest steps of each connection.
 _steps: WeakKeyDictionary[BaseDatabaseWrapper, list[int]] = WeakKeyDictionary()
 
 
@@ -53,27 +52,27 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
     return answers
 
 
-def put_step(cursor: CursorWrapper, log: str, item: Item, now: int) -> Entry | None:
-    """Store a step in the caller's transaction: a receipt, or None if the stream is there already.
+def put_step(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> list[Entry]:
+    """Store a step in the caller's transaction: a receipt, or nothing if the stream is there already.
 
-    Checked against what is committed and the transaction's own steps; and again when it gets
-    its position.
+    Checked against committed state and the transaction's own steps; and again when it gets its
+    position.
     """
+    [item] = items
     status = _statuses(cursor, log, {item.stream}).get(item.stream)
     if next_status(item.kind, item.stream, status) is None:
-        return None
+        return []
     values = dict(zip(ITEM_FIELDS, item, strict=True))
     row = Outbox.objects.using(cursor.db.alias).create(log=log, **values)
     _steps.setdefault(cursor.db, []).append(row.pk)
-    return receipt(item, now)
+    return [receipt(item, now)]
 
 
 def _own_steps(cursor: CursorWrapper, log: str) -> list[tuple[str, str]]:
-    """The kinds and streams of the steps that this transaction has taken, and nothing has taken
-    back.
+    """The kinds and streams of this transaction's steps, without those that a savepoint took back.
 
-    Asked of the rows themselves, by their primary keys: a hook that runs after the commit does
-    not know of `savepoint_rollback()`, and there is none where autocommit is off.
+    Read from the rows themselves, by their primary keys: a hook that runs after the commit does
+    not know of `savepoint_rollback()`, and where autocommit is off there is no hook.
     """
     found = []
     for some in chunks(_steps.pop(cursor.db, [])):
@@ -113,9 +112,11 @@ def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
 
 
 def _statuses(cursor: CursorWrapper, log: str, names: Set[str]) -> dict[str, str | None]:
-    """Where streams stand, as far as that can be seen from here: as sequenced, and then as the
-    transaction's own steps lead on. Not as others' in the outbox do: a SERIALIZABLE host that reads
-    there would conflict with everybody who writes. What loses a race is found out later."""
+    """Each stream's status: as sequenced, then as the transaction's own steps lead on.
+
+    Steps of others that wait in the outbox are not looked at: a SERIALIZABLE host that reads
+    there would conflict with everybody who writes. The sequencer refuses what loses a race.
+    """
     found: dict[str, str | None] = {}
     for some in chunks(sorted(names)):
         cursor.execute(

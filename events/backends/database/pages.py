@@ -13,8 +13,9 @@ from django.db.backends.utils import CursorWrapper
 
 from ...cursors import Query, State
 from ...types import Row
-from .dialects import ROW_COLUMNS, Dialect
+from .dialects import Dialect
 from .prepared import Prepared
+from .rows import ROW_COLUMNS
 
 MAX_BIGINT = 2**63 - 1
 

@@ -16,7 +16,7 @@ from ...models import Deletion, Log
 from ..base import DELETE_BATCH, Progress
 from .dialects import Dialect
 from .lock import LedgerLock
-from .transactions import is_passing
+from .transactions import is_transient
 
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
 # the lock; so it goes by steps of this many positions.
@@ -134,7 +134,7 @@ def delete_below(
             done += dialect.delete(cursor, "events_event", [row[0] for row in found])
         except DatabaseError as error:
             # Two pruners may meet; what this one did not delete it finds again.
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             continue
         after = found[-1][1]

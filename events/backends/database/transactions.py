@@ -1,4 +1,4 @@
-"""Transactions of our own: begun by hand, bounded in time, tried again when refused in passing."""
+"""Transactions of our own: begun by hand, bounded in time, tried again after a transient error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .dialects import Dialect
 T = TypeVar("T")
 
 # PostgreSQL: serialization failure, deadlock. MariaDB: deadlock, row changed since the snapshot.
-PASSING = {"40001", "40P01", 1213, 1020}
+TRANSIENT = {"40001", "40P01", 1213, 1020}
 # PostgreSQL: lock_timeout. MariaDB: innodb_lock_wait_timeout. SQLite has texts only.
 TIMED_OUT = {"55P03", 1205}
 
@@ -34,7 +34,7 @@ def run(
     lock_timeout: float,
     work: Callable[[CursorWrapper], T],
 ) -> T:
-    """Run `work` in a transaction of our own, again when it was refused in passing.
+    """Run `work` in a transaction of our own, again after a transient error.
 
     Call it only outside the caller's transactions.
     """
@@ -55,7 +55,7 @@ def run(
             # counted against it.
             if not finished and connection.connection is None and reconnects:
                 reconnects -= 1
-            elif not is_passing(error) or time.monotonic() > deadline:
+            elif not is_transient(error) or time.monotonic() > deadline:
                 raise
         time.sleep(random.uniform(0.001, 0.01))  # nosec B311 # no secret
 
@@ -133,8 +133,8 @@ def codes(error: BaseException) -> set[Any]:
     return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *cause.args[:1]}
 
 
-def is_passing(error: BaseException) -> bool:
-    return isinstance(error, OutboxChanged) or not PASSING.isdisjoint(codes(error))
+def is_transient(error: BaseException) -> bool:
+    return isinstance(error, OutboxChanged) or not TRANSIENT.isdisjoint(codes(error))
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -37,7 +37,7 @@ MUTANTS = (
         ),
         (DATABASE + "postgres.py", "    RETURNING id, head, latest\n", ""),
         (
-            DATABASE + "head.py",
+            DATABASE + "ledger.py",
             "        self.head += 1\n        self.latest",
             "        self.cursor.execute(\"SELECT nextval(pg_get_serial_sequence('events_event', 'id'))\")\n"
             "        self.head = self.cursor.fetchone()[0]\n        self.latest",
@@ -58,7 +58,7 @@ MUTANTS = (
         "outbox read before the lock is had",
         "tests/test_sequencer.py::TestLocking::test_everything_is_sequenced_once",
         (
-            DATABASE + "head.py",
+            DATABASE + "ledger.py",
             "        self.name = name\n        cursor.execute(",
             "        self.name = name\n"
             "        from . import outbox\n"
@@ -129,7 +129,7 @@ MUTANTS = (
             "",
         ),
         (
-            DATABASE + "keys.py",
+            DATABASE + "rows.py",
             "    for some in chunks(keys):",
             "    for some in chunks(keys[:0]):",
         ),

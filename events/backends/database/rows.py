@@ -1,0 +1,145 @@
+"""The rows behind a log: entries by their keys, streams as writers and as readers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TypeVar
+
+from django.db.backends.utils import CursorWrapper
+from django.db.models import QuerySet
+
+from ...models import Stream
+from ...types import TERMINAL, Row, Status, StreamInfo
+
+T = TypeVar("T")
+
+# In the order of a Row's fields.
+ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
+# In the order of `to_row`.
+STATE_COLUMNS = (
+    "seq, first_position, last_position, last_event_at, status, opened_at, closed_at, idle_timeout"
+)
+
+# Values in one IN (…): fewer than any database's limit.
+LIST = 500
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), LIST):
+        yield values[start : start + LIST]
+
+
+def marks(values: Sequence[object]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def entries_by_key(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict[str, Row]:
+    found = {}
+    for some in chunks(keys):
+        cursor.execute(
+            f"SELECT {ROW_COLUMNS} FROM events_event "
+            "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
+            f"AND idempotency_key IN ({marks(some)})",  # nosec B608 # our columns; %s, %s, …
+            [log, *some],
+        )
+        found.update({row[6]: Row(*row) for row in cursor.fetchall()})
+    return found
+
+
+@dataclass(slots=True)
+class StreamState:
+    """A stream's row, changed here and written with the entries."""
+
+    seq: int = 0
+    first: int = 0
+    last: int = 0
+    micros: int = 0
+    status: str | None = None
+    opened: int | None = None
+    closed: int | None = None
+    idle: float | None = None
+    changed: bool = False
+
+    def advance(self, position: int, micros: int) -> int:
+        """Take the next event, and give it its number in this stream."""
+        self.seq += 1
+        self.first = self.first or position
+        self.last = position
+        self.micros = micros
+        self.changed = True
+        return self.seq
+
+    def enter(self, status: Status, idle_timeout: float | None) -> None:
+        """Change the status, with the event that was taken last."""
+        self.status = status
+        if self.opened is None and status == Status.RUNNING:
+            self.opened, self.idle = self.micros, idle_timeout
+        if status in TERMINAL:
+            self.closed = self.micros
+
+    def is_idle(self, now: int) -> bool:
+        """Has it been silent for longer than it may?"""
+        return (
+            self.status == Status.RUNNING
+            and self.idle is not None
+            and now - self.micros > self.idle * 1_000_000
+        )
+
+
+to_row = attrgetter("seq", "first", "last", "micros", "status", "opened", "closed", "idle")
+
+
+def stream_states(
+    cursor: CursorWrapper, log_id: int, names: Sequence[str]
+) -> dict[str, StreamState]:
+    found = {}
+    for some in chunks(names):
+        cursor.execute(
+            f"SELECT name, {STATE_COLUMNS} FROM events_stream "
+            f"WHERE log_id = %s AND name IN ({marks(some)})",  # nosec B608 # our columns; %s, %s, …
+            [log_id, *some],
+        )
+        found.update({row[0]: StreamState(*row[1:]) for row in cursor.fetchall()})
+    return found
+
+
+def find_streams(streams: QuerySet[Stream], names: Sequence[str]) -> dict[str, StreamInfo]:
+    return {
+        stream.name: stream_info(stream)
+        for some in chunks(names)
+        for stream in streams.filter(name__in=some)
+    }
+
+
+def idle_streams(streams: QuerySet[Stream], now: int) -> list[str]:
+    """The names of streams that seem to have been silent for longer than they may."""
+    alive = streams.filter(status=Status.RUNNING, idle_timeout__isnull=False)
+    silent = alive.extra(where=["last_event_at + idle_timeout * 1000000 < %s"], params=[now])
+    return list(silent.order_by("last_position").values_list("name", flat=True))
+
+
+def recent_streams(
+    streams: QuerySet[Stream], limit: int, before: int | None, after: int | None
+) -> list[StreamInfo]:
+    """The most recently active first; see `BaseBackend.streams`."""
+    if after is not None:
+        nearest = streams.filter(last_position__gt=after).order_by("last_position")[:limit]
+        return [stream_info(stream) for stream in reversed(nearest)]
+    if before is not None:
+        streams = streams.filter(last_position__lt=before)
+    return [stream_info(stream) for stream in streams.order_by("-last_position")[:limit]]
+
+
+def stream_info(stream: Stream) -> StreamInfo:
+    return StreamInfo(
+        stream.name,
+        Status(stream.status) if stream.status else None,
+        stream.seq,
+        stream.first_position,
+        stream.last_position,
+        stream.opened_at,
+        stream.closed_at,
+        stream.last_event_at,
+    )

@@ -1,66 +1,36 @@
 """docs/deploy/: nginx, systemd, Docker and Django can read what is there, and it fits together."""
 
 import ast
-import configparser
 import re
-import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from events.conf import DEFAULTS
 
+from .deployment import (
+    DEPLOY,
+    NGINX,
+    OPENSSL,
+    command_of,
+    make_certificate,
+    read_unit,
+    write_nginx,
+)
 from .pages import DOCS
 
-DEPLOY = DOCS / "deploy"
 UNITS = sorted([*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")])
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-OPENSSL = shutil.which("openssl")
-
-# What a distribution's nginx.conf has around a file of conf.d.
-AROUND = "events {{}}\npid {folder}/nginx.pid;\nhttp {{\naccess_log off;\ninclude {folder}/site.conf;\n}}\n"
 
 
-def read_unit(path):
-    parser = configparser.ConfigParser(strict=False, interpolation=None)
-    parser.optionxform = str
-    parser.read_string(path.read_text())
-    return parser
-
-
-def command_of(unit):
-    return shlex.split(unit["Service"]["ExecStart"].replace("\\\n", " "))
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    if OPENSSL is None:
-        pytest.skip("openssl is not installed")
-    names = ["-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"]
-    subprocess.run(
-        [OPENSSL, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com", *names],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+@pytest.mark.skipif(NGINX is None or OPENSSL is None, reason="nginx or openssl is not installed")
 @pytest.mark.parametrize("name", ["nginx.conf", "compose.nginx.conf"])
-def test_nginx_reads_its_file(name, tmp_path, certificate):
+def test_nginx_reads_its_file(name, tmp_path):
     """As it stands, but for the paths and the names of other machines."""
-    text = (DEPLOY / name).read_text()
-    text = text.replace("/etc/nginx/snippets/mysite.conf", str(DEPLOY / "locations.conf"))
-    text = text.replace("/etc/ssl/mysite", str(tmp_path)).replace("web:8000", "127.0.0.1:8000")
-    (tmp_path / "site.conf").write_text(text)
-    (tmp_path / "nginx.conf").write_text(AROUND.format(folder=tmp_path))
-    done = subprocess.run(
-        [NGINX, "-t", "-q", "-e", "stderr", "-p", tmp_path, "-c", tmp_path / "nginx.conf"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    make_certificate(tmp_path)
+    command = write_nginx(name, tmp_path, **{"web:8000": "127.0.0.1:8000"})
+    done = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
 
 
@@ -123,3 +93,37 @@ def test_the_settings_ask_for_what_the_environment_gives():
     )
     assert set(re.findall(r'environ\["(\w+)"\]', text)) < set(given)
     assert given["DJANGO_SETTINGS_MODULE"] == "mysite.production"
+
+
+def test_the_settings_keep_what_the_project_has_set(tmp_path, monkeypatch):
+    """A policy, a database's options of its own, and another log are not replaced by the deployment's."""
+    project = tmp_path / "mysite"
+    project.mkdir()
+    (project / "settings.py").write_text(
+        "BASE_DIR = __import__('pathlib').Path(__file__).parent\n"
+        "INSTALLED_APPS = ['daphne', 'events']\n"
+        "DATABASES = {'default': {'ENGINE': 'sqlite3', 'OPTIONS': {'init_command': ''},"
+        " 'ATOMIC_REQUESTS': True}, 'archive': {}}\n"
+        "EVENTS = {'default': {'POLICY': 'p', 'TTL': '7d'}, 'audit': {}}\n"
+    )
+    shutil.copy(DEPLOY / "production.py", project)
+    for line in (DEPLOY / "mysite.env.example").read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            monkeypatch.setenv(*line.split("=", 1))
+    run = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from mysite.production import *; "
+    done = subprocess.run(
+        [sys.executable, "-c", run + "print([DATABASES, EVENTS, INSTALLED_APPS])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    databases, events, apps = ast.literal_eval(done.stdout)
+    assert databases["default"]["ATOMIC_REQUESTS"]
+    assert databases["default"]["ENGINE"] == "django.db.backends.postgresql"
+    assert "init_command" not in databases["default"]["OPTIONS"]
+    assert databases["archive"] == {}
+    assert events == {
+        "default": {"POLICY": "p", "TTL": "7d", "MAX_ENTRIES": 10_000_000},
+        "audit": {},
+    }
+    assert apps == ["events"]

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from contextlib import closing
 
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from .deployment import NGINX, OPENSSL, Deployment
 from .pages import ROOT
 from .servers import wait_until
 from .tutorial import Reader
@@ -85,22 +85,21 @@ def test_the_sdist_can_be_built_from(built):
     assert not any(name.startswith(("tests", "eventsite", "benchmarks")) for name in names)
 
 
-@pytest.fixture
-def reader(built, tmp_path):
-    """Whoever asks pip for the package by its name gets the wheel that was built here."""
+@pytest.fixture(scope="module")
+def reader(built, tmp_path_factory):
+    """Somebody who has followed the tutorial. Their pip gets the wheel that was built here."""
     (wheel,) = built.glob("*.whl")
     constraint = built / "constraint.txt"
     constraint.write_text(f"django-durable-events=={wheel.name.split('-')[1]}\n")
     # Not `@ file://…`: the pip of older Pythons refuses that together with an extra.
     pip = {"PIP_FIND_LINKS": str(built), "PIP_CONSTRAINT": str(constraint), **QUICKLY}
-    with Reader(tmp_path, **pip).at_work() as reader:
+    with Reader(tmp_path_factory.mktemp("mysite"), **pip).at_work() as reader:
+        reader.follow()
         yield reader
 
 
 def test_the_tutorial_word_for_word(reader):
     """An empty folder becomes a project with the app, a server, and a page that follows the log."""
-    began = time.monotonic()
-    reader.follow()
     installed = "import events; print(events.__file__)"
     reader.run(f"python -c '{installed}'", "afterwards")
     assert reader.said.startswith(str(reader.folder / ".venv"))
@@ -108,8 +107,18 @@ def test_the_tutorial_word_for_word(reader):
         assert "board/board.js" in client.get("/").text
         assert client.get("/static/board/board.js").status_code == 200
         assert client.get("/static/events/events.js").status_code == 200
-        assert followed(reader, client)[-1] == (5, "hello.world")
-    print(f"The tutorial took {time.monotonic() - began:.0f} s.")
+        assert followed(reader.address, client)[-1] == (5, "hello.world")
+
+
+@pytest.mark.skipif(NGINX is None or OPENSSL is None, reason="nginx or openssl is not installed")
+def test_the_tutorial_deployed(reader, tmp_path):
+    """The same project on PostgreSQL, in an environment of its own, behind nginx."""
+    with Deployment(reader, tmp_path).at_work() as site, site.client() as client:
+        assert client.get("/static/board/board.js").status_code == 200
+        assert client.get("/static/events/events.js").status_code == 200
+        sign_in(client)
+        site.run(".venv/bin/python manage.py emit_event order.paid")
+        assert followed(site.address, client, ssl=site.trust) == [(1, "order.paid")]
 
 
 def signed_in(reader):
@@ -117,16 +126,16 @@ def signed_in(reader):
     client = httpx.Client(base_url=reader.address, follow_redirects=True, timeout=10)
     # The server starts anew after the last change to its files.
     wait_until(lambda: page_is_there(client), reader.server)
-    answer = client.post(
-        client.get("/").url,
-        data={
-            "username": "ada",
-            "password": "lovelace",
-            "csrfmiddlewaretoken": client.cookies["csrftoken"],
-        },
-    )
-    assert answer.url.path == "/"
+    sign_in(client)
     return client
+
+
+def sign_in(client):
+    form = client.get("/").url
+    data = {"username": "ada", "password": "lovelace"}
+    data["csrfmiddlewaretoken"] = client.cookies["csrftoken"]
+    # Django asks for a Referer over HTTPS, which browsers send.
+    assert client.post(form, data=data, headers={"Referer": str(form)}).url.path == "/"
 
 
 def page_is_there(client):
@@ -136,14 +145,14 @@ def page_is_there(client):
         return False
 
 
-def followed(reader, client):
+def followed(address, client, **options):
     """What a WebSocket is sent until it has caught up."""
     entries = []
-    address = reader.address.replace("http", "ws", 1)
     with connect(
-        f"{address}/ws/events/?since=0",
-        origin=reader.address,
+        f"{address.replace('http', 'ws', 1)}/ws/events/?since=0",
+        origin=address,
         additional_headers={"Cookie": f"sessionid={client.cookies['sessionid']}"},
+        **options,
     ) as socket:
         while (frame := json.loads(socket.recv(timeout=10)))["type"] != "live":
             entries += frame.get("events", [])

@@ -188,6 +188,34 @@ def test_every_transport_survives_a_killed_server(process, site, server, new_pag
         successor.kill()  # asked to end it would wait for its clients
 
 
+def test_a_server_that_was_away_leaves_nobody_polling(site, new_page):
+    """Four seconds without a server strike out no transport: ten of ten are back on a WebSocket."""
+    port = free_port()
+    with ExitStack() as stack:
+        victim, address = stack.enter_context(site.serve("uvicorn", port))
+        page = new_page(address, site.cookie)
+        page.evaluate(TEN_READERS)
+        page.wait_for_function("() => logs.every((log) => log.state === 'live')")
+        victim.kill()
+        victim.wait()
+        page.wait_for_function("() => logs.every((log) => log.state !== 'live')")
+        page.wait_for_timeout(4000)
+        successor, _ = stack.enter_context(site.serve("uvicorn", port))
+        page.wait_for_function(
+            "() => logs.every((log) => log.state === 'live' && log.transport === 'ws')",
+            timeout=15_000,
+        )
+        successor.kill()
+
+
+TEN_READERS = """
+async () => {
+  const { connect } = await import("/static/events/events.js");
+  window.logs = Array.from({ length: 10 }, () => connect("/api/events/", { since: "latest" }));
+}
+"""
+
+
 def simulator(site, count):
     return subprocess.Popen(
         [sys.executable, "manage.py", "simulate", "--rate", "50", "--count", str(count), "-v0"],

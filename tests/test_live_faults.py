@@ -8,6 +8,7 @@ import asyncio
 import os
 import statistics
 import time
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -175,3 +176,21 @@ async def test_two_servers_and_redis(database, server, tmp_path, redis):
             assert await deliver() < poll + 1
             redis.start()
             await soon()
+
+
+@pytest.mark.parametrize(("connected", "reason"), [(2, ""), (40, "200")])
+async def test_a_restart_has_a_width(tmp_path, connected, reason):
+    """Who is closed because the server ends is told how far to spread; a few need not."""
+    with scratch_site("sqlite", tmp_path) as site, site.serve("uvicorn") as (process, address):
+        cookies = {"sessionid": site.sign_in()}
+        async with AsyncExitStack() as stack:
+            sockets = [
+                await stack.enter_async_context(socket(address, cookies)) for _ in range(connected)
+            ]
+            for one in sockets:
+                await one.subscribe()
+            process.terminate()
+            for one in sockets:
+                assert await one.closed() == 1012
+            assert {one.connection.close_reason for one in sockets} == {reason}
+        await asyncio.to_thread(process.wait, 10)

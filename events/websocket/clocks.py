@@ -65,7 +65,7 @@ class Clocks:
         now = self.loop.time()
         waiting = [since for since in (self.sending_since, self.blocked_since) if since]
         if waiting and now - min(waiting) >= PATIENCE:
-            self._end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
+            self.end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
             return
         if now - self.last_sent >= self.socket.heartbeat:
             self.last_sent = now
@@ -79,17 +79,17 @@ class Clocks:
         try:
             await self.socket.ask_again()
         except Close as close:
-            self._end(close)
+            self.end(close)
         except Exception:
             logger.warning("A permission could not be asked for again.", exc_info=True)
             if self.loop.time() - self.asked > access.GRACE:
-                self._end(Close(TRY_LATER, "Your permission cannot be asked for."))
+                self.end(Close(TRY_LATER, "Your permission cannot be asked for."))
             self.check_at = self.loop.time() + access.AGAIN
             self.set()
         else:
             self.asked = self.loop.time()
 
-    def _end(self, close: Close) -> None:
+    def end(self, close: Close) -> None:
         if not self.verdict.done():
             self.verdict.set_exception(close)
 

@@ -42,6 +42,7 @@ from .frames import (
     is_id,
     parse,
 )
+from .restart import closed_before_restart
 
 MAX_SUBSCRIPTIONS = 128
 NO_ID = f"id: a string of at most {MAX_ID} characters is required."
@@ -78,7 +79,8 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         if (await receive())["type"] != "websocket.connect":
             return
         await send({"type": "websocket.accept"})
-        await self._talk(receive)
+        with closed_before_restart(self.clocks):
+            await self._talk(receive)
 
     async def _talk(self, receive: Callable[[], Awaitable[Message]]) -> None:
         tasks = [

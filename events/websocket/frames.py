@@ -25,6 +25,7 @@ NOT_SIGNED_IN = 4401  # sign in
 FORBIDDEN = 4403  # do not come back as this user
 TOO_SLOW = 4408  # come back with `since`
 TOO_MANY = 4429  # come back later, and ask for less
+RESTARTS = 1012  # come back within so many milliseconds as the reason says
 TRY_LATER = 1013
 
 

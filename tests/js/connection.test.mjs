@@ -176,26 +176,30 @@ test("a transport that is lost twice before its first frame makes room for the n
   await world.socket.drop();
   await world.advance(250);
   await world.socket.drop();
+  await world.request.page([]);
   await world.advance(500);
   assert.deepEqual([world.sockets.length, log.transport], [2, "sse"]);
   await world.request.fail();
   await world.advance(1000);
   await world.request.fail();
+  await world.request.page([]);
   await world.advance(2000);
   assert.deepEqual(
     [world.requests.length, world.request.url.pathname, log.transport],
-    [3, "/api/events/", "poll"],
+    [5, "/api/events/", "poll"],
   );
 });
 
 test("a proxy that swallows the frames is found out", async () => {
   const world = new World();
   const log = await world.connect({ transports: ["sse", "poll"] });
-  for (let time = 0; time < 2; time++) {
-    await world.request.begin();
-    await world.advance(15_000);
-    await world.advance(500);
-  }
+  await world.request.begin();
+  await world.advance(15_000);
+  await world.advance(250);
+  await world.request.begin();
+  await world.advance(15_000);
+  await world.request.page([]);
+  await world.advance(500);
   assert.equal(log.transport, "poll");
 });
 
@@ -224,49 +228,139 @@ test("a transport that worked is tried again before another one", async () => {
   await world.advance(500);
   assert.deepEqual([world.sockets.length, log.transport], [4, "ws"]);
   await world.socket.drop();
+  await world.request.page([]);
   await world.advance(1000);
   assert.equal(log.transport, "sse");
 });
 
-test("when nothing works they take turns", async () => {
+test("when the server answers and nothing works they take turns", async () => {
   const world = new World();
   await world.connect({ transports: ["ws", "poll"] });
   const turns = [];
   for (let attempt = 0; attempt < 8; attempt++) {
     const last = world.logs[0].transport;
     turns.push(last);
-    await (last === "ws" ? world.socket.drop() : world.request.fail());
+    await (last === "ws" ? world.socket.drop() : world.request.answer(500));
+    // After the second loss in a row a plain request asks whether there is a server.
+    if (world.requests.length && !world.request.answered) await world.request.answer(500);
     await world.advance(world.delays[0]);
   }
   assert.deepEqual(turns, ["ws", "ws", "poll", "poll", "ws", "poll", "ws", "poll"]);
 });
 
-test("who polls looks for a better transport now and then, and does not make a fuss about it", async () => {
+for (const [absence, answer] of Object.entries({
+  "refuses connections": (request) => request.fail(),
+  "is away behind a proxy": (request) => request.answer(502, "Bad Gateway"),
+})) {
+  test(`a server that ${absence} strikes out no transport`, async () => {
+    const world = new World();
+    const log = await world.connect();
+    await world.subscribe();
+    for (let time = 0; time < 9; time++) {
+      await world.socket.drop();
+      if (time > 0 && time % 2 === 0) await answer(world.request);
+      await world.advance(world.delays[0]);
+      assert.equal(log.transport, "ws");
+    }
+    await world.subscribe();
+    assert.deepEqual([log.state, world.requests.length], ["live", 4]);
+  });
+}
+
+test("a server that says nothing to a plain request strikes out no transport", async () => {
   const world = new World();
-  const log = await world.connect({ transports: ["ws", "poll"], since: 3 });
-  for (let time = 0; time < 2; time++) {
-    await world.socket.drop();
-    await world.advance(500);
-  }
-  await world.request.page([], { cursor: 3 });
-  const before = log.heard.length;
-  for (let time = 0; time < 12; time++) {
-    await world.advance(25_000);
-    await world.request.page([], { cursor: 3 });
-  }
-  await world.advance(250);
-  assert.equal(world.sockets.length, 3, "after five minutes");
+  const log = await world.connect();
   await world.socket.drop();
+  await world.advance(250);
+  await world.socket.drop();
+  await world.advance(15_000);
+  await world.advance(500);
+  assert.deepEqual([world.request.aborted, log.transport, world.sockets.length], [true, "ws", 3]);
+});
+
+test("closing and reconnecting end the question whether there is a server", async () => {
+  for (const verb of ["close", "reconnect"]) {
+    const world = new World();
+    const log = await world.connect();
+    await world.socket.drop();
+    await world.advance(250);
+    await world.socket.drop();
+    log[verb]();
+    await world.advance(0);
+    assert.ok(world.request.aborted);
+    assert.equal(world.sockets.length, verb === "close" ? 2 : 3);
+  }
+});
+
+/** A log that polls, because its WebSockets are dropped. */
+async function polling(options = {}) {
+  const world = new World();
+  const log = await world.connect({ transports: ["ws", "poll"], since: 3, ...options });
+  await world.socket.drop();
+  await world.advance(250);
+  await world.socket.drop();
+  await world.request.page([]);
   await world.advance(500);
   await world.request.page([], { cursor: 3 });
-  assert.deepEqual([log.transport, log.heard.length], ["poll", before]);
-  for (let time = 0; time < 12; time++) {
-    await world.advance(25_000);
-    await world.request.page([], { cursor: 3 });
-  }
-  await world.advance(250);
+  assert.deepEqual([log.transport, log.state], ["poll", "live"]);
+  return { world, log };
+}
+
+test("who polls is back on a WebSocket within seconds of its working again", async () => {
+  const { world, log } = await polling();
+  const [, , waiting] = world.requests;
+  await world.advance(5000);
+  assert.equal(world.sockets.length, 3, "one is tried");
+  assert.ok(!waiting.aborted, "while the other goes on");
   await world.subscribe();
-  assert.deepEqual([log.transport, log.state], ["ws", "live"]);
+  await world.advance(250);
+  assert.equal(world.sockets.length, 4);
+  await world.subscribe();
+  assert.deepEqual([log.transport, log.state, world.sockets[2].closed], ["ws", "live", true]);
+});
+
+test("a better transport is looked for ever more seldom, and without a fuss", async () => {
+  const { world, log } = await polling();
+  const before = log.heard.length;
+  for (const seconds of [5, 10, 20, 40, 80, 160, 300, 300]) {
+    const known = world.sockets.length;
+    for (let left = seconds; left > 0; left -= 20) {
+      assert.equal(world.sockets.length, known);
+      await world.advance(1000 * Math.min(left, 20));
+      await world.request.page([], { cursor: 3 });
+    }
+    assert.equal(world.sockets.length, known + 1, `after ${seconds} s`);
+    await world.socket.drop();
+  }
+  assert.deepEqual([log.transport, log.heard.length], ["poll", before]);
+});
+
+test("closing ends the look for a better transport", async () => {
+  const { world, log } = await polling();
+  await world.advance(5000);
+  log.close();
+  await settle();
+  assert.ok(world.socket.closed);
+  assert.deepEqual(world.delays, []);
+});
+
+test("who follows an event stream comes back to a WebSocket where it had got to", async () => {
+  const world = new World();
+  const log = await world.connect({ transports: ["ws", "sse"], since: 3 });
+  const got = listen(log);
+  await world.socket.drop();
+  await world.advance(250);
+  await world.socket.drop();
+  await world.request.page([]);
+  await world.advance(500);
+  await world.request.begin(`id: 3\n\n${sse(entry(4))}`, { head: 4 });
+  await world.advance(5000);
+  await world.request.write(sse(entry(5)));
+  await world.subscribe({ cursor: 4 });
+  await world.advance(250);
+  world.socket.open();
+  assert.equal(world.socket.sent[0].since, 5);
+  assert.deepEqual(got, [4, 5]);
 });
 
 test("delays double up to 30 seconds, with full jitter", async () => {

@@ -200,6 +200,20 @@ for (const [code, name] of [
   });
 }
 
+for (const code of [1001, 1012]) {
+  test(`after ${code} it comes back within the spread that the server gives`, async () => {
+    for (const random of [0, 0.5, 1]) {
+      const world = new World({ random });
+      const log = await world.connect(only);
+      await world.subscribe();
+      await world.socket.drop(code, "5000");
+      assert.deepEqual([log.state, log.heard.at(-1)[1].delay], ["offline", 5000 * random]);
+      await world.advance(5000 * random);
+      assert.equal(world.sockets.length, 2);
+    }
+  });
+}
+
 for (const code of [4408, 1001, 1012]) {
   test(`close code ${code} is followed by another connection, quietly`, async () => {
     const world = new World();

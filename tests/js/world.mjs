@@ -177,6 +177,7 @@ class FakeRequest {
   }
 
   async answer(status, body, headers = {}) {
+    this.answered = true;
     this.init.signal.removeEventListener("abort", this.onabort);
     this.resolve(new Response(body, { status, headers }));
     await settle();

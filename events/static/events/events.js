@@ -23,8 +23,9 @@ const OPEN_TIMEOUT = 15 * SECOND;
 const HEARTBEATS_MISSED = 2.5;
 // In a row and without a frame, before the next transport has its turn.
 const STRIKES = 2;
-// How long to poll before the better transports are tried again.
-const POLL_SPELL = 300 * SECOND;
+// Until a better transport is looked for: at first, and after looking for it in vain ever so often.
+const FIRST_SPELL = 5 * SECOND;
+const LONGEST_SPELL = 300 * SECOND;
 const POLL_WAIT = 25;
 const PAGE = 1000;
 // The server stops at 1 MiB that is not acknowledged.
@@ -39,7 +40,10 @@ const HTTP_REFUSALS = { 400: "bad_request", 401: "unauthorized", 403: "forbidden
 const SOCKET_REFUSALS = { 4400: "bad_request", 4401: "unauthorized", 4403: "forbidden" };
 const TERMINAL = ["completed", "failed", "stopped"];
 const SOCKET_RETURNS = [1001, 1012, 4408];
+const SOCKET_RESTARTS = [1001, 1012];
 const TOO_MANY = 4429;
+// What a proxy answers whose server is away: no transport is to blame.
+const AWAY = [502, 503, 504];
 
 export function connect(url = "/api/events/", options = {}) {
   return new EventLog(url, options);
@@ -57,11 +61,9 @@ export class EventLogError extends Error {
 
 /** A connection is over. What next: "retry", "resume" quietly, "switch" to another transport, or "stop". */
 class Lost extends Error {
-  constructor(next, reason, { code = "", pause = 0 } = {}) {
+  constructor(next, reason, { code = "", pause = 0, spread = 0, turn } = {}) {
     super(reason);
-    this.next = next;
-    this.code = code;
-    this.pause = pause;
+    Object.assign(this, { next, code, pause, spread, turn });
   }
 }
 
@@ -86,6 +88,7 @@ export class EventLog extends EventTarget {
   #error = null;
   // The connection there is, and what ends each kind of wait.
   #connection = null;
+  #spell = FIRST_SPELL;
   #nap = new AbortController();
   #arrived = () => {};
   #room = { left: 0, made: () => {} };
@@ -200,32 +203,81 @@ export class EventLog extends EventTarget {
     while (this.#state !== "closed") {
       const name = this.#transports[turn];
       if (!quiet) this.#become("connecting", name);
-      const { lost, proved } = await this.#follow(name, strikes);
+      const { lost, proved } = await this.#follow(turn, strikes);
       if (this.#state === "closed") return;
       if (lost.next === "stop") return this.#fail(lost);
 
       if (proved) failures = 0;
       else strikes[name] = (strikes[name] ?? 0) + 1;
-      // That a transport known to be bad still is bad is no news either.
-      quiet = proved ? lost.next === "resume" : quiet && strikes[name] > STRIKES;
-      if (lost.next === "switch" || strikes[name] >= STRIKES) turn = (turn + 1) % this.#transports.length;
-      else if (quiet) turn = 0;
-      const delay = this.#delay(failures++, lost.pause);
+      quiet = proved && lost.next === "resume";
+      const delay = this.#delay(failures++, lost);
       this.#nap = new AbortController();
       if (!quiet) this.#become("offline", name, { delay, reason: lost.message });
+      if (strikes[name] >= STRIKES && !(await this.#answers())) strikes[name] = 0;
+      if (lost.turn !== undefined) turn = lost.turn;
+      else if (lost.next === "switch" || strikes[name] >= STRIKES) {
+        turn = (turn + 1) % this.#transports.length;
+      }
       await sleep(this.#env, delay, this.#nap.signal);
     }
   }
 
-  /** Full jitter: all who were cut off together come back apart. */
-  #delay(failures, pause) {
+  /** Full jitter: all who were cut off together come back apart. A server that restarts says how far. */
+  #delay(failures, { pause, spread }) {
     const { random } = this.#env;
-    const backoff = random() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures);
+    const backoff = random() * (spread || Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures));
     return Math.max(backoff, pause * SECOND * (1 + random()));
   }
 
+  /** Does a plain request get any answer? If none does, the server is away, and a transport that was
+   * lost may be as good as ever. */
+  async #answers() {
+    if (this.#transports.length === 1) return true;
+    this.#connection = new AbortController();
+    return this.#briefly(this.#connection, async (signal) => {
+      const { status } = await this.#source.ask("", { limit: 0 }, "application/json", signal);
+      return !AWAY.includes(status);
+    });
+  }
+
+  /** After a while, and then ever more seldom, see whether a better transport works again. Meanwhile
+   * this one goes on. */
+  async #lookForBetter(turn, connection) {
+    while (turn > 0) {
+      const { random } = this.#env;
+      await sleep(this.#env, (this.#spell * (1 + random())) / 2, connection.signal);
+      for (let better = 0; better < turn && !connection.signal.aborted; better++) {
+        const name = this.#transports[better];
+        const works = await this.#briefly(connection, (signal) =>
+          TRANSPORTS[name](this.#source, signal).next(),
+        );
+        if (works) connection.abort(new Lost("resume", `${name} works again`, { turn: better }));
+      }
+      if (connection.signal.aborted) return;
+      this.#spell = Math.min(LONGEST_SPELL, 2 * this.#spell);
+    }
+  }
+
+  /** What `attempt` resolves with; false if it fails, takes too long, or the connection is over. */
+  async #briefly(connection, attempt) {
+    const brief = new AbortController();
+    const cut = () => brief.abort(new Lost("retry", "an attempt is over"));
+    const timer = this.#env.setTimeout(cut, Math.min(this.#patience, OPEN_TIMEOUT));
+    connection.signal.addEventListener("abort", cut);
+    try {
+      return await attempt(brief.signal);
+    } catch {
+      return false;
+    } finally {
+      this.#env.clearTimeout(timer);
+      connection.signal.removeEventListener("abort", cut);
+      cut();
+    }
+  }
+
   /** One connection, from its opening to its loss. */
-  async #follow(name, strikes) {
+  async #follow(turn, strikes) {
+    const name = this.#transports[turn];
     const connection = (this.#connection = new AbortController());
     const frames = TRANSPORTS[name](this.#source, connection.signal);
     let proved = false;
@@ -237,8 +289,10 @@ export class EventLog extends EventTarget {
         if (this.#state === "closed") break;
         const live = proved ? this.#state === "live" : frame.live && !frame.entries?.length;
         this.#become(live ? "live" : "catching-up", name);
+        if (!proved) this.#lookForBetter(turn, connection);
         proved = true;
         strikes[name] = 0;
+        if (turn === 0) this.#spell = FIRST_SPELL;
         await this.#take(frame);
         if (frame.live) this.#become("live", name);
       }
@@ -426,6 +480,9 @@ function socketFrame({ type, id, cursor, epoch, ...message }) {
 function lostSocket(code, reason) {
   const text = reason || `the WebSocket was closed (${code})`;
   if (SOCKET_REFUSALS[code]) return new Lost("stop", text, { code: SOCKET_REFUSALS[code] });
+  if (SOCKET_RESTARTS.includes(code) && /^\d{1,6}$/.test(reason)) {
+    return new Lost("retry", "the server restarts", { spread: Number(reason) });
+  }
   if (SOCKET_RETURNS.includes(code)) return new Lost("resume", text);
   return new Lost("retry", text, { pause: code === TOO_MANY ? 15 : 0 });
 }
@@ -496,10 +553,9 @@ class EventStreamParser {
 async function* overPolling(source, signal) {
   const { env } = source;
   const wait = Math.max(1, Math.min(POLL_WAIT, Math.floor(source.heartbeat * 2)));
-  const until = env.now() + POLL_SPELL;
   let live = false;
   let seen = false;
-  while (env.now() < until) {
+  for (;;) {
     const asked = env.now();
     // The first question is answered at once, and says where we are.
     const more = { limit: PAGE, wait: live ? wait : undefined };
@@ -515,7 +571,6 @@ async function* overPolling(source, signal) {
     if (reason) yield { end: { reason, reconnect: false } };
     if (env.now() - asked < SECOND) await sleep(env, SECOND, signal);
   }
-  throw new Lost("resume", "time to look for a better transport");
 }
 
 /** Why nothing more will come of the stream that is followed, as its page says; "" if something may. */
@@ -621,20 +676,24 @@ function makeSource(url, options, env, query) {
   const socket = new URL(wsUrl, base);
   socket.protocol = socket.protocol.replace("http", "ws");
 
-  async function get(path, more, accept, signal) {
+  async function ask(path, more, accept, signal) {
     const target = new URL(path, base);
     for (const [name, value] of Object.entries({ ...query(), ...more })) {
       for (const one of [value].flat()) if (one !== undefined) target.searchParams.append(name, one);
     }
     const init = { headers: { ...headers, Accept: accept }, credentials, signal, cache: "no-store" };
-    const response = await env.fetch(target.href, init);
+    return env.fetch(target.href, init);
+  }
+
+  async function get(path, more, accept, signal) {
+    const response = await ask(path, more, accept, signal);
     // A stream that does not exist yet: polling waits for it, as a WebSocket does.
     if (response.status === 404 && path) throw new Lost("switch", "there is nothing to follow yet");
     if (!response.ok) throw await lostRequest(response);
     return response;
   }
 
-  return { env, query, get, heartbeat, wsUrl: socket.href };
+  return { env, query, ask, get, heartbeat, wsUrl: socket.href };
 }
 
 async function lostRequest(response) {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
 
@@ -18,8 +17,8 @@ from django.db import DataError, IntegrityError, connections
 
 from .backends.base import BaseBackend
 from .exceptions import InvalidTransition, KeyConflict, StreamClosed
-from .live.store import safely
 from .loops import Registry, forget, here
+from .threads import StoreThread
 from .types import Entry
 from .validation import Item
 
@@ -77,13 +76,12 @@ class _Batcher:
 
     async def work(self) -> None:
         """Carry out batches until none has come for a while, then give the connection back."""
-        loop = asyncio.get_running_loop()
-        thread = ThreadPoolExecutor(1, f"events-{self.backend.name}")
+        thread = StoreThread(f"events-{self.backend.name}")
         try:
             while self.waiting or await self._more():
                 calls = self._next()
                 try:
-                    results = await loop.run_in_executor(thread, safely, self._append, calls)
+                    results = await thread.run(self._append, calls)
                 except Exception as error:
                     results = [error] * len(calls)
                 except asyncio.CancelledError as error:
@@ -94,8 +92,7 @@ class _Batcher:
             forget(_batchers, self.backend.name, self)
             settle(self.waiting, [asyncio.CancelledError()] * len(self.waiting))
             self.waiting = []
-            thread.submit(connections.close_all)
-            thread.shutdown(wait=False)
+            thread.close()
 
     async def _more(self) -> bool:
         self.arrived.clear()
@@ -120,8 +117,8 @@ class _Batcher:
 
     def _append(self, calls: list[Call]) -> list[list[Entry] | BaseException]:
         """In the thread. A batch that is refused is carried out call by call, so that each
-        caller hears of its own mistake only. After any other error nobody knows what became of
-        the batch, and to try again could store it twice; who was before it is not concerned."""
+        caller hears of its own mistake only. After any other error the outcome is unknown, so
+        don't retry. Earlier calls keep their results."""
         if len(calls) > 1:
             with suppress(*REFUSALS):
                 entries = iter(self.backend.append([item for items, _ in calls for item in items]))

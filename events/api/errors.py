@@ -17,6 +17,7 @@ from ..exceptions import (
     LogBusy,
     StreamClosed,
 )
+from ..parameters import BadParameter
 from ..types import Gap
 
 
@@ -56,6 +57,8 @@ def as_http() -> Iterator[None]:
         yield
     except InvalidEvent as error:
         raise ValidationError(field_error(error)) from error
+    except BadParameter as error:
+        raise ValidationError({error.name: [error.rule]}) from error
     except KeyConflict as error:
         # Its text names the other event's stream, which this user may not be allowed to read.
         raise Conflict("The key was used before, for another event.") from error

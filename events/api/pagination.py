@@ -22,10 +22,10 @@ from rest_framework.response import Response
 
 from ..cursors import Rows
 from ..log import EventLog
+from ..parameters import ReadParams, read_params
 from ..streams import StreamHandle
 from ..types import Entry
 from .errors import Gone, as_http
-from .params import ReadParams, read_params
 from .schema.components import PAGE, Schema, nullable
 from .schema.parameters import READING, STREAM_FILTER
 

@@ -6,7 +6,6 @@ response's body is an async generator, which gives thread and connection back be
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +19,10 @@ from rest_framework.request import Request
 
 from ..cursors import Query, Since
 from ..log import EventLog
+from ..parameters import as_position, choice, follow_params, stream_name
 from ..types import TERMINAL, Gap, StreamInfo
 from .eventsource import CONTENT_TYPE, Connection
 from .pagination import cursor_headers
-from .params import MAX_NUMBER, choice, follow_params, stream_name
 from .renderers import EntryRenderer
 from .views import LogView, existing
 
@@ -90,9 +89,8 @@ def last_event_id(request: Request, since: Since) -> Since:
     text = request.headers.get("Last-Event-ID")
     if text is None:
         return since
-    if re.fullmatch(r"[0-9]{1,19}", text) and int(text) <= MAX_NUMBER:
-        return int(text)
-    return "earliest"
+    position = as_position(text)
+    return "earliest" if position is None else position
 
 
 def has_seen_all(query: Query, stream: StreamInfo, gap: Gap | None) -> bool:

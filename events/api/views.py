@@ -17,18 +17,17 @@ from rest_framework.settings import api_settings
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from ..conf import DEFAULT_LOG
 from ..cursors import Rows
 from ..exceptions import InvalidEvent, LogDoesNotExist
-from ..log import EventLog, logs
+from ..log import EventLog
 from ..non_atomic import non_atomic
+from ..parameters import choice, integer, log_named, stream_name
 from ..streams import StreamHandle
 from ..types import Status, StreamInfo
 from . import export, waiting
 from .errors import as_http
 from .items import read_items
 from .pagination import LedgerPagination, cursor_headers
-from .params import choice, once, stream_name, whole
 from .parsers import EventParser
 from .renderers import EntryRenderer, NDJSONRenderer, WirePage
 
@@ -70,9 +69,8 @@ class LogView(APIView):
 
     @property
     def log(self) -> EventLog:
-        name = once(self.request.query_params, "log") or DEFAULT_LOG
         try:
-            return logs[name]
+            return log_named(self.request.query_params)
         except LogDoesNotExist:
             raise NotFound from None
 
@@ -189,10 +187,10 @@ class StreamsView(LogView):
         self.must_read(log, None)
         params = request.query_params
         status = choice(params, "status", [status.value for status in Status])
-        limit = whole(params, "limit")
+        limit = integer(params, "limit")
         limit = log.settings.page_size if limit is None else limit
         limit = max(1, min(limit, log.settings.max_page_size))
-        before, after = whole(params, "before"), whole(params, "after")
+        before, after = integer(params, "before"), integer(params, "after")
         found = log.backend.streams(
             limit + 1, before=before, after=after, status=Status(status) if status else None
         )

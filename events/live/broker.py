@@ -23,10 +23,11 @@ from .. import hints
 from ..backends.base import BaseBackend
 from ..cursors import Query, Rows, State
 from ..loops import Registry, forget, here
+from ..threads import StoreThread
 from ..types import StreamInfo
 from .followed import Streams
 from .group import listen
-from .store import Patience, StoreThread
+from .store import Patience
 from .window import Batch, Wake, Window, portion, seal, wake_all
 
 # Seconds without a follower after which the broker stops and gives its connections back.

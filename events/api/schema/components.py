@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...parameters import MAX_NUMBER
 from ...types import Status
 from ...validation import KIND, MAX_KEY, MAX_KIND, RESERVED, STREAM
 from ..items import MAX_ITEMS
-from ..params import MAX_NUMBER
 
 Schema = dict[str, Any]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from ... import lifecycle
 from ...conf import DEFAULT_LOG, log_settings
+from ...parameters import MAX_KINDS, MAX_WAIT
 from ...types import Status
 from ...validation import KIND, MAX_KIND, STREAM
-from ..params import MAX_KINDS, MAX_WAIT
 from .components import (
     KIND_TEXT,
     MAX_STREAM,

@@ -1,0 +1,46 @@
+"""Threads for the store, and the database connections that they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+T = TypeVar("T")
+
+
+class StoreThread:
+    """A thread of its own with its own connections; or, in a test, the thread of the caller."""
+
+    def __init__(self, name: str, in_callers_thread: bool = False) -> None:
+        self.executor = None if in_callers_thread else ThreadPoolExecutor(1, name)
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        if self.executor is None:
+            return await sync_to_async(work)(*arguments)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, closing_connections, work, *arguments)
+
+    def close(self) -> None:
+        if self.executor is not None:
+            self.executor.submit(connections.close_all)
+            self.executor.shutdown(wait=False)
+
+
+def closing_connections(work: Callable[..., T], *arguments: object) -> T:
+    """Call it in a thread of ours. After an error its connections may be broken, so they are
+    closed; otherwise they are kept, but for those of a pool, which is small and the whole site's:
+    nobody else would ever get these."""
+    try:
+        result = work(*arguments)
+    except BaseException:
+        connections.close_all()
+        raise
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict.get("OPTIONS", {}).get("pool"):
+            connection.close()
+    return result

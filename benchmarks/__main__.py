@@ -24,6 +24,7 @@ PARTS = {
     "read": "Reading and exporting, beside a serializer",
     "prune": "Pruning, and what a writer notices of it",
     "fanout": "Live: events to many browsers, and their return",
+    "fanout.pieces": "Live: what sending at once buys",
     "admin": "The admin on a long log, beside a short one",
 }
 

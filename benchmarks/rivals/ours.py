@@ -1,6 +1,10 @@
-"""Ours: the log, followed over WebSocket and Server-Sent Events."""
+"""Ours: the log, followed over WebSocket and Server-Sent Events.
+
+FANOUT_WITHOUT switches pieces of it off, to see what they buy: `eager` and `raw`.
+"""
 
 import asyncio
+import os
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -10,8 +14,17 @@ from benchmarks.rivals.message import KIND, STREAM, payload
 
 django = get_asgi_application()
 
-from events import aemit  # noqa: E402
-from events.routing import application as routed  # noqa: E402
+from events import aemit, routing  # noqa: E402
+from events.live import eager  # noqa: E402
+from events.websocket import origin  # noqa: E402
+
+without = os.environ.get("FANOUT_WITHOUT", "").split("+")
+if "eager" in without:
+    # No task is ever found waiting, so each is woken for what it has to send.
+    eager.Deputy.is_free = property(lambda self: False)
+if "raw" in without:
+    # Put where nobody looks for it.
+    routing.RAW_SEND = origin.RAW_SEND = "benchmarks.unused"
 
 
 async def emit(numbers: range) -> None:
@@ -21,4 +34,4 @@ async def emit(numbers: range) -> None:
     )
 
 
-application = controlled(routed(django), emit)
+application = controlled(routing.application(django), emit)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context
 
-from asgiref.sync import AsyncToSync
 from django.db import DataError, IntegrityError, connections
 
 from .backends.base import BaseBackend
@@ -31,14 +30,6 @@ LINGER = 1.0
 REFUSALS = (KeyConflict, StreamClosed, InvalidTransition, DataError, IntegrityError)
 
 Call = tuple[list[Item], "asyncio.Future[list[Entry]]"]
-
-
-def has_sync_caller() -> bool:
-    """Does a synchronous caller wait for this coroutine, perhaps with a transaction open?"""
-    return bool(
-        getattr(AsyncToSync.executors, "current", None)
-        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
-    )
 
 
 async def append_together(backend: BaseBackend, items: list[Item]) -> list[Entry]:

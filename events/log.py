@@ -12,10 +12,11 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from .backends.base import DELETE_BATCH, BaseBackend, Progress
-from .coalesce import append_together, has_sync_caller
+from .coalesce import append_together
 from .conf import DEFAULT_LOG, LogSettings, log_settings
 from .cursors import Kinds, Query, Since, make_query, whole
 from .exceptions import CursorExpired, LogDoesNotExist
+from .internals import has_sync_caller
 from .live.tail import follow
 from .policy import Policy
 from .streams import UNSET, StreamHandle

@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.db import connections, transaction
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class _EveryAlias:
-    """The aliases on which a view wants no transaction around it: all there are.
-
-    With one, a POST would answer with receipts instead of positions, nothing could be pruned or
-    deleted, nothing would be sequenced before it is shown, a request that waits would hold it
-    open, and a database that does not answer would break the whole page.
-    """
-
-    def __contains__(self, alias: object) -> bool:
-        return True
-
-
 def non_atomic(view: View) -> View:
-    """Not `transaction.non_atomic_requests`: that is for one alias, which has to be known when
-    the view is defined."""
-    view._non_atomic_requests = _EveryAlias()  # type: ignore[attr-defined]
+    """Not on one alias: a transaction on any would let a POST answer with receipts instead of
+    positions, let nothing be pruned or deleted, be held open by a request that waits, and break
+    the whole page where its database does not answer."""
+    for alias in connections:
+        transaction.non_atomic_requests(using=alias)(view)
     return view

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from copy import copy
 from typing import Any
-from weakref import ref
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
@@ -19,6 +18,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from ..cursors import Query
+from ..internals import django_request, passes_untouched
 from ..live import access
 from ..live.bell import Bell
 from ..live.eager import RAW_SEND, Deputy, Send
@@ -47,11 +47,14 @@ class Response(StreamingHttpResponse):
     pass through: a reader who is cut off in the middle of a frame would stay subscribed until
     the next garbage collection."""
 
-    def __init__(self, frames: AsyncGenerator[bytes], **options: Any) -> None:
-        super().__init__(frames, **options)
-        self.frames = frames
+    def __init__(self, connection: Connection, **options: Any) -> None:
+        self.connection = connection
+        self.frames = connection.frames()
+        super().__init__(self.frames, **options)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        # Middleware that has put something around the frames wants to see every one.
+        self.connection.passes_django = passes_untouched(self, self.frames)
         async with aclosing(self.frames):
             async for part in super().__aiter__():
                 yield part
@@ -79,22 +82,18 @@ class Connection:
         self.deputy: Deputy
         self.tail: Tail
         # Where routing.application has put it.
-        http: Any = request._request
+        http: Any = django_request(request)
         self.send: Send | None = http.scope.get(RAW_SEND)
-        self.is_bare: Callable[[], bool] = lambda: False
+        # May frames be sent past Django?
+        self.passes_django = False
 
     def respond(self, headers: dict[str, str]) -> StreamingHttpResponse:
-        frames = self.frames()
-        response = Response(frames, content_type=CONTENT_TYPE, headers=headers)
-        seen = ref(response)
-        self.is_bare = lambda: getattr(seen(), "_iterator", None) is frames
-        return response
+        return Response(self, content_type=CONTENT_TYPE, headers=headers)
 
     async def frames(self) -> AsyncGenerator[bytes]:
         await release_thread()
         self.start_clocks()
-        # Middleware that has put something around the frames wants to see every one.
-        self.deputy = Deputy(self.send if self.is_bare() else None, self.bell)
+        self.deputy = Deputy(self.send if self.passes_django else None, self.bell)
         async with follow(self.log.backend, self.query, self.wake) as self.tail:
             batch = await self.tail.take()
             assert batch is not None  # nosec B101 # for the type checker
@@ -257,14 +256,14 @@ def end(reason: str, *, reconnect: bool) -> bytes:
 def buffers_everything(request: Request) -> bool:
     """Is this daphne? It takes whatever is sent, however slowly its client reads. Unlike the
     servers that wait, it does not say which version of the specification it speaks."""
-    http = request._request
+    http = django_request(request)
     return isinstance(http, ASGIRequest) and "spec_version" not in http.scope.get("asgi", {})
 
 
 def renewed(request: Request) -> Any:
     """The user of a request, as if it came now. Whoever signed in with a token does so again; a
     session and an account are looked at, and no password is hashed again."""
-    http = request._request
+    http = django_request(request)
     user = request.user
     if not isinstance(request.successful_authenticator, BY_ACCOUNT):
         authenticators: Any = request.authenticators

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from ..cursors import Query, Rows
 from ..exceptions import CursorExpired
+from ..internals import django_request
 from ..log import EventLog
 from ..streams import StreamHandle
 from ..wire import dumps, encode
@@ -35,7 +36,7 @@ def response(
         headers["X-Events-Gap"] = dumps(found.gap.to_dict())
     return StreamingHttpResponse(
         # Django gathers a synchronous iterator in memory before it sends it over ASGI.
-        export.achunks() if isinstance(request._request, ASGIRequest) else export.chunks(),
+        export.achunks() if isinstance(django_request(request), ASGIRequest) else export.chunks(),
         content_type=NDJSONRenderer.media_type,
         headers=headers,
     )

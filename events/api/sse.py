@@ -18,6 +18,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from ..cursors import Query, Since
+from ..internals import django_request
 from ..log import EventLog
 from ..parameters import as_position, choice, follow_params, stream_name
 from ..types import TERMINAL, Gap, StreamInfo
@@ -52,7 +53,7 @@ class LiveView(LogView):
         return self.follow(log, existing(log.stream(name)) if name else None)
 
     def follow(self, log: EventLog, stream: StreamInfo | None) -> HttpResponseBase:
-        if not isinstance(self.request._request, ASGIRequest):
+        if not isinstance(django_request(self.request), ASGIRequest):
             raise NeedsASGI
         params = self.request.query_params
         query = follow_params(log, params, stream.stream if stream else None)

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from ..cursors import Rows
 from ..exceptions import InvalidEvent, LogDoesNotExist
+from ..internals import django_request
 from ..log import EventLog
 from ..non_atomic import non_atomic
 from ..parameters import choice, integer, log_named, stream_name
@@ -119,7 +120,7 @@ class EntriesView(LogView):
         params = paginator.params
         if params.wait and params.query.limit and not waiting.told(found):
             wait = waiting.Wait(paginator.log, params.query, found, params.wait)
-            if isinstance(self.request._request, ASGIRequest):
+            if isinstance(django_request(self.request), ASGIRequest):
                 return waiting.DeferredResponse(wait, partial(self.late_answer, paginator))
             paginator.take(wait.in_this_thread())
         return self.answer(paginator)

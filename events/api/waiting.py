@@ -14,11 +14,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.db import connections
 from django.http.response import HttpResponseBase
 
 from ..cursors import Query, Rows
+from ..internals import release_request_thread
 from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..log import EventLog
@@ -92,11 +93,7 @@ async def release_thread() -> None:
     that is a test's.
     """
     await sync_to_async(close_connections)()
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    if context is not None:
-        executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-        if executor is not None:
-            executor.shutdown(wait=False)
+    release_request_thread()
 
 
 def close_connections() -> None:

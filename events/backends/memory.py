@@ -18,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from .. import hints
 from ..cursors import Query, Rows, State, finish, locate
 from ..exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
+from ..internals import commit_hooks
 from ..lifecycle import FAILED_IDLE
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
@@ -154,7 +155,7 @@ class MemoryBackend(BaseBackend):
 
     def _waiting(self) -> list[_Deferred]:
         """What this transaction has deferred and no savepoint has taken back."""
-        hooks = [hook[1] for hook in connections[DEFAULT_DB_ALIAS].run_on_commit]
+        hooks = reversed([*commit_hooks(connections[DEFAULT_DB_ALIAS])])
         return [hook for hook in hooks if isinstance(hook, _Deferred) and hook.log == self.name]
 
     def _settle(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import KeyConflict
+from ..internals import in_test_case_only
 from ..types import Entry, Row, from_micros
 from ..validation import Item
 
@@ -23,10 +24,7 @@ def in_callers_atomic(connection: BaseDatabaseWrapper) -> bool:
 
     What a test emits is readable at once, as it would be in production.
     """
-    return connection.in_atomic_block and not all(
-        block._from_testcase  # type: ignore[attr-defined]
-        for block in connection.atomic_blocks
-    )
+    return connection.in_atomic_block and not in_test_case_only(connection)
 
 
 def defer(

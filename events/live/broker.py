@@ -17,11 +17,10 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 
-from asgiref.sync import AsyncToSync
-
 from .. import hints
 from ..backends.base import BaseBackend
 from ..cursors import Query, Rows, State
+from ..internals import loop_has_sync_caller
 from ..loops import Registry, forget, here
 from ..threads import StoreThread
 from ..types import StreamInfo
@@ -82,7 +81,7 @@ class Broker:
         self.task: asyncio.Task[None] | None = None
         self.patience = Patience(backend.name, self.settings.poll_interval)
         # In a test, the transaction is the calling thread's, and only there it can be read.
-        in_callers_thread = asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+        in_callers_thread = loop_has_sync_caller()
         self.looker = StoreThread(f"events-look-{backend.name}", in_callers_thread)
         self.pager = StoreThread(f"events-page-{backend.name}", in_callers_thread)
 

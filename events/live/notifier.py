@@ -22,6 +22,7 @@ from multiprocessing.util import Finalize
 from typing import Any
 
 from .. import hints
+from ..internals import loop_of_readers
 from .group import channel_layer, crosses_processes, group_name
 
 logger = logging.getLogger("events")
@@ -120,21 +121,11 @@ async def tell(log: str, head: int) -> None:
         return
     message = {"type": "events.appended", "log": log, "head": head}
     sending = layer.group_send(group_name(log), message)
-    loop = None if crosses_processes(layer) else readers_loop(layer)
+    loop = None if crosses_processes(layer) else loop_of_readers(layer)
     if loop is None:
         await sending
     else:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sending, loop))
-
-
-def readers_loop(layer: Any) -> asyncio.AbstractEventLoop | None:
-    """The loop in which somebody waits for a message of an in-memory layer. Its queues belong to
-    a loop from the first time on that somebody waits for them."""
-    for queue in list(layer.channels.values()):
-        loop: asyncio.AbstractEventLoop | None = getattr(queue, "_loop", None)
-        if loop is not None and loop.is_running():
-            return loop
-    return None
 
 
 _notifier = Notifier()

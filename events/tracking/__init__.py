@@ -39,12 +39,15 @@ from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db.models import BinaryField, Field, Model
 
 from ..conf import DEFAULT_LOG
+from ..internals import watch_writes
 from ..log import logs
 from ..validation import valid_kind
-from .compilers import install, tracked
+from . import statements
 from .rows import AnyField, Tracking
 
 __all__ = ["track", "untrack"]
+
+tracked: dict[type[Model], Tracking] = {}
 
 
 def track(
@@ -65,7 +68,7 @@ def track(
     A parent's fields are tracked at the parent, whose `save()` changes them too, and a proxy's at
     the model that it stands for.
     """
-    install()
+    watch_writes(tracked, statements.insert, statements.update, statements.delete)
     if model._meta.abstract or model._meta.proxy or model._meta.swapped:
         raise ImproperlyConfigured(
             f"{model.__name__} has no table of its own: track the model that has."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import Model, Q, QuerySet
-from django.db.models.sql import Query
 
+from ..internals import inserted_keys, rows_to_write
 from ..log import logs
 from .rows import Tracking
 
@@ -28,24 +28,10 @@ STATEMENT = 20_000
 def insert(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
     with transaction.atomic(using=compiler.using, savepoint=False):
         answer = write()
-        pks = _inserted(compiler, answer)
-        for some in _portions(pks, PORTION):
+        for some in _portions(inserted_keys(compiler, answer), PORTION):
             rows = _read(_rows(tracking, compiler).filter(pk__in=some))
             _emit(tracking, compiler.using, [tracking.created(row) for row in rows.values()])
     return answer
-
-
-def _inserted(compiler: Compiler, answer: Sequence[Sequence[Any]]) -> list[Any]:
-    """The primary keys of the new rows, as far as they are known."""
-    query = compiler.query
-    if query.on_conflict is not None:
-        return []
-    pk = query.get_meta().pk
-    returned = list(compiler.returning_fields or ())
-    if answer and pk in returned:
-        return [row[returned.index(pk)] for row in answer]
-    pks = [instance.pk for instance in query.objs]
-    return [pk for pk in pks if pk is not None and not hasattr(pk, "resolve_expression")]
 
 
 def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
@@ -54,7 +40,7 @@ def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
     if not fields:
         return write()
     with transaction.atomic(using=compiler.using, savepoint=False):
-        before = _read(_matching(tracking, compiler))
+        before = _read(rows_to_write(compiler, tracking.model))
         answer = _write_to(before, compiler, write)
         for some in _portions(before, PORTION):
             after = _read(_rows(tracking, compiler).filter(pk__in=some))
@@ -65,7 +51,7 @@ def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
 
 def delete(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
     with transaction.atomic(using=compiler.using, savepoint=False):
-        before = _read(_matching(tracking, compiler), to_delete=True)
+        before = _read(rows_to_write(compiler, tracking.model), to_delete=True)
         events = {pk: tracking.deleted(row) for pk, row in before.items()}
         answer = _write_to(before, compiler, write)
         for some in _portions(before, PORTION):
@@ -81,26 +67,6 @@ def delete(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
 def _rows(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
     """The table: no manager of the model's, which may hide rows."""
     return QuerySet(tracking.model, using=compiler.using)
-
-
-def _matching(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
-    """The rows that a statement is about to write to."""
-    found = compiler.query.chain(klass=Query)
-    found.get_initial_alias()
-    found.clear_ordering(force=True)
-    found.clear_select_clause()
-    # Whole rows, whatever the caller left out: what is deferred would be read after the write, and
-    # a model that looks at its own columns when it is made would read them one by one, for ever.
-    found.clear_deferred_loading()
-    # One table has each row once, and DISTINCT cannot be locked.
-    found.distinct = False
-    found.model = tracking.model
-    if found.count_active_tables() == 1 and found.group_by is None:
-        found.default_cols = True
-        return QuerySet(tracking.model, query=found, using=compiler.using)
-    # A join or a GROUP BY cannot be locked: the rows that it finds can.
-    found.add_fields([tracking.model._meta.pk.name])
-    return _rows(tracking, compiler).filter(pk__in=found)
 
 
 def _read(rows: QuerySet[Model], *, to_delete: bool = False) -> Rows:

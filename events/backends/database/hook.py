@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ... import hints
+from ...internals import commit_hooks
 
 logger = logging.getLogger("events")
 
@@ -44,13 +45,13 @@ def register(connection: BaseDatabaseWrapper, hook: Hook) -> None:
     """
     if not connection.in_atomic_block:
         return
-    last = connection.run_on_commit[-1][1] if connection.run_on_commit else None
+    last = next(commit_hooks(connection), None)
     if not (isinstance(last, Hook) and last.log == hook.log):
         transaction.on_commit(hook, using=connection.alias)
 
 
 def registered(connection: BaseDatabaseWrapper, log: str) -> Iterator[Hook]:
     """The hooks of a log that no savepoint has taken back."""
-    for _, hook, *_ in connection.run_on_commit:
+    for hook in commit_hooks(connection):
         if isinstance(hook, Hook) and hook.log == log:
             yield hook

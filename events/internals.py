@@ -1,0 +1,267 @@
+"""Everything of other libraries that they do not promise: each behind one function, which says
+what it relies on. `tests/test_internals.py` fails where a new version changes it.
+
+Seen in Python 3.11, asgiref 3.13, Django 5.2 to 6.1, Channels 4.3 and Django REST framework 3.18.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextvars import Context, ContextVar
+from functools import wraps
+from inspect import iscoroutine
+from types import coroutine
+from typing import Any
+
+from asgiref.sync import AsyncToSync, SyncToAsync
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model, QuerySet
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLDeleteCompiler, SQLInsertCompiler, SQLUpdateCompiler
+from django.http import HttpRequest, StreamingHttpResponse
+
+# asyncio
+
+
+def start_in_task(
+    awaitable: Awaitable[None], task: asyncio.Task[Any], context: Context
+) -> Awaitable[None] | None:
+    """Run the beginning of an awaitable as if the task, which waits, had awaited it; the rest, if
+    it has to wait, is for the task to await.
+
+    Relies on `_enter_task` and `_leave_task`, which say whose turn it is (so that a timeout within
+    ends the right task), and on a coroutine to yield the futures that it waits for.
+    """
+    # A coroutine can be driven directly; wrap any other awaitable, which may lack `send()` and
+    # `throw()`.
+    steps: Any = (awaitable if iscoroutine(awaitable) else _awaited(awaitable)).__await__()
+    loop, caller = task.get_loop(), asyncio.current_task()
+    if caller is not None:
+        _leave_task(loop, caller)
+    _enter_task(loop, task)
+    try:
+        return _rest(steps, context.run(next, steps))
+    except StopIteration:
+        return None
+    finally:
+        _leave_task(loop, task)
+        if caller is not None:
+            _enter_task(loop, caller)
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+@coroutine
+def _rest(steps: Any, waits_for: Any) -> Generator[Any, Any, None]:
+    while True:
+        try:
+            try:
+                yield waits_for
+            except BaseException as error:
+                waits_for = steps.throw(error)
+            else:
+                waits_for = steps.send(None)
+        except StopIteration:
+            return
+
+
+# asgiref
+
+
+def has_sync_caller() -> bool:
+    """Does a synchronous caller wait for this coroutine, perhaps with a transaction open?
+
+    Relies on `AsyncToSync.executors`, which have the thread of such a caller.
+    """
+    return bool(getattr(AsyncToSync.executors, "current", None)) or loop_has_sync_caller()
+
+
+def loop_has_sync_caller() -> bool:
+    """Was the running loop made for a synchronous caller, as in an asynchronous test?
+
+    Relies on `AsyncToSync.loop_thread_executors`, by loop.
+    """
+    return asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+
+
+def release_request_thread() -> None:
+    """Give back the thread that a request keeps for its synchronous code; the next `sync_to_async`
+    gets a new one.
+
+    Relies on `SyncToAsync.thread_sensitive_context` and `context_to_thread_executor`, which are
+    filled when needed.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
+    if executor is not None:
+        executor.shutdown(wait=False)
+
+
+# Channels
+
+
+def loop_of_readers(layer: Any) -> asyncio.AbstractEventLoop | None:
+    """The loop in which somebody waits for a message of an in-memory layer.
+
+    Relies on its `channels`, which are queues, and on a queue's `_loop`, which is set the first
+    time that somebody waits for it.
+    """
+    for queue in list(layer.channels.values()):
+        loop: asyncio.AbstractEventLoop | None = getattr(queue, "_loop", None)
+        if loop is not None and loop.is_running():
+            return loop
+    return None
+
+
+# HTTP
+
+
+def passes_untouched(response: StreamingHttpResponse, content: object) -> bool:
+    """Has no middleware put something around the content of this response?
+
+    Relies on `_iterator`, where Django keeps what it was given.
+    """
+    return getattr(response, "_iterator", None) is content
+
+
+def django_request(request: Any) -> HttpRequest:
+    """Django's own request within one of Django REST framework.
+
+    Relies on `_request`.
+    """
+    found: HttpRequest = request._request
+    return found
+
+
+# Transactions
+
+
+def in_test_case_only(connection: BaseDatabaseWrapper) -> bool:
+    """Are all of the open atomic blocks those of Django's TestCase around a test?
+
+    Relies on `atomic_blocks`, and on the mark `_from_testcase` of each.
+    """
+    blocks: Any = connection.atomic_blocks
+    return all(block._from_testcase for block in blocks)
+
+
+def commit_hooks(connection: BaseDatabaseWrapper) -> Iterator[object]:
+    """What waits for the commit, and no savepoint has taken back: the latest first.
+
+    Relies on `run_on_commit`, a list of tuples whose second member is the callable.
+    """
+    for _, hook, *_ in reversed(connection.run_on_commit):
+        yield hook
+
+
+# Statements of the ORM
+
+# Called with what is told of the model, the statement's compiler, and what executes it. None is
+# the answer of a statement that was not executed.
+Watcher = Callable[[Any, Any, Callable[[], Any]], Any]
+
+_is_fixture = ContextVar("events_is_fixture", default=False)
+
+
+def watch_writes(
+    models: Mapping[type[Model], Any], insert: Watcher, update: Watcher, delete: Watcher
+) -> None:
+    """From now on, have each INSERT, UPDATE and DELETE of one of these models pass by a watcher;
+    but for those of fixtures.
+
+    Relies on the compilers' `execute_sql`, on `execute_returning_sql` beside it (Django 6), and on
+    `raw`, the first argument of `Model._save_table`.
+    """
+    save_table = Model.__dict__["_save_table"]
+    if hasattr(save_table, "__wrapped__"):
+        return
+    for compiler, watcher in (
+        (SQLInsertCompiler, insert),
+        (SQLUpdateCompiler, update),
+        (SQLDeleteCompiler, delete),
+    ):
+        for method, nothing in (("execute_sql", 0), ("execute_returning_sql", [])):
+            if hasattr(compiler, method):
+                execute = getattr(compiler, method)
+                setattr(compiler, method, _watched(models, execute, watcher, nothing))
+    setattr(Model, "_save_table", _noting_fixtures(save_table))  # noqa: B010  (unknown to the stubs)
+
+
+def _watched(
+    models: Mapping[type[Model], Any],
+    execute: Callable[..., Any],
+    watcher: Watcher,
+    nothing: int | list[Any],
+) -> Callable[..., Any]:
+    @wraps(execute)
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        told = models.get(self.query.get_meta().concrete_model)
+        # One of its methods may call the other.
+        if told is None or _is_fixture.get() or self.__dict__.get("_is_watched"):
+            return execute(self, *args, **kwargs)
+        self._is_watched = True
+        try:
+            answer = watcher(told, self, lambda: execute(self, *args, **kwargs))
+            return nothing if answer is None else answer
+        finally:
+            self._is_watched = False
+
+    return watched
+
+
+def _noting_fixtures(save_table: Callable[..., Any]) -> Callable[..., Any]:
+    """An UPDATE does not know that it is a fixture's."""
+
+    @wraps(save_table)
+    def noting_fixtures(self: Model, raw: bool = False, *args: Any, **kwargs: Any) -> Any:
+        token = _is_fixture.set(bool(raw))
+        try:
+            return save_table(self, raw, *args, **kwargs)
+        finally:
+            _is_fixture.reset(token)
+
+    return noting_fixtures
+
+
+def inserted_keys(compiler: Any, answer: Sequence[Sequence[Any]]) -> list[Any]:
+    """The primary keys of the rows that an INSERT has made, as far as they are known.
+
+    Relies on the query's `on_conflict` and `objs`, and on the compiler's `returning_fields`, which
+    name the columns of the answer.
+    """
+    query = compiler.query
+    if query.on_conflict is not None:
+        return []
+    pk = query.get_meta().pk
+    returned = list(compiler.returning_fields or ())
+    if answer and pk in returned:
+        return [row[returned.index(pk)] for row in answer]
+    keys = [instance.pk for instance in query.objs]
+    return [key for key in keys if key is not None and not hasattr(key, "resolve_expression")]
+
+
+def rows_to_write(compiler: Any, model: type[Model]) -> QuerySet[Model]:
+    """The rows that an UPDATE or DELETE is about to write to, in a form that can be locked.
+
+    Relies on the methods of a Query that a QuerySet is made of.
+    """
+    found = compiler.query.chain(klass=Query)
+    found.get_initial_alias()
+    found.clear_ordering(force=True)
+    found.clear_select_clause()
+    # Whole rows, whatever the caller left out: what is deferred would be read after the write, and
+    # a model that looks at its own columns when it is made would read them one by one, for ever.
+    found.clear_deferred_loading()
+    # One table has each row once, and DISTINCT cannot be locked.
+    found.distinct = False
+    found.model = model
+    if found.count_active_tables() == 1 and found.group_by is None:
+        found.default_cols = True
+        return QuerySet(model, query=found, using=compiler.using)
+    # A join or a GROUP BY cannot be locked: the rows that it finds can.
+    found.add_fields([model._meta.pk.name])
+    return QuerySet(model, using=compiler.using).filter(pk__in=found)

@@ -142,6 +142,14 @@ def test_prose_is_wrapped_at_100_columns(page):
     assert [line for line in lines if len(line) > 100] == []
 
 
+def test_files_that_contributors_are_sent_to_exist():
+    """What CONTRIBUTING names by its path."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`((?:events|tests|docs|\.ci|\.github)/[\w./-]*)`", text)
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_versions_that_are_claimed_are_tested():
     """The classifiers, tox and the workflow name the same Pythons and Djangos, and one ruff."""
     project = (ROOT / "pyproject.toml").read_text()

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from .backends.base import DELETE_BATCH, BaseBackend, Progress
 from .coalesce import append_together
-from .conf import DEFAULT_LOG, LogSettings, log_settings
+from .conf import DEFAULT_LOG, LogSettings, log_settings, positive
 from .cursors import Kinds, Query, Since, make_query, whole
 from .exceptions import CursorExpired, LogDoesNotExist
 from .internals import has_sync_caller
@@ -183,16 +183,16 @@ class EventLog:
     ) -> int:
         """Remove entries older than `ttl` seconds, then the oldest beyond `max_entries`.
 
-        Without either, by the log's own settings. Answers how many were removed.
+        Without either, by the log's own settings. Answers how many were removed. A bound of zero
+        would empty the log by mistake: `clear()` does so on purpose.
         """
         if ttl is UNSET and max_entries is UNSET:
             ttl, max_entries = self.settings.ttl, self.settings.max_entries
         return self.backend.prune(
-            None if ttl is UNSET else seconds(ttl),
+            None if ttl is UNSET or ttl is None else _bound("ttl", ttl),
             None
             if max_entries is UNSET or max_entries is None
-            # A floor beyond the head would hide what is appended next.
-            else whole("max_entries", max_entries),
+            else _bound("max_entries", max_entries),
             batch_size=whole("batch_size", batch_size, least=1),
             dry_run=dry_run,
             progress=progress,
@@ -219,13 +219,12 @@ class EventLog:
         return StreamHandle(self, name)
 
 
-def seconds(duration: float | timedelta | None) -> float | None:
-    if isinstance(duration, timedelta):
-        duration = duration.total_seconds()
-    number = isinstance(duration, (int, float)) and not isinstance(duration, bool)
-    if duration is None or (number and duration >= 0):
-        return duration
-    raise ValueError(f"ttl must be seconds from 0, a timedelta or None, not {shown(duration)}")
+def _bound(name: Literal["ttl", "max_entries"], given: float | timedelta) -> Any:
+    number = None if isinstance(given, str) else positive(given, whole=name == "max_entries")
+    if number is not None:
+        return number
+    wanted = "seconds above 0 or a timedelta" if name == "ttl" else "a whole number from 1"
+    raise ValueError(f"{name} must be {wanted}, not {shown(given)}; clear() empties a log")
 
 
 class Logs:

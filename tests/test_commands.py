@@ -257,7 +257,7 @@ class TestExport:
                 elif loss == "epoch":
                     log.renew_epoch()
                 else:
-                    log.prune(ttl=0)
+                    log.prune(ttl=0.5)
                 return super().write(text)
 
         fill(log, 5)
@@ -417,6 +417,17 @@ class TestPrune:
         fill(log, 3)
         with pytest.raises(CommandError):
             run("prune_events", *args)
+        assert log.info().count == 3
+
+    @pytest.mark.parametrize("value", ["0", "-1"])
+    @pytest.mark.parametrize("option", ["--older-than", "--max-entries"])
+    def test_a_bound_of_nothing(self, run, log, option, value):
+        """The error names what empties a log, also to who calls the command from Python."""
+        fill(log, 3)
+        with pytest.raises(CommandError, match=r"clear\(\)"):
+            run("prune_events", option, value)
+        with pytest.raises(CommandError, match=r"clear\(\)"):
+            call_command("prune_events", log=log.name, max_entries=int(value))
         assert log.info().count == 3
 
 

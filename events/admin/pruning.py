@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy as _
 
 from ..backends.database import DatabaseBackend, retention
 from ..durations import parse_duration
-from ..log import seconds
 from ..models import Event, Log
 from .scope import Scope
 
@@ -81,7 +80,7 @@ def last_to_go(
 ) -> Event | None:
     backend = scope.log.backend
     assert isinstance(backend, DatabaseBackend)  # nosec B101 # for the type checker
-    cutoff = backend.cutoff(seconds(ttl))
+    cutoff = backend.cutoff(ttl.total_seconds() if ttl else None)
     with backend.connection.cursor() as cursor:
         target = retention.last_to_go(cursor, log, cutoff, max_entries)
     there = Event.objects.using(scope.alias).filter(log_id=log.pk, position__lte=target)

@@ -56,9 +56,9 @@ class Deeds:
         if self.world.maybe(0.2):
             self.log.clear()
         elif self.world.maybe(0.3):
-            self.log.prune(ttl=chance.choice((0, 0.5, 2)))
+            self.log.prune(ttl=chance.choice((0.001, 0.5, 2)))
         else:
-            self.log.prune(max_entries=chance.randrange(12))
+            self.log.prune(max_entries=chance.randrange(1, 12))
         self.world.note("retention", "floor", ledger.floor)
 
     def renew(self):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ...backends.base import DELETE_BATCH
 from ...log import EventLog
@@ -19,12 +21,15 @@ class Command(LogCommand):
         self.add_every_log(parser)
         parser.add_argument(
             "--older-than",
-            type=duration,
+            type=bound(duration),
             metavar="AGE",
             help="Remove what is older: 90 (seconds), 30s, 15m, 12h, 7d.",
         )
         parser.add_argument(
-            "--max-entries", type=positive, metavar="N", help="Keep no more than the newest N."
+            "--max-entries",
+            type=bound(positive),
+            metavar="N",
+            help="Keep no more than the newest N.",
         )
         parser.add_argument(
             "--batch-size",
@@ -38,8 +43,12 @@ class Command(LogCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for log in self.every_log(options):
-            self.prune(log, options)
+        try:
+            for log in self.every_log(options):
+                self.prune(log, options)
+        except ValueError as error:
+            # Whoever uses `call_command` goes past the parser.
+            raise CommandError(str(error)) from None
 
     def prune(self, log: EventLog, options: dict[str, Any]) -> None:
         bounds = {
@@ -62,3 +71,15 @@ class Command(LogCommand):
             self.stdout.write(f"{log.name}: {removed} entries would be removed.")
         else:
             self.say(f"{log.name}: {removed:,} entries were removed.", options)
+
+
+def bound(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """As `parse`, and an error says how to keep nothing."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ArgumentTypeError as error:
+            raise ArgumentTypeError(f"{error} (clear() empties a log)") from None
+
+    return parsed

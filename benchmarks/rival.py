@@ -45,7 +45,6 @@ class Columns(models.Model):
         ]
         indexes = [
             models.Index(fields=["log_id", "stream", "position"], name="%(class)s_stream"),
-            models.Index(fields=["log_id", "timestamp", "position"], name="%(class)s_time"),
         ]
 
 

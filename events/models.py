@@ -58,7 +58,6 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["log", "stream", "position"], name="events_event_stream"),
-            models.Index(fields=["log", "timestamp", "position"], name="events_event_time"),
         ]
 
     def __str__(self) -> str:

@@ -15,6 +15,8 @@ from events.backends.database.dialects import dialect_of
 from events.backends.database.ledger import BATCH, Ledger
 from events.exceptions import EventsError, LogBusy, StreamClosed
 from events.models import Deletion, Event, Log, Outbox, Stream
+from events.testing import ManualClock
+from events.types import to_micros
 
 from .contract import in_threads
 
@@ -526,6 +528,25 @@ class TestClosedStreams:
             Stream.objects.using(alias).filter(name="s").update(status="failed")
         assert [(entry.kind, entry.seq) for entry in log.read().entries] == [("n", 1), ("late", 2)]
         assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+class TestPositionAt:
+    def test_it_is_the_last_before_a_time(self, make_log, any_alias, monkeypatch):
+        """B18: whatever holes deleted streams have left, and wherever the floor is."""
+        clock = ManualClock()
+        log = make_log(any_alias, OPTIONS={"clock": clock})
+        start = log.backend.now()
+        for n in range(60):
+            log.append("n", stream="gone" if n % 7 < 3 else "kept")
+            clock.advance(n % 3)
+        assert log.backend.position_at(start) == 0
+        log.stream("gone").delete()
+        log.prune(max_entries=50)
+        known = Event.objects.using(any_alias).filter(log__name=log.name)
+        times = sorted({to_micros(event.timestamp) for event in known})
+        for micros in {*times, *(one + 1 for one in times)}:
+            before = [e.position for e in known if to_micros(e.timestamp) < micros]
+            assert log.backend.position_at(micros) == max(before, default=log.info().floor)
 
 
 class TestLettingGo:

@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import get_current_timezone, make_aware
 from django.utils.translation import gettext as _
 
 from ..cursors import Query
-from ..models import Event, Log, Stream
-from ..types import Status, from_micros, to_micros
+from ..models import Stream
+from ..types import Status, to_micros
 from ..validation import MAX_KEY, shown
 from .keyset import Keyset
 from .scope import Scope, is_stream, scope_of
@@ -182,23 +182,12 @@ class Wanted:
         return keyset
 
     def _by_time(self, keyset: Keyset) -> Keyset:
-        """Two look-ups in the index on time: the first position that is not too early, and the
-        last one that is not too late."""
         if self.start is None and self.end is None:
             return keyset
-        first, last = self._edges()
-        low = keyset.low if self.start is None else (first or keyset.high + 1) - 1
-        high = keyset.high if self.end is None else (last or 0)
+        find = self.scope.log.backend.position_at
+        low = keyset.low if self.start is None else find(self.start)
+        high = keyset.high if self.end is None else find(self.end)
         return within(keyset, low, high)
-
-    def _edges(self) -> tuple[int | None, int | None]:
-        own = Event.objects.filter(log=OuterRef("pk"))
-        start, end = from_micros(self.start or 0), from_micros(self.end or 0)
-        first = own.filter(timestamp__gte=start).order_by("timestamp", "position")
-        last = own.filter(timestamp__lt=end).order_by("-timestamp", "-position")
-        edges = (Subquery(one.values("position")[:1]) for one in (first, last))
-        found = Log.objects.using(self.scope.alias).filter(pk=self.scope.pk).values_list(*edges)
-        return next(iter(found), (None, None))
 
     def _by_key(self, keyset: Keyset) -> Keyset:
         if self.key is None:

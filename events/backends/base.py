@@ -93,6 +93,11 @@ class BaseBackend(ABC):
     def info(self) -> LogInfo:
         """Where the log stands, at a cost that does not grow with it."""
 
+    def position_at(self, micros: int) -> int:
+        """The last position whose entry is from before that time; the floor, if there is none.
+        Only a backend that the admin browses needs it."""
+        raise NotImplementedError
+
     @abstractmethod
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         """Those of the named streams to which an event was ever sent, as they stand."""

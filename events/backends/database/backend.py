@@ -195,6 +195,10 @@ class DatabaseBackend(BaseBackend):
                 cursor, self.dialect, self.name, query, self.cutoff(self.settings.ttl)
             )
 
+    def position_at(self, micros: int) -> int:
+        with self.connection.cursor() as cursor:
+            return rows.position_at(cursor, self.name, micros)
+
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         return rows.find_streams(self._streams(), names)
 

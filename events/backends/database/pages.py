@@ -15,7 +15,7 @@ from ...cursors import Query, State
 from ...types import Row
 from .dialects import Dialect
 from .prepared import Prepared
-from .rows import ROW_COLUMNS
+from .rows import EXPIRED, ROW_COLUMNS
 
 MAX_BIGINT = 2**63 - 1
 
@@ -53,18 +53,14 @@ def snapshot(
 def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, dict[str, Any]]:
     """The SQL, which is the same text for queries of the same shape, and its values."""
     values: dict[str, Any] = {}
-    expired, outbox = "0", "0"
+    halving, expired, outbox = "", "0", "0"
     if cutoff is not None:
-        # By the index on time, so that the newest of any number of expired entries is one step.
-        expired = (
-            "COALESCE((SELECT position FROM events_event WHERE log_id = events_log.id "
-            "AND timestamp < %(cutoff)s ORDER BY timestamp DESC, position DESC LIMIT 1), 0)"
-        )
-        values["cutoff"] = cutoff
+        halving, expired = f"RECURSIVE {EXPIRED}, ", "(SELECT MAX(position) FROM expired)"
+        values["before"] = cutoff
     if dialect.uses_outbox:
         outbox = "EXISTS (SELECT 1 FROM events_outbox WHERE log = %(log)s AND refused = '')"
     sql = (
-        f"WITH log AS (SELECT id, head, floor, epoch, removed, {expired} AS expired, "
+        f"WITH {halving}log AS (SELECT id, head, floor, epoch, removed, {expired} AS expired, "
         f"{outbox} AS outbox FROM events_log WHERE name = %(log)s) "
         "SELECT log.head, log.floor, log.epoch, log.removed, log.expired, log.outbox"  # nosec B608 # our own words
     )
@@ -107,7 +103,7 @@ def common(query: Query) -> bool:
     return not (query.exact or query.prefixes or query.limit % 100)
 
 
-TYPES = {"cutoff": "bigint", "log": "text", "since": "bigint", "stream": "text"}
+TYPES = {"before": "bigint", "log": "text", "since": "bigint", "stream": "text"}
 
 
 @cache

@@ -16,6 +16,7 @@ from ...models import Deletion, Log
 from ..base import DELETE_BATCH, Progress
 from .dialects import Dialect
 from .lock import LedgerLock
+from .rows import position_at
 from .transactions import is_transient
 
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
@@ -27,7 +28,7 @@ def last_to_go(cursor: CursorWrapper, log: Log, cutoff: int | None, max_entries:
     """The position up to which entries are to go: the expired ones, then the oldest of the rest."""
     floor = log.floor
     if cutoff is not None:
-        floor = max(floor, last_expired(cursor, log.pk, cutoff))
+        floor = max(floor, position_at(cursor, log.name, cutoff))
     if max_entries is None or log.head - floor <= max_entries:
         return floor
     # Without holes the arithmetic will do; with them the entries must be counted.
@@ -66,16 +67,6 @@ def _raise_floor(lock: LedgerLock, floor: int) -> None:
 
 def _delete_batch(lock: LedgerLock, deletion: Deletion) -> bool:
     return lock.run(lambda ledger: ledger.delete_entries(deletion.stream, deletion.below))
-
-
-def last_expired(cursor: CursorWrapper, log_id: int, cutoff: int) -> int:
-    cursor.execute(
-        "SELECT position FROM events_event WHERE log_id = %s AND timestamp < %s "
-        "ORDER BY timestamp DESC, position DESC LIMIT 1",
-        [log_id, cutoff],
-    )
-    found = cursor.fetchone()
-    return found[0] if found else 0
 
 
 def last_beyond(cursor: CursorWrapper, log_id: int, floor: int, keep: int) -> int:

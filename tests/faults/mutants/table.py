@@ -44,8 +44,8 @@ MUTANTS = (
         ),
         (
             DATABASE + "pages.py",
-            '"WITH log AS (SELECT id, head,',
-            '"WITH log AS (SELECT id, COALESCE((SELECT MAX(position) FROM events_event '
+            '"WITH {halving}log AS (SELECT id, head,',
+            '"WITH {halving}log AS (SELECT id, COALESCE((SELECT MAX(position) FROM events_event '
             "WHERE log_id = events_log.id), 0) AS head,",
         ),
     ),

@@ -1,0 +1,14 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("events", "0002_stream_life"),
+    ]
+
+    operations = [
+        migrations.RemoveIndex(
+            model_name="event",
+            name="events_event_time",
+        ),
+    ]

@@ -19,7 +19,13 @@ from .tutorial import PAGE as TUTORIAL
 
 WITH_CODE = [page for page in PAGES if blocks(page)]
 NODE = shutil.which("node")
-SAID = "runs", "runs on PostgreSQL", "runs in the shell of a site on PostgreSQL"
+SAID = (
+    "runs",
+    "runs on PostgreSQL",
+    "runs in the shell of a site on PostgreSQL",
+    "htmx 2",  # these are in tests/test_htmx.py
+    "htmx 4",
+)
 
 
 def by_name(pages):

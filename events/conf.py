@@ -49,6 +49,8 @@ DEFAULTS: dict[str, Any] = {
     "STREAM_MAX_SECONDS": 600,
     "WINDOW": 1000,
     "IDLE_TIMEOUT": 300,
+    # As long as common proxies wait for a client.
+    "SEND_TIMEOUT": 60,
     "OPTIONS": {},
 }
 
@@ -56,7 +58,14 @@ DEFAULTS: dict[str, Any] = {
 MEMORY_DEFAULTS = {"TTL": 3600, "MAX_ENTRIES": 10_000}
 
 WHOLE = ("MAX_ENTRIES", "MAX_PAYLOAD_BYTES", "PAGE_SIZE", "MAX_PAGE_SIZE", "WINDOW")
-SECONDS = ("TTL", "POLL_INTERVAL", "HEARTBEAT_INTERVAL", "STREAM_MAX_SECONDS", "IDLE_TIMEOUT")
+SECONDS = (
+    "TTL",
+    "POLL_INTERVAL",
+    "HEARTBEAT_INTERVAL",
+    "STREAM_MAX_SECONDS",
+    "IDLE_TIMEOUT",
+    "SEND_TIMEOUT",
+)
 OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT")
 OPTIONS = ("using", "clock", "lock_timeout")
 
@@ -92,6 +101,7 @@ class LogSettings:
     stream_max_seconds: float
     window: int
     idle_timeout: float | None
+    send_timeout: float
     options: Mapping[str, Any]
     clock: Clock
     problems: tuple[Problem, ...] = field(default=(), compare=False)

@@ -101,6 +101,16 @@ def release_request_thread() -> None:
         executor.shutdown(wait=False)
 
 
+def request_has_thread() -> bool:
+    """Is there a thread for synchronous code that `release_request_thread` could give back, or one
+    that all requests share?
+
+    Relies on the same as `release_request_thread`.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    return context is None or context in SyncToAsync.context_to_thread_executor
+
+
 # Channels
 
 

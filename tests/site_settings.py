@@ -7,3 +7,11 @@ from eventsite.settings import *  # noqa: F403
 
 EVENTS["default"].update(json.loads(os.environ.get("SITE_EVENTS", "{}")))  # noqa: F405
 ROOT_URLCONF = "tests.site_urls"
+
+if pool := os.environ.get("SITE_POOL"):
+    DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
+    DATABASES["default"]["OPTIONS"]["pool"] = {  # noqa: F405
+        "min_size": 1,
+        "max_size": int(pool),
+        "timeout": 3,
+    }

@@ -137,6 +137,15 @@ class TestSyncCallers:
                     await asyncio.sleep(0.001)
             assert await sync_to_async(threading.current_thread)() is not first
 
+    async def test_whether_a_request_has_a_thread(self):
+        """It has one from its first synchronous code to its release."""
+        async with ThreadSensitiveContext():
+            assert not internals.request_has_thread()
+            await sync_to_async(int)()
+            assert internals.request_has_thread()
+            internals.release_request_thread()
+            assert not internals.request_has_thread()
+
     async def test_a_request_without_a_thread(self):
         """There is nothing to give back, within a request and without one."""
         internals.release_request_thread()

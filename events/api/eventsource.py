@@ -11,7 +11,6 @@ from copy import copy
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException
@@ -26,6 +25,7 @@ from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..log import EventLog
 from ..wire import dumps
+from .sending import MAX_BYTES, buffers_everything
 from .waiting import release_thread
 
 logger = logging.getLogger("events")
@@ -35,9 +35,6 @@ CONTENT_TYPE = "text/event-stream"
 RETRY = 2000
 # The share by which lifetimes differ, so that clients do not return together.
 JITTER = 0.1
-# Bytes in one response of a server without backpressure: it would keep in memory what a stalled
-# client does not take. The client comes back for the rest.
-MAX_BYTES = 8 * 2**20
 # Whose users are known by their account.
 BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
 
@@ -251,13 +248,6 @@ def frames_unnamed(batch: Batch) -> str:
 def end(reason: str, *, reconnect: bool) -> bytes:
     data = dumps({"reason": reason, "reconnect": reconnect})
     return f"event: end\ndata: {data}\n\n".encode()
-
-
-def buffers_everything(request: Request) -> bool:
-    """Is this daphne? It takes whatever is sent, however slowly its client reads. Unlike the
-    servers that wait, it does not say which version of the specification it speaks."""
-    http = django_request(request)
-    return isinstance(http, ASGIRequest) and "spec_version" not in http.scope.get("asgi", {})
 
 
 def renewed(request: Request) -> Any:

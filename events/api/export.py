@@ -2,61 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
+from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from ..cursors import Query, Rows
 from ..exceptions import CursorExpired
-from ..internals import django_request
 from ..log import EventLog
 from ..streams import StreamHandle
 from ..wire import dumps, encode
 from .pagination import LedgerPagination, cursor_headers
 from .renderers import NDJSONRenderer
+from .sending import MAX_BYTES, at_clients_pace, buffers_everything, is_asgi
+from .waiting import give_back_thread
 
 
 def response(
     source: EventLog | StreamHandle, paginator: LedgerPagination, request: Request
-) -> StreamingHttpResponse:
+) -> HttpResponseBase:
     """From the cursor to the head as it is now, or as far as `limit` says."""
     found = paginator.read(source, request)
     query = replace(paginator.params.query, limit=paginator.log.settings.max_page_size)
     limited = paginator.params.limit is not None
-    export = Export(paginator.log, query, found, whole=not limited)
+    export = Export(paginator.log, query, found, found.cursor if limited else found.state.head)
     # See `sse`: compressed by chunks, a client would see the end of the first as the end of all.
     headers = {**cursor_headers(found), "Content-Encoding": "identity"}
-    if not limited:
-        headers["X-Events-Last-Idx"] = str(found.state.head)
-    if found.gap is not None:
-        headers["X-Events-Gap"] = dumps(found.gap.to_dict())
-    return StreamingHttpResponse(
+    media_type = NDJSONRenderer.media_type
+    answer: HttpResponseBase
+    if buffers_everything(request):
+        answer = HttpResponse(export.beginning(), content_type=media_type, headers=headers)
+    else:
         # Django gathers a synchronous iterator in memory before it sends it over ASGI.
-        export.achunks() if isinstance(django_request(request), ASGIRequest) else export.chunks(),
-        content_type=NDJSONRenderer.media_type,
-        headers=headers,
-    )
+        timeout = paginator.log.settings.send_timeout
+        body: Any = (
+            at_clients_pace(export.achunks(), timeout) if is_asgi(request) else export.chunks()
+        )
+        answer = StreamingHttpResponse(body, content_type=media_type, headers=headers)
+    answer["X-Events-Last-Idx"] = str(export.end)
+    if found.gap is not None:
+        answer["X-Events-Gap"] = dumps(found.gap.to_dict())
+    return answer
 
 
 class Export:
-    """The pages after the first one, which the headers were made from."""
+    """The pages from the first one, which the headers were made from, to `end`."""
 
-    def __init__(self, log: EventLog, query: Query, first: Rows, *, whole: bool) -> None:
+    def __init__(self, log: EventLog, query: Query, first: Rows, end: int) -> None:
         self.log = log
         self.query = query
         self.found = first
-        self.end = first.state.head if whole else first.cursor
+        self.end = end
+
+    def beginning(self) -> list[bytes]:
+        """For a server that keeps in memory what its client does not read: no more than MAX_BYTES.
+        `end` says where the client goes on. (To break the transfer off would leave the client
+        waiting there: daphne does not close a connection whose application has failed.)"""
+        chunks = [self.chunk()]
+        while sum(map(len, chunks)) < MAX_BYTES:
+            try:
+                if not self.advance():
+                    return chunks
+            except CursorExpired:
+                break
+            chunks.append(self.chunk())
+        self.end = min(self.end, self.found.cursor)
+        return chunks
 
     def chunks(self) -> Iterator[bytes]:
         yield self.chunk()
         while self.advance():
-            yield self.chunk()
+            chunk = self.chunk()
+            give_back_thread()
+            yield chunk
 
-    async def achunks(self) -> AsyncIterator[bytes]:
+    async def achunks(self) -> AsyncGenerator[bytes]:
         yield self.chunk()
         while await sync_to_async(self.advance)():
             yield self.chunk()
@@ -70,7 +94,8 @@ class Export:
         if self.found.cursor >= self.end:
             return False
         query = replace(self.query, since=self.found.cursor, epoch=self.found.state.epoch)
-        self.found = self.log.backend.read(query)
-        if self.found.gap is not None:
-            raise CursorExpired(self.found.gap)
+        found = self.log.backend.read(query)
+        if found.gap is not None:
+            raise CursorExpired(found.gap)
+        self.found = found
         return True

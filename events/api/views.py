@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.apps import apps
-from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
@@ -19,7 +18,6 @@ from rest_framework.views import APIView
 
 from ..cursors import Rows
 from ..exceptions import InvalidEvent, LogDoesNotExist
-from ..internals import django_request
 from ..log import EventLog
 from ..non_atomic import non_atomic
 from ..parameters import choice, integer, log_named, stream_name
@@ -31,6 +29,8 @@ from .items import read_items
 from .pagination import LedgerPagination, cursor_headers
 from .parsers import EventParser
 from .renderers import EntryRenderer, NDJSONRenderer, WirePage
+from .sending import PIECE, is_asgi, streamed
+from .waiting import give_back_thread
 
 
 class LogView(APIView):
@@ -59,7 +59,16 @@ class LogView(APIView):
         Django's own cache of a whole site would keep each page for ten minutes."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response.setdefault("Cache-Control", "private, no-cache")
+        if is_asgi(request) and isinstance(response, Response):
+            response.add_post_render_callback(self.without_thread)
         return response
+
+    def without_thread(self, response: Response) -> HttpResponseBase:
+        """The rendered response, to be sent while its request holds nothing that others want."""
+        give_back_thread()
+        if len(response.content) <= PIECE:
+            return response
+        return streamed(response, self.log.settings.send_timeout)
 
     def handle_exception(self, exc: Exception) -> Response:
         try:
@@ -120,7 +129,7 @@ class EntriesView(LogView):
         params = paginator.params
         if params.wait and params.query.limit and not waiting.told(found):
             wait = waiting.Wait(paginator.log, params.query, found, params.wait)
-            if isinstance(django_request(self.request), ASGIRequest):
+            if is_asgi(self.request):
                 return waiting.DeferredResponse(wait, partial(self.late_answer, paginator))
             paginator.take(wait.in_this_thread())
         return self.answer(paginator)

@@ -19,7 +19,7 @@ from django.db import connections
 from django.http.response import HttpResponseBase
 
 from ..cursors import Query, Rows
-from ..internals import release_request_thread
+from ..internals import release_request_thread, request_has_thread
 from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..log import EventLog
@@ -89,14 +89,16 @@ class DeferredResponse(HttpResponseBase):
 async def release_thread() -> None:
     """Give back the thread and the connections that Django keeps for this request.
 
-    The next `sync_to_async` gets a new thread. A connection inside a transaction is left alone:
-    that is a test's.
+    The next `sync_to_async` gets a new thread.
     """
-    await sync_to_async(close_connections)()
-    release_request_thread()
+    if request_has_thread():
+        await sync_to_async(give_back_thread)()
 
 
-def close_connections() -> None:
+def give_back_thread() -> None:
+    """The same, called in that thread. A connection inside a transaction is left alone: that is a
+    test's."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
+    release_request_thread()

@@ -1,0 +1,120 @@
+"""Clients that ask for much and read none of it, beside others who want to be served."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from .live_clients import event_stream
+from .sites import scratch_site
+
+FILL = (
+    "from events import logs\n"
+    "[logs['default'].append_many([('a', {'text': 'x' * 60_000})] * 100) for _ in range(6)]"
+)
+
+POOL = 3
+STALLED = 6
+ENVIRONMENT = {"SITE_POOL": str(POOL), "SITE_EVENTS": json.dumps({"SEND_TIMEOUT": 6})}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A site on PostgreSQL whose pool has fewer connections than there are stalled clients."""
+    with scratch_site("postgres", tmp_path_factory.mktemp("site"), **ENVIRONMENT) as site:
+        site.manage("shell", "-v0", "-c", FILL)
+        cookies = {"sessionid": site.sign_in()}
+        with site.serve("uvicorn") as (_, address):
+            yield site, address, cookies
+
+
+def stalled(address, path, cookies):
+    """A connection that sends a request, and never reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    url = urlsplit(address)
+    client.connect((url.hostname, url.port))
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    client.sendall(
+        f"GET /api/events/{path} HTTP/1.1\r\nHost: {url.netloc}\r\nCookie: {cookie}\r\n\r\n".encode()
+    )
+    return client
+
+
+def wait_until_begun(clients):
+    for client in clients:
+        client.settimeout(10)
+        assert client.recv(1, socket.MSG_PEEK)
+
+
+@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000"])
+async def test_a_download_that_nobody_reads_keeps_nothing_from_the_others(server, path):
+    """More stalled downloads than the pool has connections delay neither a read nor a follower."""
+    site, address, cookies = server
+    with contextlib.ExitStack() as clients:
+        waiting = [clients.enter_context(stalled(address, path, cookies)) for _ in range(STALLED)]
+        await asyncio.to_thread(wait_until_begun, waiting)
+        async with (
+            httpx.AsyncClient(base_url=address, cookies=cookies, timeout=5) as http,
+            event_stream(address, cookies, since="latest") as stream,
+        ):
+            began = time.monotonic()
+            assert (await http.get("/api/events/head/")).status_code == 200
+            await asyncio.to_thread(site.manage, "emit_event", "told")
+            await stream.entry()
+            assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000"])
+async def test_a_response_of_which_nothing_is_taken_ends(server, path):
+    """After SEND_TIMEOUT the server lets go of a stalled client, and what it gets is not whole."""
+    _, address, cookies = server
+    with stalled(address, path, cookies) as client:
+        await asyncio.to_thread(wait_until_begun, [client])
+        await asyncio.sleep(8)  # the client does nothing, for longer than SEND_TIMEOUT
+        assert await asyncio.to_thread(rest, client) < 16 * 2**20
+
+
+async def test_daphne_ends_a_download_before_it_has_all_of_it_in_memory(tmp_path):
+    """Without backpressure a transfer is broken off, and goes on from its last whole line."""
+    small = json.dumps({"PAGE_SIZE": 50, "MAX_PAGE_SIZE": 50})
+    with scratch_site("sqlite", tmp_path, SITE_EVENTS=small) as site:
+        site.manage("shell", "-v0", "-c", FILL)
+        cookies = {"sessionid": site.sign_in()}
+        with site.serve("daphne") as (_, address):
+            entries, transfers = [], 0
+            while len(entries) < 600:
+                body = await download(address, cookies, entries[-1]["position"] if entries else 0)
+                assert len(body) < 16 * 2**20
+                entries += map(json.loads, body[: body.rindex(b"\n")].split(b"\n"))
+                transfers += 1
+            assert [entry["position"] for entry in entries] == list(range(1, 601))
+            assert transfers > 2
+
+
+async def download(address, cookies, since):
+    """As much of an export as the server sends."""
+    body = bytearray()
+    query = {"format": "ndjson", "since": since}
+    async with (
+        httpx.AsyncClient(cookies=cookies) as http,
+        http.stream("GET", f"{address}/api/events/", params=query) as response,
+    ):
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            async for piece in response.aiter_bytes():
+                body += piece
+    return bytes(body)
+
+
+def rest(client):
+    """How many bytes come until the connection ends."""
+    size = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := client.recv(2**16):
+            size += len(piece)
+    return size

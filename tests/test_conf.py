@@ -17,7 +17,14 @@ from events.exceptions import LogDoesNotExist
 from events.testing import ManualClock, memory_log
 
 WHOLE = ["MAX_ENTRIES", "MAX_PAYLOAD_BYTES", "PAGE_SIZE", "MAX_PAGE_SIZE", "WINDOW"]
-SECONDS = ["TTL", "POLL_INTERVAL", "HEARTBEAT_INTERVAL", "STREAM_MAX_SECONDS", "IDLE_TIMEOUT"]
+SECONDS = [
+    "TTL",
+    "POLL_INTERVAL",
+    "HEARTBEAT_INTERVAL",
+    "STREAM_MAX_SECONDS",
+    "IDLE_TIMEOUT",
+    "SEND_TIMEOUT",
+]
 
 CALLED_BY_PATH = ManualClock(1_700_000_000)
 
@@ -56,6 +63,7 @@ class TestDefaults:
             "STREAM_MAX_SECONDS": 600,
             "WINDOW": 1000,
             "IDLE_TIMEOUT": 300,
+            "SEND_TIMEOUT": 60,
             "OPTIONS": {},
         }
         assert log.clock is time.time

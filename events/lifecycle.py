@@ -8,7 +8,7 @@
              complete, fail, stop: at once and for good
 
 A stream that was only emitted to has no status. Each step is told by an event, in the same append
-as the change. To be there already is no step, and tells nothing.
+as the change. Repeating a step changes nothing and emits nothing.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.http import QueryDict
 
+from .base_log import BaseLog
 from .conf import DEFAULT_LOG
 from .cursors import Query, Since
 from .exceptions import InvalidEvent
@@ -41,7 +42,7 @@ class ReadParams:
     strict: bool
 
 
-def read_params(log: EventLog, params: QueryDict, stream: str | None = None) -> ReadParams:
+def read_params(log: BaseLog, params: QueryDict, stream: str | None = None) -> ReadParams:
     """Check a request's parameters; `stream` is the one that the path names, and wins."""
     limit = integer(params, "limit")
     query = follow_params(log, params, stream, limit)
@@ -51,7 +52,7 @@ def read_params(log: EventLog, params: QueryDict, stream: str | None = None) -> 
 
 
 def follow_params(
-    log: EventLog, params: QueryDict, stream: str | None = None, limit: int | None = None
+    log: BaseLog, params: QueryDict, stream: str | None = None, limit: int | None = None
 ) -> Query:
     """The parameters that say what is read, and from where."""
     text = once(params, "since")
@@ -61,7 +62,7 @@ def follow_params(
     return _query(log, since, limit, stream, params.getlist("kind"), once(params, "epoch"))
 
 
-def frame_query(log: EventLog, frame: Mapping[str, Any]) -> Query:
+def frame_query(log: BaseLog, frame: Mapping[str, Any]) -> Query:
     """The same, asked for by the members of a JSON object."""
     since, stream, kind, epoch = map(frame.get, ("since", "stream", "kind", "epoch"))
     if not isinstance(stream, str | None):
@@ -75,7 +76,7 @@ def frame_query(log: EventLog, frame: Mapping[str, Any]) -> Query:
 
 
 def _query(
-    log: EventLog,
+    log: BaseLog,
     since: Since,
     limit: int | None,
     stream: str | None,

@@ -6,20 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
 
 from .backends.base import FOREVER
+from .base_log import BaseLog
 from .cursors import Kinds, Since
 from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
 from .twins import twin
 from .types import Entry, Page, Status, StreamInfo
 from .validation import Item, shown, valid_payload, valid_stream
-
-if TYPE_CHECKING:
-    from .log import EventLog
 
 logger = logging.getLogger("events")
 
@@ -33,7 +31,7 @@ MAX_REASON = 500
 class StreamHandle:
     """The verbs of a log, for one stream."""
 
-    def __init__(self, log: EventLog, name: str) -> None:
+    def __init__(self, log: BaseLog, name: str) -> None:
         if not valid_stream(name):
             raise InvalidEvent("stream", "must not be empty")
         self.log = log

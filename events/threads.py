@@ -10,6 +10,8 @@ from typing import TypeVar
 from asgiref.sync import sync_to_async
 from django.db import connections
 
+from .internals import release_request_thread, request_has_thread
+
 T = TypeVar("T")
 
 
@@ -44,3 +46,21 @@ def closing_connections(work: Callable[..., T], *arguments: object) -> T:
         if connection.settings_dict.get("OPTIONS", {}).get("pool"):
             connection.close()
     return result
+
+
+async def release_thread() -> None:
+    """Give back the thread and the connections that Django keeps for this request.
+
+    The next `sync_to_async` gets a new thread.
+    """
+    if request_has_thread():
+        await sync_to_async(give_back_thread)()
+
+
+def give_back_thread() -> None:
+    """The same, called in that thread. A connection inside a transaction is left alone: that is a
+    test's."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+    release_request_thread()

@@ -1,33 +1,111 @@
-"""The direction of imports: downward, with no way round."""
+"""The direction of imports: downward, module by module, with no way round."""
 
 import ast
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent / "events"
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From the bottom. What a folder is named for is all that is in it.
+LAYERS = {
+    "core": "conf cursors durations exceptions fields hints internals lifecycle loops non_atomic "
+    "policy threads twins types validation wire",
+    "backends": "models backends",
+    "live": "live",
+    "log": "coalesce base_log streams log __init__",
+    "transports": "parameters api websocket",
+    "apps": "admin apps checks management routing testing tracking urls",
+}
+RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
+
+# Three ways to the same events. What they share stands beside them, in `parameters` and `api`.
+TRANSPORTS = {
+    "HTTP": "api.actions api.export api.items api.pagination api.views api.waiting",
+    "SSE": "api.eventsource api.sse",
+    "WebSocket": "websocket",
+}
+
+# Who may know our tables.
+TABLES = "models backends.database"
 
 
-def test_modules_and_packages_import_in_one_direction():
-    """Of the app's modules and packages, taken as wholes, none needs one that needs it."""
-    needs = {}
-    for path in ROOT.rglob("*.py"):
-        place = path.relative_to(ROOT).with_suffix("").parts
+def test_imports_point_downward(imports):
+    """A module imports from its own layer and from those below."""
+    up = {
+        (module, needed)
+        for module, needs in imports.items()
+        for needed in needs
+        if rank(needed) > rank(module)
+    }
+    assert not up
+
+
+def test_no_module_needs_itself(imports):
+    """There is no circle among modules, in functions and for types neither."""
+    # events.admin is being taken apart: its own circles go with that.
+    graph = {module: needs for module, needs in imports.items() if not within(module, "admin")}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_no_transport_imports_another(imports):
+    for own, names in TRANSPORTS.items():
+        others = " ".join(other for name, other in TRANSPORTS.items() if name != own)
+        for module in imports:
+            if within(module, names):
+                assert not [needed for needed in imports[module] if within(needed, others)]
+    assert not [
+        one for one in imports if within(one, "websocket") and needs_any(imports, one, "api")
+    ]
+
+
+def test_the_tables_are_known_to_the_backends_alone(imports):
+    # events.admin reads them still.
+    knowing = [one for one in imports if needs_any(imports, one, TABLES)]
+    assert not [one for one in knowing if not within(one, "backends admin")]
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """What each module of the app imports of it, by names without `events.`."""
+    modules = {}
+    for path in (ROOT / "events").rglob("*.py"):
+        place = path.relative_to(ROOT / "events").with_suffix("").parts
         if "migrations" not in place:
-            needs.setdefault(place[0], set()).update(imported(path, place[:-1]) - {place[0]})
-    order = list(TopologicalSorter(needs).static_order())
-    assert order.index("backends") < order.index("live") < order.index("api")
+            modules[".".join(place).removesuffix(".__init__")] = path
+    return {module: imported(module, path, modules) for module, path in modules.items()}
 
 
-def imported(path, package):
-    """The modules and packages of the app that a file imports, but for its types alone."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
+def imported(module, path, modules):
     found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            above = package[: len(package) + 1 - node.level]
-            places = [node.module] if node.module else [one.name for one in node.names]
-            found |= {[*above, *place.split(".")][0] for place in places}
-    return found
+    package = ["events", *module.split(".")] if module != "__init__" else ["events", ""]
+    if path.name != "__init__.py" or module == "__init__":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert not [one for one in node.names if one.name.split(".")[0] == "events"]
+        if isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            whole = [*above, *(node.module or "").split(".")]
+            for name in node.names:
+                place = [part for part in (*whole, name.name) if part]
+                if place[0] == "events":
+                    names = [".".join(place[1:]), ".".join(place[1:-1]) or "__init__"]
+                    found.add(next(one for one in names if one in modules))
+    return found - {module}
+
+
+def rank(module):
+    return RANK[module.split(".")[0]]
+
+
+def within(module, names):
+    return any(module == name or module.startswith(f"{name}.") for name in names.split())
+
+
+def needs_any(imports, module, names):
+    return any(within(needed, names) for needed in imports[module])

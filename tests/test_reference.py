@@ -170,7 +170,7 @@ def test_python():
 
 
 def verbs(cls):
-    names = [name for name in vars(cls) if not name.startswith("_")]
+    names = [name for name in dir(cls) if not name.startswith("_")]
     return [
         name
         for name in names

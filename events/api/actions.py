@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from ..exceptions import InvalidEvent
 from ..lifecycle import KINDS
 from ..streams import StreamHandle
-from .views import LogView, existing
+from .base import LogView, existing
 
 # What the body of each may say, and of which kind that has to be.
 FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {

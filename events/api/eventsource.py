@@ -24,9 +24,9 @@ from ..live.eager import RAW_SEND, Deputy, Send
 from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..log import EventLog
+from ..threads import release_thread
 from ..wire import dumps
 from .sending import MAX_BYTES, buffers_everything
-from .waiting import release_thread
 
 logger = logging.getLogger("events")
 

@@ -11,15 +11,16 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from ..base_log import BaseLog
 from ..cursors import Query, Rows
 from ..exceptions import CursorExpired
 from ..log import EventLog
 from ..streams import StreamHandle
+from ..threads import give_back_thread
 from ..wire import dumps, encode
-from .pagination import LedgerPagination, cursor_headers
-from .renderers import NDJSONRenderer
+from .pagination import LedgerPagination
+from .renderers import NDJSONRenderer, cursor_headers
 from .sending import MAX_BYTES, at_clients_pace, buffers_everything, is_asgi
-from .waiting import give_back_thread
 
 
 def response(
@@ -52,7 +53,7 @@ def response(
 class Export:
     """The pages from the first one, which the headers were made from, to `end`."""
 
-    def __init__(self, log: EventLog, query: Query, first: Rows, end: int) -> None:
+    def __init__(self, log: BaseLog, query: Query, first: Rows, end: int) -> None:
         self.log = log
         self.query = query
         self.found = first

@@ -20,12 +20,14 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..base_log import BaseLog
 from ..cursors import Rows
 from ..log import EventLog
 from ..parameters import ReadParams, read_params
 from ..streams import StreamHandle
 from ..types import Entry
 from .errors import Gone, as_http
+from .renderers import cursor_headers
 from .schema.components import PAGE, Schema, nullable
 from .schema.parameters import READING, STREAM_FILTER
 
@@ -34,7 +36,7 @@ class LedgerPagination(BasePagination):
     """Pages an `EventLog` or a `StreamHandle`."""
 
     request: Request
-    log: EventLog
+    log: BaseLog
     params: ReadParams
     found: Rows
 
@@ -96,11 +98,3 @@ class LedgerPagination(BasePagination):
     def get_paginated_response_schema(self, schema: Schema) -> Schema:
         gap = nullable({"type": "object"})
         return {**PAGE, "properties": {**PAGE["properties"], "results": schema, "gap": gap}}
-
-
-def cursor_headers(found: Rows) -> dict[str, str]:
-    return {
-        "X-Events-Last-Idx": str(found.cursor),
-        "X-Events-Head": str(found.state.head),
-        "X-Events-Epoch": found.state.epoch,
-    }

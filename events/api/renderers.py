@@ -8,6 +8,7 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
+from ..cursors import Rows
 from ..types import Row
 from ..wire import dumps, text
 
@@ -60,3 +61,11 @@ class NDJSONRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         return b"" if data is None else JSONRenderer().render(data) + b"\n"
+
+
+def cursor_headers(found: Rows) -> dict[str, str]:
+    return {
+        "X-Events-Last-Idx": str(found.cursor),
+        "X-Events-Head": str(found.state.head),
+        "X-Events-Epoch": found.state.epoch,
+    }

@@ -17,7 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.request import Request
 
 from ..internals import django_request
-from .waiting import release_thread
+from ..threads import release_thread
 
 # Bytes in one response of a server without backpressure, which would keep in memory all that a
 # stalled client does not take. The client comes back for the rest.

@@ -22,10 +22,9 @@ from ..internals import django_request
 from ..log import EventLog
 from ..parameters import as_position, choice, follow_params, stream_name
 from ..types import TERMINAL, Gap, StreamInfo
+from .base import LogView, existing
 from .eventsource import CONTENT_TYPE, Connection
-from .pagination import cursor_headers
-from .renderers import EntryRenderer
-from .views import LogView, existing
+from .renderers import EntryRenderer, cursor_headers
 
 
 class NeedsASGI(APIException):
@@ -81,7 +80,7 @@ class StreamLiveView(LiveView):
 
     def get(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         stream = self.named_stream(kwargs["name"])
-        return self.follow(stream.log, existing(stream))
+        return self.follow(self.log, existing(stream))
 
 
 def last_event_id(request: Request, since: Since) -> Since:

@@ -15,21 +15,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http.response import HttpResponseBase
 
+from ..base_log import BaseLog
 from ..cursors import Query, Rows
-from ..internals import release_request_thread, request_has_thread
 from ..live.tail import Tail, follow
 from ..live.window import Batch
-from ..log import EventLog
+from ..threads import release_thread
 
 
 @dataclass(frozen=True)
 class Wait:
     """A read that found nothing, and for how long it may find something yet."""
 
-    log: EventLog
+    log: BaseLog
     query: Query
     found: Rows
     seconds: float
@@ -84,21 +83,3 @@ class DeferredResponse(HttpResponseBase):
 
     async def render(self) -> HttpResponseBase:
         return await sync_to_async(self.answer)(await self.wait.in_loop())
-
-
-async def release_thread() -> None:
-    """Give back the thread and the connections that Django keeps for this request.
-
-    The next `sync_to_async` gets a new thread.
-    """
-    if request_has_thread():
-        await sync_to_async(give_back_thread)()
-
-
-def give_back_thread() -> None:
-    """The same, called in that thread. A connection inside a transaction is left alone: that is a
-    test's."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
-    release_request_thread()

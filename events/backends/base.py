@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.transaction import TransactionManagementError
 
 from ..conf import LogSettings
@@ -29,6 +30,9 @@ class BaseBackend(ABC):
 
     # Does it pay to put appends that arrive together into one call?
     coalesces = False
+
+    # The database whose transactions an append takes part in.
+    alias = DEFAULT_DB_ALIAS
 
     def __init__(self, settings: LogSettings) -> None:
         self.name = settings.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Lock
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from ..cursors import Query, Rows, State
 from ..types import Entry, LogInfo, Row, Status, StreamInfo
@@ -19,7 +19,7 @@ _lock = Lock()
 
 class DisabledBackend(BaseBackend):
     def in_transaction(self) -> bool:
-        return in_callers_atomic(connections[DEFAULT_DB_ALIAS])
+        return in_callers_atomic(connections[self.alias])
 
     def append(self, items: Sequence[Item]) -> list[Entry]:
         now = self.now()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from operator import attrgetter
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import connections, transaction
 
 from .. import hints
 from ..cursors import Query, Rows, State, finish, locate
@@ -73,7 +73,7 @@ class MemoryBackend(BaseBackend):
         return _ledgers.get(self.name) or _ledgers.setdefault(self.name, MemoryLedger())
 
     def in_transaction(self) -> bool:
-        return in_callers_atomic(connections[DEFAULT_DB_ALIAS])
+        return in_callers_atomic(connections[self.alias])
 
     def append(self, items: Sequence[Item]) -> list[Entry]:
         if self.in_transaction():
@@ -155,12 +155,12 @@ class MemoryBackend(BaseBackend):
 
     def _waiting(self) -> list[_Deferred]:
         """What this transaction has deferred and no savepoint has taken back."""
-        hooks = reversed([*commit_hooks(connections[DEFAULT_DB_ALIAS])])
+        hooks = reversed([*commit_hooks(connections[self.alias])])
         return [hook for hook in hooks if isinstance(hook, _Deferred) and hook.log == self.name]
 
     def _settle(self) -> None:
         """In a TestCase no hook ever runs: what was committed inside the test is stored now."""
-        if connections[DEFAULT_DB_ALIAS].in_atomic_block and not self.in_transaction():
+        if connections[self.alias].in_atomic_block and not self.in_transaction():
             for deferred in self._waiting():
                 deferred()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import connections, transaction
 from django.db.models import Model, Q, QuerySet
 
 from ..internals import inserted_keys, rows_to_write
@@ -104,7 +104,7 @@ def _emit(tracking: Tracking, using: str, events: list[dict[str, Any]]) -> None:
     log = logs[tracking.log]
     if not events:
         return
-    if getattr(log.backend, "alias", DEFAULT_DB_ALIAS) == using:
+    if log.backend.alias == using:
         log.append_many(events)
     else:
         transaction.on_commit(lambda: log.append_many(events), using=using, robust=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import actions, sse, views
+from ..base import LogView
 from ..items import MAX_ITEMS
 from . import answers
 from . import parameters as params
@@ -42,7 +43,7 @@ class Operation:
     body_required: bool = True
 
 
-OPERATIONS: dict[tuple[type[views.LogView], str], Operation] = {
+OPERATIONS: dict[tuple[type[LogView], str], Operation] = {
     (views.EventsView, "GET"): Operation(
         "events_read",
         "Read on from a cursor",

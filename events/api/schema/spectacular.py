@@ -104,7 +104,7 @@ def dialect(schema: Any) -> Any:
 class LogViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     """Whatever schema class the project's views have, these have ours."""
 
-    target_class = "events.api.views.LogView"
+    target_class = "events.api.base.LogView"
     match_subclasses = True
 
     def view_replacement(self) -> type[APIView]:

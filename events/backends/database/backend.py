@@ -49,7 +49,7 @@ class DatabaseBackend(BaseBackend):
 
     def __init__(self, settings: LogSettings) -> None:
         super().__init__(settings)
-        self.alias: str = settings.options.get("using", DEFAULT_DB_ALIAS)
+        self.alias = settings.options.get("using", DEFAULT_DB_ALIAS)
         self.lock_timeout: float = settings.options.get("lock_timeout", LOCK_TIMEOUT)
         self.lock = LedgerLock(self.name, self.alias, self.lock_timeout, self.now)
 

@@ -1,0 +1,120 @@
+"""What the endpoints share. Each asks the policy first, and then the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import NotFound
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from ..exceptions import InvalidEvent, LogDoesNotExist
+from ..log import EventLog
+from ..non_atomic import non_atomic
+from ..parameters import log_named
+from ..streams import StreamHandle
+from ..threads import give_back_thread
+from ..types import StreamInfo
+from .errors import as_http
+from .parsers import EventParser
+from .renderers import EntryRenderer
+from .sending import PIECE, is_asgi, streamed
+
+
+class LogView(APIView):
+    """What the endpoints share: the log, its policy, and the host's settings for the rest.
+
+    The policy is the only permission: with DEFAULT_PERMISSION_CLASSES beside it, this transport
+    would give another answer than the others do. Handlers take any further keyword, such as the
+    `version` of a host that has it in the path.
+    """
+
+    permission_classes = ()
+    parser_classes = (EventParser,)
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        return non_atomic(super().as_view(**initkwargs))
+
+    @property
+    def renderer_classes(self) -> list[type[BaseRenderer]]:  # type: ignore[override]
+        """Ours in place of DRF's plain JSON, and whatever else the host renders."""
+        hosts: Any = api_settings.DEFAULT_RENDERER_CLASSES
+        return [EntryRenderer, *filter(is_of_use, hosts)]
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Each answer is private and soon stale; without this header Django's site cache would
+        keep it for ten minutes."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.setdefault("Cache-Control", "private, no-cache")
+        if is_asgi(request) and isinstance(response, Response):
+            response.add_post_render_callback(self.without_thread)
+        return response
+
+    def without_thread(self, response: Response) -> HttpResponseBase:
+        """The rendered response, to be sent while its request holds nothing that others want."""
+        give_back_thread()
+        if len(response.content) <= PIECE:
+            return response
+        return streamed(response, self.log.settings.send_timeout)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        try:
+            with as_http():
+                raise exc
+        except Exception as error:
+            return super().handle_exception(error)
+
+    @property
+    def log(self) -> EventLog:
+        try:
+            return log_named(self.request.query_params)
+        except LogDoesNotExist:
+            raise NotFound from None
+
+    def must_read(self, log: EventLog, stream: str | None) -> None:
+        """Let only those go on who may read. A named stream that one may not read is not there."""
+        if log.policy.can_read(self.request.user, stream):
+            return
+        if stream is not None and self.request.successful_authenticator:
+            raise NotFound
+        self.permission_denied(self.request)
+
+    def must_emit(self, log: EventLog, streams: Iterable[str]) -> None:
+        for stream in set(streams):
+            if not log.policy.can_emit(self.request.user, stream or None):
+                self.permission_denied(self.request)
+
+    def named_stream(self, name: str) -> StreamHandle:
+        """The stream that the path names, if it can be one and this user may read it."""
+        log = self.log
+        try:
+            stream = log.stream(name)
+        except InvalidEvent:
+            # Nobody's stream. A policy is not asked about it: it may look names up in a database.
+            if not self.request.successful_authenticator:
+                self.must_read(log, None)
+            raise NotFound from None
+        self.must_read(log, name)
+        return stream
+
+
+def existing(stream: StreamHandle) -> StreamInfo:
+    info = stream.log.backend.stream(stream.name)
+    if info is None:
+        raise NotFound
+    return info
+
+
+def is_of_use(renderer: type[BaseRenderer]) -> bool:
+    """Is this one of the host's renderers that we need, and that can work here? The browsable API
+    has its pages in DRF, as an app."""
+    if issubclass(renderer, BrowsableAPIRenderer) and not apps.is_installed("rest_framework"):
+        return False
+    return renderer is not JSONRenderer

@@ -1,0 +1,148 @@
+"""What is appended to a log and read from it; `log` adds what looks after one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import Any, Literal
+
+from asgiref.sync import sync_to_async
+from django.utils.module_loading import import_string
+
+from .backends.base import BaseBackend
+from .coalesce import append_together
+from .conf import LogSettings
+from .cursors import Kinds, Query, Since, make_query
+from .exceptions import CursorExpired
+from .internals import has_sync_caller
+from .live.tail import follow
+from .policy import Policy
+from .twins import twin
+from .types import Entry, Page
+from .validation import Item, shown, valid_item, valid_items
+
+Payload = dict[str, Any] | None
+Items = Iterable[tuple[str, Payload] | tuple[str] | Mapping[str, Any]]
+
+
+class BaseLog:
+    """A log as its streams see it: their handles need one, and `EventLog` makes the handles."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.backend: BaseBackend = import_string(settings.backend)(settings)
+        self.policy: Policy = import_string(settings.policy)()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {type(self.backend).__name__}>"
+
+    # Writing
+
+    def append(
+        self, kind: str, payload: Payload = None, *, stream: str = "", key: str | None = None
+    ) -> Entry:
+        """Store one event: with the caller's transaction if there is one, else at once.
+
+        With a `key`, a repetition answers with the first entry instead of storing another.
+        """
+        return self.backend.append([self._item(kind, payload, stream, key)])[0]
+
+    def append_many(self, items: Items) -> list[Entry]:
+        """Store all of these events, next to each other, or none of them."""
+        return self.backend.append(self._items(items))
+
+    async def aappend(
+        self, kind: str, payload: Payload = None, *, stream: str = "", key: str | None = None
+    ) -> Entry:
+        """As `append`. Calls that arrive together share one trip to the database."""
+        if has_sync_caller() or not self.backend.coalesces:
+            return await sync_to_async(self.append)(kind, payload, stream=stream, key=key)
+        item = self._item(kind, payload, stream, key)
+        return (await append_together(self.backend, [item]))[0]
+
+    async def aappend_many(self, items: Items) -> list[Entry]:
+        if has_sync_caller() or not self.backend.coalesces:
+            return await sync_to_async(self.append_many)(items)
+        return await append_together(self.backend, self._items(items))
+
+    def _item(self, kind: object, payload: object, stream: object, key: object) -> Item:
+        return valid_item(kind, payload, stream, key, self.settings.max_payload_bytes)
+
+    def _items(self, items: object) -> list[Item]:
+        return valid_items(items, self.settings.max_payload_bytes)
+
+    # Reading
+
+    def read(
+        self,
+        since: Since = "earliest",
+        limit: int | None = None,
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        epoch: str | None = None,
+    ) -> Page:
+        """A page of what comes after `since`: `earliest`, `latest`, or a position consumed.
+
+        `kind` is `turn.started`, `turn.*`, or a list of such; a `limit` of 0 only looks where
+        the log stands. Go on with `since=page.cursor`, and pass `epoch=page.epoch` along if
+        the cursor is kept for long.
+        """
+        found = self.backend.read(self.query(since, limit, stream=stream, kind=kind, epoch=epoch))
+        return Page(
+            entries=[Entry.from_row(row) for row in found.rows],
+            cursor=found.cursor,
+            head=found.state.head,
+            epoch=found.state.epoch,
+            gap=found.gap,
+        )
+
+    aread = twin(read)
+
+    def tail(
+        self,
+        since: Since = "earliest",
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        on_gap: Literal["raise", "skip"] = "raise",
+        epoch: str | None = None,
+    ) -> AsyncGenerator[Entry]:
+        """Follow the log, for ever: `async for entry in log.tail(): …`.
+
+        What the reader can no longer have raises CursorExpired, or with `on_gap="skip"` goes
+        unmentioned. With a `stream`, it ends when that has ended or is deleted; a stream that
+        does not exist yet is waited for.
+        """
+        if on_gap not in ("raise", "skip"):
+            raise ValueError(f"on_gap must be 'raise' or 'skip', not {shown(on_gap)}")
+        query = self.query(since, stream=stream, kind=kind, epoch=epoch)
+        return self._tail(query, strict=on_gap == "raise")
+
+    async def _tail(self, query: Query, *, strict: bool) -> AsyncGenerator[Entry]:
+        async with follow(self.backend, query) as tail:
+            async for batch in tail:
+                if batch.gap and strict:
+                    raise CursorExpired(batch.gap)
+                for entry in batch.entries:
+                    yield Entry.from_row(entry.row)
+
+    def query(
+        self,
+        since: object = "earliest",
+        limit: object = None,
+        *,
+        stream: str | None = None,
+        kind: Kinds = None,
+        epoch: str | None = None,
+    ) -> Query:
+        """The arguments of a read, checked; a ValueError names what is wrong."""
+        return make_query(
+            since,
+            limit,
+            stream,
+            kind,
+            epoch,
+            page_size=self.settings.page_size,
+            max_page_size=self.settings.max_page_size,
+        )

@@ -60,7 +60,7 @@ class Refused(Exception):
 
 
 class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
-    """Speaks the protocol of the README with one client."""
+    """Speaks the protocol of docs/reference/websocket.md with one client."""
 
     async def __call__(
         self,

@@ -284,7 +284,7 @@ async def test_an_extract_outlives_everybody(log, monkeypatch):
     """B32: a read that was being retried when its reader left, and the broker after it, is retried
     for ever, in a thread that is closed."""
     monkeypatch.setattr(live, "LINGER", 0.1)
-    monkeypatch.setattr("events.live.store.MAX_BACKOFF", 0.5)
+    monkeypatch.setattr("events.live.backoff.MAX_BACKOFF", 0.5)
     log.append_many([("n", {})] * 3)
     read = MemoryBackend.read
     broken = True

@@ -14,9 +14,9 @@ from events.api.eventsource import Connection
 from events.live.bell import Bell
 from events.live.broker import broker_for
 from events.live.eager import RAW_SEND, Deputy
-from events.websocket import delivery
+from events.websocket import subscription
 from events.websocket.consumer import EventsConsumer
-from events.websocket.delivery import Subscription
+from events.websocket.subscription import Subscription
 
 from .test_clocks import request_of
 
@@ -273,7 +273,7 @@ async def test_who_is_cut_off_in_the_middle_of_a_frame_is_forgotten(log):
 
 async def test_a_bookmark_is_not_ahead_of_what_is_sent(log, monkeypatch):
     """B34, B46: what was taken and waits for its turn may never arrive."""
-    monkeypatch.setattr(delivery, "PATIENCE", 0)
+    monkeypatch.setattr(subscription, "READ_AHEAD", 0)
     log.append_many([("n", {})] * 3)
     one = Subscription("a", log, log.query(since=0))
     await one.start(lambda: None)

@@ -115,7 +115,7 @@ def test_whatever_the_layer_does(log, settings, monkeypatch, layer, caplog):
     fresh = notifier.Notifier()
     monkeypatch.setattr(notifier, "_notifier", fresh)
     monkeypatch.setattr(notifier, "PAUSE", 0.01)
-    monkeypatch.setattr(notifier, "LAST_PATIENCE", 0.3)
+    monkeypatch.setattr(notifier, "FLUSH_TIMEOUT", 0.3)
     began = time.monotonic()
     for _ in range(100):
         log.append("n")

@@ -17,7 +17,7 @@ from events.api import eventsource
 from events.lifecycle import KINDS
 from events.streams import StreamHandle
 from events.types import TERMINAL
-from events.websocket import consumer, delivery, frames
+from events.websocket import consumer, frames, subscription, writer
 
 from .pages import DOCS, ROOT, rows
 
@@ -133,7 +133,7 @@ def test_statuses():
 
 def test_frames_of_a_websocket():
     """What the code obeys and sends, and with which codes it refuses and closes."""
-    code = source(consumer, delivery, frames)
+    code = source(consumer, subscription, writer, frames)
     sent = set(re.findall(r'control\(\s*"(\w+)"', code)) | {"events"}
     assert set(rows(page("websocket"), "What the server sends")) >= sent
     obeyed = set(re.findall(r'type == "(\w+)"', source(consumer)))

@@ -35,7 +35,7 @@ CONTENT_TYPE = "text/event-stream"
 RETRY = 2000
 # The share by which lifetimes differ, so that clients do not return together.
 JITTER = 0.1
-# Whose users are known by their account.
+# With these, a user can be looked up by the account.
 BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
 
 
@@ -72,8 +72,9 @@ class Connection:
         self.heartbeat = log.settings.heartbeat_interval
         lifetime = log.settings.stream_max_seconds
         self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # nosec B311 # no secret
-        self.told = -1
-        self.left = MAX_BYTES if buffers_everything(request) else None
+        # What the client has as its Last-Event-ID.
+        self.last_id = -1
+        self.bytes_left = MAX_BYTES if buffers_everything(request) else None
         self.timer: asyncio.TimerHandle | None = None
         self.bell = Bell()
         self.deputy: Deputy
@@ -108,7 +109,7 @@ class Connection:
         while True:
             bell.silence()
             await self.deputy.finish()
-            batch = tail.peek() or await tail.take()
+            batch = await tail.take()
             if batch is not None and (text := self.of_batch(batch)):
                 yield text
             if tail.ended:
@@ -123,13 +124,13 @@ class Connection:
                 await self.deputy.wait()
 
     def wake(self) -> None:
-        """There may be something."""
+        """The tail may have something."""
         if not self.deputy.is_free or not self.send_at_once():
             self.bell.ring()
 
     def send_at_once(self) -> bool:
-        """Send what has come, if that is all there is to do: past Django, which would wake a
-        task and pass it through two generators."""
+        """Send what has come, past Django, which would wake a task and pass it through two
+        generators; is that all that there is to do?"""
         batch = self.tail.peek()
         if batch is None:
             return False
@@ -147,7 +148,7 @@ class Connection:
 
     @property
     def is_full(self) -> bool:
-        return self.left is not None and self.left <= 0
+        return self.bytes_left is not None and self.bytes_left <= 0
 
     async def farewell(self) -> bytes:
         """Why the connection ends here, if it does."""
@@ -164,7 +165,7 @@ class Connection:
             return end("unavailable", reconnect=True)
         if allowed:
             self.asked = self.now()
-        self.check_at = self.now() + (access.next_check() if allowed else access.AGAIN)
+        self.check_at = self.now() + (access.next_check() if allowed else access.RETRY_AFTER)
         return b""
 
     def set_timer(self) -> None:
@@ -184,40 +185,40 @@ class Connection:
     def beginning(self, batch: Batch) -> bytes:
         """The reader's own cursor first, so that a cut before any event can be resumed."""
         since = self.query.since
-        self.told = since if isinstance(since, int) else batch.cursor
-        return f"retry: {RETRY}\nid: {self.told}\n\n".encode() + self.of_gap(batch)
+        self.last_id = since if isinstance(since, int) else batch.cursor
+        return f"retry: {RETRY}\nid: {self.last_id}\n\n".encode() + self.of_gap(batch)
 
     def of_batch(self, batch: Batch) -> bytes:
         text = self.of_gap(batch)
         if batch.entries:
-            self.told = batch.entries[-1].position
+            self.last_id = batch.entries[-1].position
             text += batch.once(self.make_frames, self.make_frames).encode()
         if batch.end:
             text += self.id_of(batch.cursor, "\n") + end(batch.end, reconnect=False)
-        if self.left is not None:
-            self.left -= len(text)
+        if self.bytes_left is not None:
+            self.bytes_left -= len(text)
         return text
 
     def of_gap(self, batch: Batch) -> bytes:
-        """With an id: whoever comes back at a place that is not in this log, because it is beyond
-        the head or of another epoch, would pass over what is written there meanwhile."""
+        """With an id: a client that came with one beyond the head, or of another epoch, would come
+        back with it, and pass over what is written there meanwhile."""
         if not batch.gap:
             return b""
-        self.told = batch.gap.first_available - 1
-        return f"id: {self.told}\nevent: gap\ndata: {dumps(batch.gap.to_dict())}\n\n".encode()
+        self.last_id = batch.gap.first_available - 1
+        return f"id: {self.last_id}\nevent: gap\ndata: {dumps(batch.gap.to_dict())}\n\n".encode()
 
     def bookmark(self, close: str = "") -> bytes:
         return self.id_of(self.tail.bookmark, close)
 
     def id_of(self, cursor: int, close: str = "") -> bytes:
-        """An id alone, where the last one told is behind; it dispatches nothing."""
-        if cursor == self.told:
+        """An id alone, if the client's is older; it dispatches nothing."""
+        if cursor == self.last_id:
             return b""
-        self.told = cursor
+        self.last_id = cursor
         return f"id: {cursor}\n{close}".encode()
 
     async def may_still_read(self) -> bool | None:
-        """None says that it cannot be asked now."""
+        """None if the database cannot tell now."""
         try:
             return await sync_to_async(self._may_still_read)()
         except Exception:

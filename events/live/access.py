@@ -1,4 +1,4 @@
-"""Who is at the other end of a long connection, asked again while it lasts.
+"""The user of a long connection, looked up again while it lasts.
 
 Django keeps permissions on the user object, and a session may have ended since: asking again
 means loading both again. Connections of one user share an answer for a short while.
@@ -19,10 +19,10 @@ from django.contrib.auth.models import AnonymousUser
 # stay well below the minute that is promised.
 RECHECK = 30.0
 SHARED = 10.0
-# Seconds for which the last answer holds while none can be had, and until it is asked for again.
+# Seconds for which the last answer holds while the database gives none, and until the next try.
 GRACE = 60.0
-AGAIN = 5.0
-MOST = 10_000
+RETRY_AFTER = 5.0
+MAX_ANSWERS = 10_000
 
 _answers: dict[Hashable, tuple[float, Any]] = {}
 
@@ -38,7 +38,7 @@ def shared(key: Hashable, load: Callable[[], Any]) -> Any:
     known = _answers.get(key)
     if known is not None and now - known[0] < SHARED:
         return known[1]
-    if len(_answers) >= MOST:
+    if len(_answers) >= MAX_ANSWERS:
         _answers.clear()
     user = load()
     _answers[key] = now, user
@@ -68,6 +68,6 @@ def signed_in(session: Any) -> Any:
 
 
 def reloaded(pk: Any) -> Any:
-    """For a user whom something else than a session has signed in."""
+    """A user whom something other than a session has signed in, such as a token."""
     found = get_user_model()._default_manager.filter(pk=pk).first()
     return found if found is not None and found.is_active else AnonymousUser()

@@ -1,4 +1,4 @@
-"""Something to wait for that may ring many times: an `asyncio.Event` for one, and cheaper."""
+"""An `asyncio.Event` for one task that waits: cheaper, and may ring many times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Bell:
-    """Rings are not counted: whoever waits goes on at the first since it was last silenced."""
+    """`wait()` returns as soon as it has rung once since it was last silenced."""
 
     def __init__(self) -> None:
         self.rung = False

@@ -24,9 +24,9 @@ from ..internals import loop_has_sync_caller
 from ..loops import Registry, forget, here
 from ..threads import StoreThread
 from ..types import StreamInfo
+from .backoff import Backoff
 from .followed import Streams
 from .group import listen
-from .store import Patience
 from .window import Batch, Wake, Window, portion, seal, wake_all
 
 # Seconds without a follower after which the broker stops and gives its connections back.
@@ -79,7 +79,7 @@ class Broker:
         self.asking: list[asyncio.Future[None]] = []
         self.extracts: dict[Query, Shared] = {}
         self.task: asyncio.Task[None] | None = None
-        self.patience = Patience(backend.name, self.settings.poll_interval)
+        self.backoff = Backoff(backend.name, self.settings.poll_interval)
         # In a test, the transaction is the calling thread's, and only there it can be read.
         in_callers_thread = loop_has_sync_caller()
         self.looker = StoreThread(f"events-look-{backend.name}", in_callers_thread)
@@ -121,12 +121,12 @@ class Broker:
                 del self.extracts[query]
 
     async def _extract(self, query: Query) -> Extract:
-        patience = Patience(self.backend.name, self.settings.poll_interval)
+        backoff = Backoff(self.backend.name, self.settings.poll_interval)
         while True:
             try:
                 return await self.pager.run(self._read_extract, query, self.turn)
             except Exception:
-                await asyncio.sleep(patience.failed())
+                await asyncio.sleep(backoff.failed())
 
     def _read_extract(self, query: Query, turn: int) -> Extract:
         found = self.backend.read(query)
@@ -162,8 +162,8 @@ class Broker:
         except Exception:
             self.asking[:0] = asking
             self.streams.doubtful.update(names)
-            return self.patience.failed()
-        self.patience.succeeded()
+            return self.backoff.failed()
+        self.backoff.succeeded()
         epoch = self.state.epoch
         try:
             self._take(found)

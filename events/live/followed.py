@@ -16,10 +16,11 @@ class Streams:
     def __init__(self) -> None:
         self.followers: Counter[str] = Counter()
         self.known: dict[str, StreamInfo | None] = {}
-        # The position of its `stream.deleted`.
+        # By stream, the position of its `stream.deleted`.
         self.deleted: dict[str, int] = {}
+        # Streams that may have changed since they were looked at.
         self.doubtful: set[str] = set()
-        # Those of which more is known than has been read: to be looked at with the next read.
+        # Streams whose last event has not been read yet: to be looked at after the next read.
         self.ahead: set[str] = set()
 
     @contextmanager
@@ -62,8 +63,8 @@ class Streams:
     def learn(
         self, names: Sequence[str], found: dict[str, StreamInfo], position: int
     ) -> Iterator[str]:
-        """Take in how these streams stand; those that have come to an end. One whose last event
-        is beyond what was read is looked at again."""
+        """Take in how these streams stand, and name those that have ended. A stream whose last event
+        is beyond `position`, up to where the log was read, is looked at again."""
         for name in names:
             if name not in self.followers:
                 continue
@@ -76,6 +77,6 @@ class Streams:
                 yield name
 
     def start_anew(self) -> None:
-        """In another log positions mean something else, and streams stand as nobody knows."""
+        """The log is another one, where positions mean something else: look at all again."""
         self.deleted.clear()
         self.doubtful.update(self.followers)

@@ -19,7 +19,7 @@ REJOIN = 60.0
 # Seconds between attempts to reach the layer, at the least and at the most.
 FIRST_PAUSE, LAST_PAUSE = 0.5, 10.0
 # Seconds that joining and leaving may take.
-PATIENCE = 2.0
+MEMBER_TIMEOUT = 2.0
 
 
 def group_name(log: str) -> str:
@@ -70,12 +70,12 @@ async def listen(log: str, heard: Callable[[], None]) -> None:
 @asynccontextmanager
 async def member(layer: Any, group: str) -> AsyncIterator[str]:
     """A channel that is in the group until the block ends."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(MEMBER_TIMEOUT):
         channel: str = await layer.new_channel()
         await layer.group_add(group, channel)
     try:
         yield channel
     finally:
         with suppress(Exception):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MEMBER_TIMEOUT):
                 await layer.group_discard(group, channel)

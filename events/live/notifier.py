@@ -29,9 +29,9 @@ logger = logging.getLogger("events")
 
 # Seconds between two hints of a burst.
 SPACING = 0.02
-# Seconds that one attempt to send may take, and that an ending process waits for the last.
-PATIENCE = 5.0
-LAST_PATIENCE = 2.0
+# Seconds that one attempt to send may take, and that an ending process waits for the last hint.
+SEND_TIMEOUT = 5.0
+FLUSH_TIMEOUT = 2.0
 # Seconds until the next attempt, after one that failed.
 PAUSE = 0.5
 
@@ -54,7 +54,7 @@ class Notifier:
         self.failing = False
 
     def notify(self, log: str, head: int) -> None:
-        """Have everybody in the log's group told of `head`."""
+        """Send a hint to the log's group, that the log has reached `head`."""
         if not reaches_somebody(log):
             return
         with self.lock:
@@ -73,7 +73,7 @@ class Notifier:
     def flush(self) -> None:
         """Wait until all is sent: the process is about to end. Not for long, and not for a layer
         that is down."""
-        deadline = time.monotonic() + LAST_PATIENCE
+        deadline = time.monotonic() + FLUSH_TIMEOUT
         while not self.settled.wait(SPACING):
             if self.failing or time.monotonic() > deadline:
                 return
@@ -97,7 +97,7 @@ class Notifier:
     async def _tell(self, heads: dict[str, int]) -> dict[str, int]:
         """Send each log's hint; what could not be sent."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 for log, head in list(heads.items()):
                     await tell(log, head)
                     del heads[log]
@@ -110,7 +110,7 @@ class Notifier:
 
 
 def reaches_somebody(log: str) -> bool:
-    """A thread and a message are not worth it where nobody could hear them."""
+    """Could anybody hear a hint? Otherwise it is not worth a thread."""
     layer = channel_layer()
     return crosses_processes(layer) or (layer is not None and group_name(log) in layer.groups)
 

@@ -8,9 +8,15 @@ and nothing to throw out, because all of it comes from the ledger, in order.
         async for batch in tail:
             ...
 
-The first batch says where the tail begins and what it has missed; then come the entries; one
-without entries says that it has caught up (`live`), and the last why there will be no more
-(`end`).
+A tail has four states, and tells of each in the batch with which it enters it:
+
+            first batch             live                    end
+    (new) ───────────────> begun ──────────> live ──────────────────> ended
+             cursor, gap      │   has been given all that    its stream has ended
+                              │   there was when it began    or is deleted
+                              └────────────── end ─────────────────────^
+
+Before `live` and after it come batches of entries, and gaps where the log let go of some.
 """
 
 from __future__ import annotations
@@ -35,8 +41,8 @@ ROWS = (500, 100, 10)
 async def follow(
     backend: BaseBackend, query: Query, wake: Wake | None = None
 ) -> AsyncIterator[Tail]:
-    """A tail that begins where the query says. Who minds several gives a `wake`, which is called
-    whenever `take()` may have something, and does not wait in `next()`."""
+    """A tail that begins where the query says. To multiplex tails, pass `wake`; call `take()` when
+    it fires, never `next()`."""
     broker = broker_for(backend)
     bell = Bell()
     wake = wake or bell.ring
@@ -52,18 +58,20 @@ class Tail:
         self.topic = topic
         self.query = query
         self.bell = bell
+        self.begun = self.live = self.ended = False
         self.cursor = 0
+        # The log and the window that the cursor belongs to.
         self.epoch = query.epoch or ""
         self.turn = 0
-        self.most = ROWS[0]
-        # The head when it began: it is live when it has been given all that.
-        self.due = 0
-        self.begun = self.given = self.live = self.ended = False
-        # The position of the stream's first event, by which a new stream of that name is told
-        # from the one that we have seen.
-        self.seen: int | None = None
-        # The last of its events that we were given; it may be gone before it is seen.
-        self.met = 0
+        # The head that has to be reached to be live.
+        self.head_at_start = 0
+        self.has_given = False
+        self.rows_a_read = ROWS[0]
+        # Of the stream that is followed: the position of its first event, by which a new stream of
+        # the same name is told from it, and of the last that was given to this reader, which is
+        # all we have of a stream that is deleted before the broker finds it.
+        self.stream_first_position: int | None = None
+        self.last_stream_position = 0
 
     @property
     def state(self) -> State:
@@ -74,9 +82,10 @@ class Tail:
     @property
     def bookmark(self) -> int:
         """How far the log has been looked at for this reader: what it may ask for next time."""
-        if self.begun and self._window_reaches() and not self.topic.after(self.cursor).entries:
+        batch = self._from_window() if self.begun else None
+        if batch is not None and not batch.entries:
             # Kept: the window may reach less far back when this is asked again.
-            self.cursor = max(self.cursor, self.broker.window.position)
+            self._skip_to(self.broker.window.position)
         return self.cursor
 
     def __aiter__(self) -> Tail:
@@ -103,7 +112,7 @@ class Tail:
         return None
 
     async def take(self) -> Batch | None:
-        """What there is now, or None. It may be cancelled at any time: nothing is lost by it."""
+        """What there is now, or None. To cancel it loses nothing."""
         if self.ended:
             return None
         if not self.begun:
@@ -111,92 +120,96 @@ class Tail:
         if self._is_deleted():
             return self._end("deleted")
         while True:
-            reaches = self._window_reaches()
-            batch = self.topic.after(self.cursor) if reaches else await self._from_log()
-            if batch.entries or batch.gap:
-                self.cursor, self.given = batch.cursor, True
-                self.met = batch.entries[-1].position if batch.entries else self.met
-                return batch
-            if not reaches:
-                self.cursor = max(self.cursor, batch.cursor)
+            batch = self._from_window()
+            if batch is None:
+                batch = await self._from_log()
+                if batch.entries or batch.gap:
+                    return self._given(batch)
+                self._skip_to(batch.cursor)
+            elif batch.entries:
+                return self._given(batch)
             else:
                 # A remembered batch may know of less log than there is by now.
-                self.cursor = max(self.cursor, self.broker.window.position)
-                if self.live or self.cursor >= self.due:
+                self._skip_to(self.broker.window.position)
+                if self.live or self.cursor >= self.head_at_start:
                     return self._at_the_end()
                 await self.broker.look()
 
     def peek(self) -> Batch | None:
-        """What there is for a reader that is live, if that can be told without waiting: the short
-        way, which thousands go at every event. None says nothing; `take()` knows more."""
-        topic, cursor = self.topic, self.cursor
-        if not self.live or not self._is_current() or cursor < topic.dropped:
+        """Entries for a reader that is live, if the window has them: thousands ask at every event.
+        None does not say that there is nothing; `take()` knows more."""
+        if not self.live or self.ended or self._is_deleted():
             return None
-        batch = topic.batches.get(cursor) or topic.after(cursor)
-        if not batch.entries or batch.entries[0].position <= self.broker.state.floor:
-            return None
-        if self.ended or (self.query.stream and self._is_deleted()):
-            return None
-        self.cursor, self.met = batch.cursor, batch.entries[-1].position
+        batch = self._from_window()
+        return self._given(batch) if batch is not None and batch.entries else None
+
+    def _given(self, batch: Batch) -> Batch:
+        self.cursor, self.has_given = batch.cursor, True
+        if batch.entries:
+            self.last_stream_position = batch.entries[-1].position
         return batch
+
+    def _skip_to(self, position: int) -> None:
+        """Nothing up to there is for this reader."""
+        self.cursor = max(self.cursor, position)
 
     @property
     def is_idle(self) -> bool:
-        """Has it been given everything, so that it will be woken for the next?"""
+        """Has this reader been given everything, so that it will be woken for the next event?"""
         if not self.live or self.cursor < self.broker.window.position:
             return False
         info = self.broker.streams.known.get(self.query.stream) if self.query.stream else None
         return info is None or info.status not in TERMINAL
 
     async def _begin(self) -> Batch:
-        # What was committed before we came is told before we are live. Those who come together
+        # What was committed before this call is given before `live`. Readers that begin together
         # share the look.
         if self.query.stream:
             self.broker.streams.doubtful.add(self.query.stream)
         await self.broker.look()
         state, turn = self.broker.state, self.broker.turn
         cursor, gap = locate(self.query, state)
-        gap = await self._own(gap)
+        gap = await self._relevant_gap(gap)
         self.cursor, self.epoch, self.turn, self.begun = cursor, state.epoch, turn, True
-        self.due = state.head
-        self._sight()
+        self.head_at_start = state.head
+        self._stream()
         return Batch([], cursor, gap)
 
-    def _window_reaches(self) -> bool:
-        """Does the window have all that comes after the cursor, with nothing that is expired?"""
-        if not self._is_current() or self.cursor < self.topic.dropped:
-            return False
-        entries = self.topic.after(self.cursor).entries
-        return not entries or entries[0].position > self.broker.state.floor
-
-    def _is_current(self) -> bool:
-        """Does the window count as this reader does?"""
-        broker = self.broker
-        return self.turn == broker.turn and self.epoch == broker.state.epoch
+    def _from_window(self) -> Batch | None:
+        """What the window has after the cursor. None if it does not reach back to it, is of another
+        log, or would begin with an entry that has expired."""
+        broker, topic, cursor = self.broker, self.topic, self.cursor
+        state = broker.state
+        if self.turn != broker.turn or self.epoch != state.epoch or cursor < topic.dropped:
+            return None
+        batch = topic.batches.get(cursor) or topic.after(cursor)
+        if batch.entries and batch.entries[0].position <= state.floor:
+            return None
+        return batch
 
     async def _from_log(self) -> Batch:
         extract = await self.broker.extract(
-            replace(self.query, since=self.cursor, epoch=self.epoch, limit=self.most)
+            replace(self.query, since=self.cursor, epoch=self.epoch, limit=self.rows_a_read)
         )
         batch = extract.batch
         if batch.gap:
-            batch = replace(batch, gap=await self._own(batch.gap))
+            batch = replace(batch, gap=await self._relevant_gap(batch.gap))
         if self.epoch != extract.state.epoch:
-            self.due, self.met = extract.state.head, 0
+            self.head_at_start, self.last_stream_position = extract.state.head, 0
         self.turn, self.epoch = extract.turn, extract.state.epoch
         if not batch.entries and not batch.gap and self.epoch != self.broker.state.epoch:
             # The window is the old log's until the broker looks, and there is nothing else.
             await self.broker.look()
-        self.most = fitting(batch)
+        self.rows_a_read = rows_for_a_batch(batch)
         return batch
 
-    async def _own(self, gap: Gap | None) -> Gap | None:
-        """A gap, unless nothing of the stream that is followed can be in it; who begins with
-        the earliest there is has no claim to what has just gone."""
+    async def _relevant_gap(self, gap: Gap | None) -> Gap | None:
+        """Drop the gap if it holds nothing of our stream, or if we began at "earliest" and have had
+        nothing yet."""
         stream = self.query.stream
         if gap is None or gap.reason != "pruned":
             return gap
-        if self.query.since == "earliest" and not self.given and not self.live:
+        if self.query.since == "earliest" and not self.has_given and not self.live:
             return None
         if not stream:
             return gap
@@ -213,7 +226,7 @@ class Tail:
         return None
 
     def _at_the_end(self) -> Batch | None:
-        stream = self._sight()
+        stream = self._stream()
         if stream and stream.status in TERMINAL and self.cursor >= stream.last_position:
             return self._end(stream.status)
         if self.live:
@@ -221,30 +234,34 @@ class Tail:
         self.live = True
         return Batch([], self.cursor, live=True)
 
-    def _sight(self) -> StreamInfo | None:
-        """The stream that is followed, as it is known to stand."""
-        info = self.broker.streams.known.get(self.query.stream or "")
-        if info and self.seen is None and info.stream not in self.broker.streams.doubtful:
-            self.seen = info.first_position
+    def _stream(self) -> StreamInfo | None:
+        """How the stream that is followed stood when the broker last looked."""
+        streams = self.broker.streams
+        info = streams.known.get(self.query.stream or "")
+        if info and self.stream_first_position is None and info.stream not in streams.doubtful:
+            self.stream_first_position = info.first_position
         return info
 
     def _is_deleted(self) -> bool:
-        """Is the stream that we have seen gone, or another one of its name in its place? One that
-        does not exist yet is waited for."""
-        streams, stream = self.broker.streams, self.query.stream or ""
-        met = self.met if self.seen is None else self.seen
-        if met and streams.deleted.get(stream, 0) > met:
+        """Is the stream that this reader knows gone, or another one of its name in its place? A
+        stream that does not exist yet is waited for."""
+        stream = self.query.stream
+        if not stream:
+            return False
+        streams, first = self.broker.streams, self.stream_first_position
+        known_at = self.last_stream_position if first is None else first
+        if known_at and streams.deleted.get(stream, 0) > known_at:
             return True
         info = streams.known.get(stream)
-        return self.seen is not None and (info is None or info.first_position != self.seen)
+        return first is not None and (info is None or info.first_position != first)
 
     def _end(self, reason: str) -> Batch:
         self.ended = True
         return Batch([], self.bookmark, end=reason)
 
 
-def fitting(batch: Batch) -> int:
-    """How many rows to read next, so that they are about a batch."""
+def rows_for_a_batch(batch: Batch) -> int:
+    """How many rows to read next, judged by the size of these."""
     size = sum(entry.size for entry in batch.entries)
     mean = size / len(batch.entries) if batch.entries else 0
     return next((rows for rows in ROWS if rows * mean <= 2 * BATCH_BYTES), 1)

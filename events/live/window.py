@@ -1,7 +1,7 @@
 """The newest entries of a log, in order, encoded once, for everybody in the process.
 
-A reader is an integer. What it has not seen yet is either in the window, and found there by the
-topic that it shares with all who want the same, or it is in the log.
+A reader is an integer. What it has not seen yet is either in the window, where it is found by the
+topic that the reader shares with all that want the same, or in the log.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ BATCH_BYTES = 256 * 1024
 # Batches that a topic remembers: readers at the same place share one.
 REMEMBERED = 64
 
-# Forms of a batch that it remembers.
-MADE = 4
+# Forms that a batch remembers.
+MAX_FORMS = 4
 
 T = TypeVar("T")
 Wake = Callable[[], None]
@@ -61,17 +61,17 @@ class Batch:
     gap: Gap | None = None
     live: bool = False
     end: str | None = None
-    # What transports make of it, which is the same for all that are alike.
-    made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    # What a transport sends for it, made once for all connections that send the same.
+    forms: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[Batch], T]) -> T:
-        """What `make` makes of this batch; the last few are remembered."""
-        made: T | None = self.made.get(key)
-        if made is None:
-            if len(self.made) >= MADE:
-                self.made.clear()
-            made = self.made[key] = make(self)
-        return made
+        """What `make` makes of this batch; the last few forms are remembered."""
+        form: T | None = self.forms.get(key)
+        if form is None:
+            if len(self.forms) >= MAX_FORMS:
+                self.forms.clear()
+            form = self.forms[key] = make(self)
+        return form
 
 
 def portion(entries: Iterable[Sealed]) -> list[Sealed]:
@@ -87,8 +87,8 @@ def portion(entries: Iterable[Sealed]) -> list[Sealed]:
 
 
 class Topic:
-    """All who want the same entries. `dropped` is the last of these that the window let go, so
-    that it has everything for a reader who is there or beyond."""
+    """The readers that want the same entries. `dropped` is the position of the last of these that
+    the window let go, so that it has everything for a reader who is there or beyond."""
 
     def __init__(self, window: Window, query: Query) -> None:
         self.window = window
@@ -124,7 +124,7 @@ class Topic:
 
 
 def wake_all(wakes: Iterable[Wake]) -> None:
-    """One follower's trouble is not that of the others, nor of the broker."""
+    """An error of one follower stops neither the others nor the broker."""
     for wake in list(wakes):
         try:
             wake()
@@ -141,7 +141,7 @@ class Window:
         self.entries: deque[Sealed] = deque()
         self.by_stream: dict[str, deque[Sealed]] = {}
         self.size = 0
-        # By stream, so that an event touches nobody who does not want it.
+        # By stream, so that an event wakes no reader that does not want it.
         self.topics: dict[str | None, dict[Hashable, Topic]] = {}
 
     @property
@@ -154,7 +154,7 @@ class Window:
 
     @contextmanager
     def topic(self, query: Query, wake: Wake) -> Iterator[Topic]:
-        """Join those who want the same; `wake` is called when there is something for them."""
+        """Join the readers that want the same; `wake` is called when there is something for them."""
         topics = self.topics.setdefault(query.stream, {})
         key = (query.exact, query.prefixes)
         topic = topics.get(key)
@@ -171,12 +171,12 @@ class Window:
                     del self.topics[query.stream]
 
     def topics_for(self, stream: str) -> Iterator[Topic]:
-        """Those that an event of a stream may concern."""
+        """The topics that an event of a stream may concern."""
         for group in (stream, None):
             yield from self.topics.get(group, {}).values()
 
     def extend(self, rows: Iterable[Row], position: int) -> None:
-        """Take in what is new, up to `position`, and wake those who want some of it."""
+        """Take in new rows, up to `position`, and wake the readers that want some of them."""
         concerned: dict[Topic, None] = {}
         for row in rows:
             if row.kind == "stream.deleted" and not row.stream:
@@ -191,7 +191,7 @@ class Window:
         self.position = position
         while len(self.entries) > self.most or self.size > WINDOW_BYTES:
             self._drop()
-        # Of the others, a remembered batch is still right: it only knows of less log.
+        # Other topics' cached batches stay correct; only their cursor is older.
         for topic in concerned:
             topic.batches.clear()
             topic.wake()
@@ -209,7 +209,7 @@ class Window:
                 topic.batches.clear()
 
     def _forget(self, stream: str) -> None:
-        """Let go of a deleted stream's events. Nobody has lost them: they are gone."""
+        """Let go of a deleted stream's events. No reader is told of a gap: they are gone for all."""
         if self.by_stream.pop(stream, None) is None:
             return
         self.entries = deque(entry for entry in self.entries if entry.row.stream != stream)
@@ -218,7 +218,7 @@ class Window:
             topic.batches.clear()
 
     def restart(self, position: int) -> None:
-        """Forget everything: the log is another one, or went on without us."""
+        """Forget everything: the log is another one, or this window has missed some of it."""
         self.entries.clear()
         self.by_stream.clear()
         self.size = 0

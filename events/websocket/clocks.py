@@ -1,4 +1,5 @@
-"""What a WebSocket watches besides its logs: silence, patience, permission and greed."""
+"""What a WebSocket watches besides its logs: heartbeats, slow clients, permissions, and how much a
+client asks for."""
 
 from __future__ import annotations
 
@@ -12,14 +13,14 @@ from .frames import TOO_MANY, TOO_SLOW, TRY_LATER, Close
 logger = logging.getLogger("events")
 
 # Seconds without progress after which a client is too slow.
-PATIENCE = 30.0
+TOO_SLOW_AFTER = 30.0
 # Frames that a client may send at once, and in a second from then on. An acknowledgement that
 # releases something is free.
 BURST, RATE = 500.0, 50.0
 
 
 class Socket(Protocol):
-    """Whom the clocks belong to."""
+    """What the clocks ask of the connection that they belong to."""
 
     @property
     def heartbeat(self) -> float: ...
@@ -49,7 +50,9 @@ class Clocks:
     def set(self) -> None:
         self._cancel_timer()
         due = [self.last_sent + self.socket.heartbeat, self.check_at]
-        due += [since + PATIENCE for since in (self.sending_since, self.blocked_since) if since]
+        due += [
+            since + TOO_SLOW_AFTER for since in (self.sending_since, self.blocked_since) if since
+        ]
         self.timer = self.loop.call_at(min(due), self._ring)
 
     def stop(self) -> None:
@@ -64,7 +67,7 @@ class Clocks:
     def _ring(self) -> None:
         now = self.loop.time()
         waiting = [since for since in (self.sending_since, self.blocked_since) if since]
-        if waiting and now - min(waiting) >= PATIENCE:
+        if waiting and now - min(waiting) >= TOO_SLOW_AFTER:
             self.end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
             return
         if now - self.last_sent >= self.socket.heartbeat:
@@ -84,7 +87,7 @@ class Clocks:
             logger.warning("A permission could not be asked for again.", exc_info=True)
             if self.loop.time() - self.asked > access.GRACE:
                 self.end(Close(TRY_LATER, "Your permission cannot be asked for."))
-            self.check_at = self.loop.time() + access.AGAIN
+            self.check_at = self.loop.time() + access.RETRY_AFTER
             self.set()
         else:
             self.asked = self.loop.time()
@@ -101,8 +104,7 @@ class Clocks:
     def sent(self) -> None:
         self.sending_since = None
 
-    def wrote(self) -> None:
-        """Sent at once."""
+    def sent_at_once(self) -> None:
         self.last_sent = self.loop.time()
 
     def blocked(self, blocked: bool) -> None:

@@ -5,7 +5,7 @@
               tails (they wake the writer) ───────┘
 
 It is not bound to a channel layer: a consumer that is waits for the layer as well as for the
-client, and when Redis dies, every socket closes. This is the reader; the writer is in `delivery`.
+client, and when Redis dies, every socket closes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from ..live.eager import RAW_SEND
 from ..log import EventLog, logs
 from ..parameters import BadParameter, follow_params, frame_query, once
 from .clocks import Budget, Clocks
-from .delivery import Subscription, Writer
 from .frames import (
     BAD_FRAME,
     FORBIDDEN,
@@ -42,6 +41,8 @@ from .frames import (
     parse,
 )
 from .restart import closed_before_restart
+from .subscription import Subscription
+from .writer import Writer
 
 MAX_SUBSCRIPTIONS = 128
 NO_ID = f"id: a string of at most {MAX_ID} characters is required."
@@ -69,7 +70,8 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         self.scope = scope
-        # Channels' sessions look at every frame that passes them, and have no use for ours.
+        # Bypass Channels' session middleware: it inspects every frame, and ours never touch the
+        # session.
         self.base_send = scope.get(RAW_SEND, send)
         self.user = scope.get("user") or AnonymousUser()
         self.clocks = Clocks(self)

@@ -15,9 +15,9 @@ MAX_FRAME = 64 * 1024
 MAX_ID = 128
 # Bytes of answers that wait to be sent.
 MAX_ANSWERS = 256 * 1024
-# Bytes that a client has not acknowledged: beyond it nothing is sent. A batch may be added to
-# what is below, so that the whole stays within a mebibyte.
-UNACKNOWLEDGED = 2**20 - 2**18 - 1024
+# Unacknowledged bytes beyond which nothing is sent to a client. As one more batch may follow what
+# is just below, the sum stays within a mebibyte.
+MAX_UNACKNOWLEDGED = 2**20 - 2**18 - 1024
 
 # Close codes, with what the client should do.
 BAD_FRAME = 4400  # mend the client
@@ -40,7 +40,7 @@ class Close(Exception):
 
 
 def parse(message: dict[str, Any]) -> dict[str, Any]:
-    """What a client sent; whoever sends something else does not speak this protocol."""
+    """A frame of a client's. What is no JSON object with a type ends the connection."""
     text = message.get("text")
     if text is None:
         raise Close(BAD_FRAME, "Frames are text.")
@@ -77,8 +77,8 @@ class Packed(NamedTuple):
 
 
 def pack(id: str, batch: Batch) -> Packed:
-    """The entries of a batch for the subscription `id`; made once for all that are called so."""
-    known: Packed | None = batch.made.get(id)
+    """The entries of a batch for the subscription `id`; made once for all with this id."""
+    known: Packed | None = batch.forms.get(id)
     return known or batch.once(id, partial(_pack, id))
 
 
@@ -100,7 +100,7 @@ class Unacknowledged:
 
     @property
     def has_room(self) -> bool:
-        return self.size <= UNACKNOWLEDGED
+        return self.size <= MAX_UNACKNOWLEDGED
 
     def add(self, id: str, position: int, size: int) -> None:
         self.sent.append((id, position, size))

@@ -108,7 +108,7 @@ class Socket(Reader):
 
     def on_events(self, account, frame, text):
         size = sum(size for _, _, size in self.outstanding)
-        held = size <= frames.UNACKNOWLEDGED or not self.is_countable
+        held = size <= frames.MAX_UNACKNOWLEDGED or not self.is_countable
         self.world.require(held, self.who, "sent beyond what is acknowledged", size)
         several = len(frame["events"]) > 1
         small = len(text) <= windows.BATCH_BYTES + AROUND or not several

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 from django.test import override_settings
 
-from events import hints
+from events import hints, threads
 from events.api import eventsource
 from events.backends import memory, memory_ledger
-from events.live import access, broker, group, store, tail, window
+from events.live import access, backoff, broker, group, tail, window
 from events.websocket import clocks, frames
 
 from .dials import Jumbled
@@ -53,11 +53,11 @@ def substitutes(world, watch):
     yield from watch.substitutes
     yield from [
         (Store, "world", world),
-        (store, "ThreadPoolExecutor", Executor),
+        (threads, "ThreadPoolExecutor", Executor),
         (broker, "set", no_order),
         (broker, "LINGER", dials.linger),
         (broker, "LOOK", dials.look),
-        (store, "MAX_BACKOFF", MAX_BACKOFF),
+        (backoff, "MAX_BACKOFF", MAX_BACKOFF),
         (broker, "RECONCILE", RECONCILE),
         (window, "set", no_order),
         (window, "WINDOW_BYTES", dials.window_bytes),
@@ -68,8 +68,8 @@ def substitutes(world, watch):
         (group, "channel_layer", lambda: None if dials.layer == "none" else world.layer),
         (group, "REJOIN", 3.0),
         (hints, "send", lambda log, head: world.hint()),
-        (frames, "UNACKNOWLEDGED", dials.unacknowledged),
-        (clocks, "PATIENCE", PATIENCE),
+        (frames, "MAX_UNACKNOWLEDGED", dials.unacknowledged),
+        (clocks, "TOO_SLOW_AFTER", PATIENCE),
         (access, "RECHECK", 3.0),
         (eventsource, "MAX_BYTES", 2_000),
         (eventsource, "release_thread", no_thread),

@@ -204,13 +204,8 @@ MUTANTS = (
         TAIL + "test_what_expires_before_it_is_taken_is_a_gap",
         (
             "events/live/tail.py",
-            "        return not entries or entries[0].position > self.broker.state.floor\n",
-            "        return True\n",
-        ),
-        (
-            "events/live/tail.py",
-            "if not batch.entries or batch.entries[0].position <= self.broker.state.floor:",
-            "if not batch.entries:",
+            "        if batch.entries and batch.entries[0].position <= state.floor:\n",
+            "        if not batch:\n",
         ),
     ),
     mutant(
@@ -225,7 +220,7 @@ MUTANTS = (
             "events/live/tail.py",
             '            return self._end("deleted")\n        while True:',
             '            return self._end("deleted")\n'
-            "        if (known := self._sight()) and known.status in TERMINAL:\n"
+            "        if (known := self._stream()) and known.status in TERMINAL:\n"
             "            return self._end(known.status)\n"
             "        while True:",
         ),
@@ -262,7 +257,7 @@ MUTANTS = (
         "a heartbeat ahead of what was sent",
         "tests/test_simulation.py",
         (
-            "events/websocket/delivery.py",
+            "events/websocket/subscription.py",
             "return self.tail.bookmark if self.taking is None else self.before\n",
             "return self.tail.bookmark\n",
         ),
@@ -280,7 +275,7 @@ MUTANTS = (
         "what was sent at once needs no acknowledgement",
         "tests/test_simulation.py",
         (
-            "events/websocket/delivery.py",
+            "events/websocket/writer.py",
             "batch = subscription.peek() if self.unacknowledged.has_room else None\n",
             "batch = subscription.peek()\n",
         ),

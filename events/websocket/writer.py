@@ -2,75 +2,23 @@
 
 The writer takes a batch at a time from the tails that have something, and stops when the client
 acknowledges too little: what is not taken costs nothing. It is one task, whatever the number of
-subscriptions; and while it waits, what has just come is sent from where it comes.
+subscriptions; while it waits, the broker that brings a batch sends it for the task.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ..cursors import Query
 from ..live.bell import Bell
 from ..live.eager import Deputy, Send
-from ..live.tail import Tail, follow
 from ..live.window import Batch
-from ..log import EventLog
 from .clocks import Clocks
 from .frames import MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
-
-# Seconds for which others wait while one subscription is looked at closely.
-PATIENCE = 0.25
-
-
-class Subscription:
-    """One tail of a socket. `told` is set when the client knows where it begins."""
-
-    def __init__(self, id: str, log: EventLog, query: Query) -> None:
-        self.id = id
-        self.log = log
-        self.query = query
-        self.stack = AsyncExitStack()
-        self.told = False
-        # A closer look that takes its time, and the bookmark when it began.
-        self.taking: asyncio.Task[Batch | None] | None = None
-        self.before = 0
-        self.tail: Tail
-
-    async def start(self, wake: Callable[[], None]) -> None:
-        self.tail = await self.stack.enter_async_context(follow(self.log.backend, self.query, wake))
-
-    async def close(self) -> None:
-        if self.taking is not None:
-            self.taking.cancel()
-        await self.stack.aclose()
-
-    @property
-    def bookmark(self) -> int:
-        """How far the client may say that it is: what is being taken is not sent yet."""
-        return self.tail.bookmark if self.taking is None else self.before
-
-    def peek(self) -> Batch | None:
-        """What is at hand, if it needs no closer look."""
-        return self.tail.peek() if self.taking is None else None
-
-    async def take(self, wake: Callable[[], None]) -> Batch | None:
-        """In a task of its own, so that a log that cannot be read holds up no other: what is not
-        there soon has its turn when it is."""
-        if self.taking is None:
-            self.before = self.tail.bookmark
-            self.taking = asyncio.ensure_future(self.tail.take())
-            await asyncio.wait([self.taking], timeout=PATIENCE)
-            if not self.taking.done():
-                self.taking.add_done_callback(lambda _: wake())
-        if not self.taking.done():
-            return None
-        taken, self.taking = self.taking, None
-        return None if taken.cancelled() else taken.result()
+from .subscription import Subscription
 
 
 class Writer:
@@ -80,14 +28,14 @@ class Writer:
         self.send = send
         self.clocks = clocks
         self.held: dict[str, Subscription] = {}
-        # Those that may have something, in the order in which it is their turn.
+        # Subscriptions that may have something, in the order of their turns.
         self.ready: dict[str, Subscription] = {}
         self.answers: deque[str] = deque()
         self.answers_size = 0
         self.beats = False
         self.unacknowledged = Unacknowledged()
         self.bell = Bell()
-        # Where those who wake it may send at once.
+        # Sends what is brought while the task waits.
         self.deputy: Deputy | None = None
 
     def __iter__(self) -> Iterator[Subscription]:
@@ -129,13 +77,13 @@ class Writer:
         released = self.unacknowledged.release(id, position)
         if released:
             self.clocks.progressed()
-            # Otherwise the writer does not wait for this: most clients are never that far behind.
+            # With room, the writer waits for no acknowledgement; waking it would be for nothing.
             if not had_room:
                 self.bell.ring()
         return released
 
     def wake(self, subscription: Subscription) -> None:
-        """It may have something."""
+        """The subscription may have something."""
         if self.held.get(subscription.id) is not subscription:
             return
         deputy = self.deputy
@@ -144,13 +92,13 @@ class Writer:
             self.bell.ring()
 
     def _send_at_once(self, deputy: Deputy, subscription: Subscription) -> bool:
-        """Send what has come for it, if that is all there is to do. This is what is done for
-        every event and every socket, so it takes the short way."""
+        """Send what has come for a subscription; is that all that there is to do? This is done for
+        every event and every socket."""
         batch = subscription.peek() if self.unacknowledged.has_room else None
         if batch is None:
             return False
         if deputy.begin(self._message(subscription.id, batch)):
-            self.clocks.wrote()
+            self.clocks.sent_at_once()
         else:
             self.clocks.sending()
         return subscription.tail.is_idle
@@ -179,31 +127,26 @@ class Writer:
         if self.beats:
             self.beats = False
             # As it stands now: a bookmark must be behind all that was sent, and not ahead of it.
-            cursors = {id: one.bookmark for id, one in self.held.items() if one.told}
+            cursors = {id: one.bookmark for id, one in self.held.items() if one.announced}
             await self.send_text(control("heartbeat", cursors=cursors))
 
     async def _send_turn(self) -> None:
         """One batch, or what else there is to say, of the subscription whose turn it is."""
         id, subscription = next(iter(self.ready.items()))
-        # Before it is looked at: it may be woken meanwhile.
+        # Before it is read: it may be woken meanwhile.
         del self.ready[id]
-        batch = subscription.peek()
-        if batch is not None:
+        batch = await subscription.take(partial(self.wake, subscription))
+        # It may have been dropped while it was read.
+        if batch is not None and self.holds(subscription):
             if not subscription.tail.is_idle:
                 self.ready[id] = subscription
-            await self._send(self._message(id, batch))
-            return
-        batch = await subscription.take(partial(self.wake, subscription))
-        # It may have been dropped while it was looked at.
-        if batch is not None and self.holds(subscription):
-            self.ready[id] = subscription
             await self._deliver(subscription, batch)
 
     async def _deliver(self, subscription: Subscription, batch: Batch) -> None:
         id, tail = subscription.id, subscription.tail
         gap = batch.gap.to_dict() if batch.gap else None
-        if not subscription.told:
-            subscription.told = True
+        if not subscription.announced:
+            subscription.announced = True
             head, _, epoch = tail.state
             begun = control(
                 "subscribed", id=id, cursor=batch.cursor, head=head, epoch=epoch, gap=gap

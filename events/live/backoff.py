@@ -1,4 +1,4 @@
-"""How long a broker waits before it asks the store again after a failure."""
+"""How long a broker waits before it reads the store again after a failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ logger = logging.getLogger("events")
 MAX_BACKOFF = 10.0
 
 
-class Patience:
+class Backoff:
     """How long to wait after one failure, and after many; only the first is logged."""
 
     def __init__(self, log: str, interval: float) -> None:

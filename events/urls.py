@@ -25,6 +25,6 @@ urlpatterns = [
 
 # Last, so that it describes all of the above.
 if find_spec("drf_spectacular") is not None:
-    from .api.schema.spectacular import SchemaView
+    from .api.spectacular import SchemaView
 
     urlpatterns.append(path("schema/", SchemaView.as_view(patterns=urlpatterns), name="schema"))

@@ -69,6 +69,11 @@ def test_the_tables_are_known_to_the_backends_alone(imports):
     assert not [one for one in knowing if not within(one, "backends admin")]
 
 
+def test_what_needs_drf_spectacular_is_needed_by_the_addresses_alone(imports):
+    assert {one for one in imports if needs_any(imports, one, "api.spectacular")} == {"urls"}
+    assert not imports["api.openapi"]
+
+
 @pytest.fixture(scope="module")
 def imports():
     """What each module of the app imports of it, by names without `events.`."""

@@ -20,10 +20,13 @@ from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.validation import validate_schema
 from rest_framework.settings import api_settings
 
-from events.api.schema.components import COMPONENTS, PREFIX
-from events.api.schema.spectacular import SchemaView
-from events.types import Entry, Gap, StreamInfo
-from events.validation import ITEM_FIELDS
+from events import lifecycle, validation
+from events.api.items import MAX_ITEMS
+from events.api.openapi import description
+from events.api.spectacular import PREFIX, SchemaView
+from events.conf import DEFAULT_LOG
+from events.parameters import MAX_KINDS, MAX_NUMBER, MAX_WAIT
+from events.types import Entry, Gap, Status, StreamInfo
 
 from .http_client import API, fill
 
@@ -111,12 +114,50 @@ class TestDocument:
         """What is written down by hand is held against what it was written down from."""
 
         def fields(name):
-            return set(COMPONENTS[name]["properties"])
+            return set(description()["components"]["schemas"][f"{PREFIX}{name}"]["properties"])
 
-        assert fields("Item") == set(ITEM_FIELDS)
+        assert fields("Item") == set(validation.ITEM_FIELDS)
         assert fields("Entry") == set(Entry.__dataclass_fields__) - {"key"}
         assert fields("Gap") == set(Gap.__dataclass_fields__)
         assert fields("Stream") == set(StreamInfo.__dataclass_fields__)
+
+    def test_the_bounds_are_those_of_the_code(self):
+        """A pattern, a limit or a list of words has two places, and this holds them together."""
+        schemas = description()["components"]["schemas"]
+        item, entry = (schemas[f"{PREFIX}{name}"]["properties"] for name in ("Item", "Entry"))
+        kind, stream = validation.KIND.pattern, validation.STREAM.pattern
+        assert item["kind"]["pattern"] == entry["kind"]["pattern"] == f"^(?:{kind})$"
+        assert item["kind"]["maxLength"] == entry["kind"]["maxLength"] == validation.MAX_KIND
+        reserved, _ = item["kind"]["not"]["anyOf"]
+        assert set(reserved["enum"]) == validation.RESERVED
+        assert item["stream"]["pattern"] == entry["stream"]["pattern"] == f"^(?:(?:{stream})?)$"
+        assert item["key"]["maxLength"] == validation.MAX_KEY
+        assert f"{validation.MAX_DEPTH} containers deep" in item["payload"]["description"]
+        assert entry["position"]["maximum"] == MAX_NUMBER
+        assert schemas[f"{PREFIX}ItemErrors"]["maxItems"] == MAX_ITEMS
+        assert schemas[f"{PREFIX}StreamStatus"]["enum"] == [status.value for status in Status]
+
+    def test_the_bounds_of_parameters_are_those_of_the_code(self, operations):
+        def parameters(path, method="get"):
+            return {one["name"]: one for one in operations[API + path, method]["parameters"]}
+
+        known, action = parameters(""), parameters("streams/{name}/{action}/", "post")
+        exact, prefix, _ = known["kind"]["schema"]["items"]["anyOf"]
+        kind, stream = validation.KIND.pattern, validation.STREAM.pattern
+        assert (exact["pattern"], exact["maxLength"]) == (f"^(?:{kind})$", validation.MAX_KIND)
+        assert prefix["pattern"] == rf"^(?:{kind}\.\*)$"
+        assert prefix["maxLength"] == validation.MAX_KIND + 2
+        assert known["kind"]["schema"]["maxItems"] == MAX_KINDS
+        assert known["stream"]["schema"]["pattern"] == f"^(?:(?:{stream})?)$"
+        assert f"More than {MAX_WAIT} is clamped to {MAX_WAIT}." in known["wait"]["description"]
+        assert known["log"]["schema"]["default"] == DEFAULT_LOG
+        assert action["name"]["schema"]["pattern"] == f"^(?:{stream})$"
+        assert action["action"]["schema"]["enum"] == list(lifecycle.KINDS)
+        statuses = parameters("streams/")["status"]["schema"]["enum"]
+        assert statuses == [status.value for status in Status]
+        many = operations[API, "post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert many["oneOf"][1]["maxItems"] == MAX_ITEMS
+        assert f"up to {MAX_ITEMS} " in operations[API, "post"]["description"]
 
     def test_a_log_in_a_projects_own_view(self, rf):
         """It is paged and serialized as ours, and described as it is."""

@@ -27,9 +27,8 @@ from ..parameters import ReadParams, read_params
 from ..streams import StreamHandle
 from ..types import Entry
 from .errors import Gone, as_http
+from .openapi import Schema, description
 from .renderers import cursor_headers
-from .schema.components import PAGE, Schema, nullable
-from .schema.parameters import READING, STREAM_FILTER
 
 
 class LedgerPagination(BasePagination):
@@ -93,8 +92,10 @@ class LedgerPagination(BasePagination):
     # For the OpenAPI schema of a host's own view.
 
     def get_schema_operation_parameters(self, view: Any) -> list[Schema]:
-        return [*READING, STREAM_FILTER]
+        parameters = description()["paths"]["/"]["get"]["parameters"]
+        return [one for one in parameters if one["name"] not in ("log", "wait")]
 
     def get_paginated_response_schema(self, schema: Schema) -> Schema:
-        gap = nullable({"type": "object"})
-        return {**PAGE, "properties": {**PAGE["properties"], "results": schema, "gap": gap}}
+        page = description()["components"]["schemas"]["EventsPage"]
+        gap = {"type": "object", "nullable": True}
+        return {**page, "properties": {**page["properties"], "results": schema, "gap": gap}}

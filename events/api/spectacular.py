@@ -1,4 +1,5 @@
-"""How drf-spectacular gets to hear of it."""
+"""How drf-spectacular gets to hear of the description. Only `events.urls` imports this, and only
+where drf-spectacular is installed."""
 
 from __future__ import annotations
 
@@ -16,71 +17,70 @@ from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 from uritemplate import variables
 
-from ..renderers import NDJSONRenderer
-from .answers import Answer
-from .components import COMPONENTS, PREFIX, Schema, text
-from .operations import ABOUT, TAG, TITLE, VERSION, find
-from .parameters import in_path, query
+from .openapi import Schema, description, operation_of
+
+PREFIX = "Events"
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 
 
 class LogViewSchema(AutoSchema):
-    """Says what `operations` says. What a project adds is left to drf-spectacular."""
+    """Says what the description says. What a project adds is left to drf-spectacular."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
     ) -> Schema | None:
-        operation = find(type(self.view), method)
+        operation = operation_of(type(self.view), method)
         if operation is None:
             return super().get_operation(path, path_regex, path_prefix, method, registry)
         # What AutoSchema's own methods look at.
         self.registry, self.method = registry, method
-        for name, schema in COMPONENTS.items():
+        for name, schema in description()["components"]["schemas"].items():
             registry.register_on_missing(component(name, schema))
-        described = {
-            "operationId": operation.id,
-            "summary": operation.summary,
-            "description": operation.description,
-            "tags": [TAG],
-            "parameters": [
-                *map(in_path, variables(path)),
-                *operation.parameters,
-                *(
-                    []
-                    if any(one.media for one in operation.answers.values())
-                    else self.format_parameters()
-                ),
-            ],
-            "responses": {str(code): self.said(one) for code, one in operation.answers.items()},
-        }
-        if operation.body:
-            content = {media: {"schema": operation.body} for media in self.map_parsers()}
-            described["requestBody"] = {"required": operation.body_required, "content": content}
+        described: Schema = {**dialect(operation), "tags": ["events"]}
+        named = {parameter["name"] for parameter in described["parameters"]}
+        described["parameters"] += [in_prefix(one) for one in variables(path) if one not in named]
+        answers = [one for one in described["responses"].values() if "content" in one]
+        if not any(EVENT_STREAM in one["content"] for one in answers):
+            described["parameters"] += self.format_parameters()
+        for answer in answers:
+            answer["content"] = self.rendered(answer["content"])
+        if body := described.get("requestBody"):
+            body["content"] = dict.fromkeys(self.map_parsers(), body["content"][JSON])
         if auth := self.get_auth():
             described["security"] = auth
-        found: Schema = dialect(described)
-        return found
+        return described
 
     def format_parameters(self) -> list[Schema]:
         """DRF's `?format=`, in the formats that this project renders."""
-        name = api_settings.URL_FORMAT_OVERRIDE
-        formats = text("In place of the header `Accept`.", enum=self.map_renderers("format"))
-        return [query(name, formats, allowEmptyValue=True)] if name else []
-
-    def said(self, answer: Answer) -> Schema:
-        described: Schema = {"description": answer.description}
-        if answer.schema is not None:
-            described["content"] = {
-                media: {"schema": answer.line or answer.schema}
-                if media == NDJSONRenderer.media_type
-                else {"schema": answer.schema}
-                for media in ([answer.media] if answer.media else self.map_renderers("media_type"))
+        return [
+            {
+                "in": "query",
+                "name": name,
+                "description": "In place of the header `Accept`.",
+                "schema": {"type": "string", "enum": self.map_renderers("format")},
+                "allowEmptyValue": True,
             }
-        return {**described, "headers": answer.headers} if answer.headers else described
+            for name in [api_settings.URL_FORMAT_OVERRIDE]
+            if name
+        ]
+
+    def rendered(self, content: Schema) -> Schema:
+        """In all that this project renders."""
+        if JSON not in content:
+            return content
+        medias = self.map_renderers("media_type")
+        return {media: content.get(media, content[JSON]) for media in medias}
+
+
+def in_prefix(name: str) -> Schema:
+    """A variable in the project's own part of the address."""
+    return {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
 
 
 def component(name: str, schema: Schema) -> ResolvedComponent:
     return ResolvedComponent(  # type: ignore[no-untyped-call]
-        name=PREFIX + name,
+        name=name,
         type=ResolvedComponent.SCHEMA,
         object=LogViewSchema,  # who made it: another one of that name is a collision
         schema=dialect(schema),
@@ -124,7 +124,7 @@ class EntrySerializerExtension(OpenApiSerializerExtension):  # type: ignore[no-u
         return LogViewSchema
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Schema:
-        schema: Schema = dialect(COMPONENTS["Entry"])
+        schema: Schema = dialect(description()["components"]["schemas"][f"{PREFIX}Entry"])
         return schema
 
 
@@ -137,7 +137,7 @@ class Generator(SchemaGenerator):
         if request is not None:
             self.prefix = escape_uri_path(request.path).removesuffix("schema/")
         schema: Schema = super().get_schema(request, public)  # type: ignore[no-untyped-call]
-        schema["info"].update(title=TITLE, version=VERSION, description=ABOUT)
+        schema["info"].update(description()["info"])
         return schema
 
     def coerce_path(self, path: str, method: str, view: APIView) -> str:

@@ -28,17 +28,17 @@ test: $(SITE) ## Run the tests (ARGS="-k cursor -n auto")
 	$(PY) -m pytest $(ARGS)
 
 simulate: $(SITE) ## Run broker, window and tail through everything that can go wrong (SEEDS=10000 FIRST=0)
-	$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
+	$(PY) -m proof.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
 
 bench: $(SITE) ## Measure everything side by side with the rivals (ARGS="--quick"); results in build/benchmarks
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt || true
 	$(PY) -m benchmarks $(ARGS)
 
 faults: $(SITE) ## Let everything fail that can, for seven minutes (ARGS="--round database --seed 7")
-	$(PY) -m tests.faults $(ARGS)
+	$(PY) -m proof.faults $(ARGS)
 
 mutants: $(SITE) ## Break the log on purpose, and see whether it is noticed (ARGS="floor epoch")
-	$(PY) -m tests.faults.mutants $(ARGS)
+	$(PY) -m proof.mutants $(ARGS)
 
 format: $(DEV) ## Format the code, and mend what can be mended
 	$(PY) -m ruff format .

@@ -6,15 +6,13 @@ import json
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Permission, User
-from django.db import connections
 from django.test import Client
 
 from events import logs
 from events.backends import memory
 
-from .http_client import API
-
-DATABASES = ("default", "postgres", "mariadb")
+from .support.databases import skip_unless
+from .support.http_client import API
 
 _numbers = itertools.count(1)
 
@@ -22,11 +20,6 @@ _numbers = itertools.count(1)
 def pytest_report_header(config):
     skipped = getattr(django_settings, "SKIPPED", {})
     return [f"skipping {alias}: {reason}" for alias, reason in skipped.items()]
-
-
-def skip_unless(alias):
-    if alias not in connections.settings:
-        pytest.skip(django_settings.SKIPPED[alias])
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from .emitter import emitter
-from .servers import Site, wait_until
+from .support.emitter import emitter
+from .support.servers import Site, wait_until
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -29,7 +29,7 @@ HOSTILE = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('admin')}/db.sqlite3"
-    site = Site(url, DJANGO_SETTINGS_MODULE="tests.admin_site_settings")
+    site = Site(url, DJANGO_SETTINGS_MODULE="tests.support.admin_site_settings")
     site.manage("migrate", "-v0")
     site.cookie = site.manage("shell", "-v0", "-c", STAFF).split()[-1]
     return site

@@ -22,7 +22,7 @@ from events.exceptions import CursorExpired
 from events.models import Event, Stream
 from events.testing import ManualClock
 
-from .http_client import API
+from .support.http_client import API
 from .test_admin_keyset import link, listing, rows_of, shown, signed_in, staff
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")

@@ -12,7 +12,7 @@ from django.urls import reverse
 from events.admin.keyset import Keyset, page_of
 from events.models import Event
 
-from .conftest import DATABASES
+from .support.databases import DATABASES
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

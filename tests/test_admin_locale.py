@@ -10,8 +10,8 @@ import sys
 import pytest
 from django.urls import reverse
 
-from .admin import person
-from .servers import ROOT
+from .support.admin import person
+from .support.servers import ROOT
 
 FOLDER = ROOT / "events" / "locale" / "de" / "LC_MESSAGES"
 

@@ -15,8 +15,8 @@ from events.admin.words import bounded, duration, rate
 from events.models import Deletion, Log, Outbox, Stream
 from events.types import from_micros
 
-from .admin import INLINE, cheap, fill, person
-from .conftest import DATABASES
+from .support.admin import INLINE, cheap, fill, person
+from .support.databases import DATABASES
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

@@ -16,7 +16,7 @@ from benchmarks.long_log import PAGES, fill
 from events.admin import wanted
 from events.models import Event
 
-from .conftest import skip_unless
+from .support.databases import skip_unless
 from .test_admin_keyset import link, shown, staff
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")

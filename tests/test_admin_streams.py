@@ -12,8 +12,8 @@ from events.admin.words import status_name
 from events.models import Log, Stream
 from events.types import Status, from_micros
 
-from .admin import INLINE, cheap, fill, person
-from .conftest import DATABASES
+from .support.admin import INLINE, cheap, fill, person
+from .support.databases import DATABASES
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import httpx
 import pytest
 
-from .servers import Site
+from .support.servers import Site
 from .test_admin_browser import STAFF
 
 if find_spec("unfold") is None:
@@ -26,7 +26,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('unfold')}/db.sqlite3"
-    site = Site(url, DJANGO_SETTINGS_MODULE="tests.unfold_settings")
+    site = Site(url, DJANGO_SETTINGS_MODULE="tests.support.unfold_settings")
     site.manage("migrate", "-v0")
     site.manage("emit_event", "first.kind", "--stream", "run-1")
     site.manage("simulate", "--rate", "2000", "--count", "150", "-v0")
@@ -96,7 +96,9 @@ print(json.dumps(found))
 
 def test_every_page_stands_with_another_look(tmp_path):
     """It answers, and has its rows; actions work as well."""
-    site = Site(f"sqlite:///{tmp_path}/db.sqlite3", DJANGO_SETTINGS_MODULE="tests.unfold_settings")
+    site = Site(
+        f"sqlite:///{tmp_path}/db.sqlite3", DJANGO_SETTINGS_MODULE="tests.support.unfold_settings"
+    )
     site.manage("migrate", "-v0")
     found = json.loads(site.manage("shell", "-v0", "-c", EVERY_PAGE).splitlines()[-1])
     assert len(found) > 15

@@ -19,7 +19,7 @@ from events.testing import ManualClock
 from events.types import Row
 from events.validation import Item
 
-from .http_client import API
+from .support.http_client import API
 from .test_sequencer import kinds
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres", "mariadb"])

@@ -29,7 +29,7 @@ from events.live.tail import follow
 from events.testing import ManualClock
 from events.websocket.consumer import EventsConsumer
 
-from . import virtual
+from .support import virtual
 from .test_clocks import SOMEBODY, Anybody, Socket, pass_real_time, reading, request_of
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}

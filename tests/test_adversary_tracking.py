@@ -10,7 +10,7 @@ from django.db import connections, models, transaction
 
 from events.tracking import track, untrack
 
-from .conftest import DATABASES
+from .support.databases import DATABASES
 
 # A registry of their own: no other test should find these, and cascades do.
 registry = Apps(["tests"])

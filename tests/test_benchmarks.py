@@ -11,7 +11,7 @@ from benchmarks.fanout import frames
 from benchmarks.fanout.picture import Bar, Panel, draw
 from benchmarks.rivals.message import entry, mark, payload
 
-from .pages import DOCS
+from .support.pages import DOCS
 
 
 def served(opcode, body, last=True):

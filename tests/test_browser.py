@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from .emitter import emitter
-from .servers import ROOT, Site, free_port, wait_until
+from .support.emitter import emitter
+from .support.servers import ROOT, Site, free_port, wait_until
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -22,7 +22,7 @@ from events.live import access, broker
 from events.websocket import consumer
 from events.websocket.consumer import EventsConsumer
 
-from . import virtual
+from .support import virtual
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
 

@@ -21,8 +21,8 @@ from events.testing import ManualClock
 from events.types import Status
 from events.wire import dumps, encode
 
-from .servers import ROOT
-from .sites import scratch_site
+from .support.servers import ROOT
+from .support.sites import scratch_site
 
 DAY = 86_400
 

@@ -10,7 +10,7 @@ import pytest
 
 from events.conf import DEFAULTS
 
-from .deployment import (
+from .support.deployment import (
     DEPLOY,
     NGINX,
     OPENSSL,
@@ -19,7 +19,7 @@ from .deployment import (
     read_unit,
     write_nginx,
 )
-from .pages import DOCS
+from .support.pages import DOCS
 
 UNITS = sorted([*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")])
 

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from .pages import DOCS, PAGES, ROOT, anchors, blocks, links, marked, name, prose
-from .sites import scratch_site
-from .tutorial import PAGE as TUTORIAL
+from .support.pages import DOCS, PAGES, ROOT, anchors, blocks, links, marked, name, prose
+from .support.sites import scratch_site
+from .support.tutorial import PAGE as TUTORIAL
 
 WITH_CODE = [page for page in PAGES if blocks(page)]
 NODE = shutil.which("node")

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from .pages import DOCS, marked
-from .servers import Site
+from .support.pages import DOCS, marked
+from .support.servers import Site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -16,7 +16,7 @@ from events.api.serializers import EntrySerializer
 from events.api.views import EventsView
 from events.wire import encode
 
-from .http_client import API, fill
+from .support.http_client import API, fill
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

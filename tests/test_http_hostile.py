@@ -2,7 +2,7 @@
 
 import pytest
 
-from .http_client import API, fill
+from .support.http_client import API, fill
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,9 @@ from django.test import Client
 from events import logs
 from eventsite.management.commands import run_job
 
-from .emitter import emitter
-from .servers import ROOT, free_port, wait_until
-from .sites import scratch_site
+from .support.emitter import emitter
+from .support.servers import ROOT, free_port, wait_until
+from .support.sites import scratch_site
 
 HOSTILE = "</script><img src=x onerror=document.title=1>"
 

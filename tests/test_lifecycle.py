@@ -15,8 +15,8 @@ from events.exceptions import InvalidEvent, InvalidTransition, StreamClosed
 from events.testing import ManualClock
 from events.types import Status
 
-from .conftest import DATABASES
-from .http_client import API
+from .support.databases import DATABASES
+from .support.http_client import API
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

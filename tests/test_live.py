@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from .emitter import emitter
-from .http_client import API
-from .live_clients import event_stream, socket
-from .sites import PAIRS, scratch_site
+from .support.emitter import emitter
+from .support.http_client import API
+from .support.live_clients import event_stream, socket
+from .support.sites import PAIRS, scratch_site
 
 # Connections that are cut; CYCLES=1000 for the long version.
 CYCLES = int(os.environ.get("CYCLES", "100"))

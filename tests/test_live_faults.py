@@ -14,12 +14,12 @@ import httpx
 import pytest
 import websockets
 
-from .emitter import emitter
-from .http_client import API
-from .live_clients import event_stream, socket
-from .redis_server import running_redis
-from .servers import free_port
-from .sites import PAIRS, scratch_site
+from .support.emitter import emitter
+from .support.http_client import API
+from .support.live_clients import event_stream, socket
+from .support.redis_server import running_redis
+from .support.servers import free_port
+from .support.sites import PAIRS, scratch_site
 
 KILLS = int(os.environ.get("KILLS", "3"))
 GONE = (httpx.HTTPError, websockets.WebSocketException, OSError, TimeoutError, AssertionError)

@@ -8,8 +8,8 @@ from collections import defaultdict
 
 import pytest
 
-from .servers import ROOT
-from .sites import scratch_site
+from .support.servers import ROOT
+from .support.sites import scratch_site
 
 WORKER = """
 import json, random, sys, time

@@ -10,8 +10,8 @@ import httpx
 import psycopg
 import pytest
 
-from .servers import wait_until
-from .sites import PAIRS, scratch_site
+from .support.servers import wait_until
+from .support.sites import PAIRS, scratch_site
 
 API = "/api/events/"
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from events.models import Event, Log, Outbox, Stream
 from events.testing import ManualClock
 
-from .conftest import DATABASES, skip_unless
+from .support.databases import DATABASES, skip_unless
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 

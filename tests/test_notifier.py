@@ -13,9 +13,9 @@ from events import emit
 from events.live import notifier
 from events.live.group import group_name, listen
 
-from .redis_server import running_redis
-from .servers import ROOT
-from .sites import scratch_site
+from .support.redis_server import running_redis
+from .support.servers import ROOT
+from .support.sites import scratch_site
 
 CORE = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from .deployment import NGINX, OPENSSL, Deployment
-from .pages import ROOT
-from .servers import wait_until
-from .tutorial import Reader
+from .support.deployment import NGINX, OPENSSL, Deployment
+from .support.pages import ROOT
+from .support.servers import wait_until
+from .support.tutorial import Reader
 
 # One worker, where there are several.
 pytestmark = pytest.mark.xdist_group("packaging")
@@ -82,7 +82,7 @@ def test_the_sdist_can_be_built_from(built):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert app_files() | {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= names
-    assert not any(name.startswith(("tests", "eventsite", "benchmarks")) for name in names)
+    assert not any(name.startswith(("tests", "proof", "eventsite", "benchmarks")) for name in names)
 
 
 @pytest.fixture(scope="module")

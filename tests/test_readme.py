@@ -8,8 +8,8 @@ import pytest
 
 from events import aemit, logs
 
-from .pages import ROOT, blocks
-from .tutorial import PAGE as TUTORIAL
+from .support.pages import ROOT, blocks
+from .support.tutorial import PAGE as TUTORIAL
 
 README = ROOT / "README.md"
 PYTHON = [block for block in blocks(README) if block.language == "python"]

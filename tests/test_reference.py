@@ -20,7 +20,7 @@ from events.streams import StreamHandle
 from events.types import TERMINAL
 from events.websocket import consumer, frames, subscription, writer
 
-from .pages import DOCS, ROOT, rows
+from .support.pages import DOCS, ROOT, rows
 
 REFERENCE = DOCS / "reference"
 COMMANDS = sorted(path.stem for path in Path(commands.__file__).parent.glob("[a-z]*.py"))

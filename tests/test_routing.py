@@ -16,7 +16,7 @@ from events.websocket.origin import is_own
 from eventsite import consumers
 from eventsite.consumers import KindCounter
 
-from .servers import ROOT
+from .support.servers import ROOT
 
 PAGE = (ROOT / "docs" / "how-to" / "consumers.md").read_text()
 

@@ -28,7 +28,7 @@ from events.conf import DEFAULT_LOG
 from events.parameters import MAX_KINDS, MAX_NUMBER, MAX_WAIT
 from events.types import Entry, Gap, Status, StreamInfo
 
-from .http_client import API, fill
+from .support.http_client import API, fill
 
 pytestmark = pytest.mark.django_db
 

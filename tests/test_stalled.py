@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from .live_clients import event_stream
-from .sites import scratch_site
+from .support.live_clients import event_stream
+from .support.sites import scratch_site
 
 FILL = (
     "from events import logs\n"

@@ -22,7 +22,7 @@ from events.exceptions import InvalidEvent, StreamClosed
 from events.tracking import snake_case, statements, track, untrack
 from events.tracking.rows import plain
 
-from .conftest import DATABASES, skip_unless
+from .support.databases import DATABASES, skip_unless
 
 # A registry of their own: no other test should find these, and cascades do.
 registry = Apps(["tests"])

@@ -1,0 +1,104 @@
+"""The rounds of a run: what each has of servers and writers, and what happens to it."""
+
+from dataclasses import dataclass, field
+
+from .nemeses import Nemesis
+from .nemeses.clients import (
+    DropConnections,
+    FreezeConnections,
+    RevokeAccess,
+    StickClients,
+    Storm,
+)
+from .nemeses.processes import KillEmitters, KillSequencer, KillServer, KillWriter, Prune
+from .nemeses.stores import (
+    FillDisk,
+    FlushRedis,
+    KillRedis,
+    PauseRedis,
+    StopPostgres,
+    TerminateBackends,
+)
+
+REDIS = "channels_redis.pubsub.RedisPubSubChannelLayer"
+UNRELIABLE = "proof.faults.layer.UnreliableLayer"
+JUMPING = "proof.faults.clock.jumping"
+PERSISTENT = "?conn_max_age=60"
+
+EVERYTHING = {"shapes": ["direct", "many", "atomic", "burst", "life", "idle"]}
+# A key lives as long as its entry, so where entries are pruned a key says nothing.
+WITHOUT_KEYS = {"shapes": ["direct", "many", "atomic", "burst", "life"], "keys": False}
+
+
+@dataclass(frozen=True)
+class Round:
+    name: str
+    nemeses: tuple[type[Nemesis], ...]
+    database: str = "postgres"
+    servers: tuple[str, ...] = ("uvicorn", "daphne")
+    layer: str | None = REDIS
+    clock: str | None = None
+    writers: int = 2
+    writing: dict = field(default_factory=lambda: EVERYTHING)
+    # Seconds that a writer's thread waits between two ops, at the most. In a storm every entry is
+    # a thousand frames, and as many acknowledgements, from one process of clients.
+    pace: float = 0.15
+    # Is a watchdog at work? Not with a clock that jumps: what is silence then?
+    watched: bool = True
+    # Are half-open connections left to the servers, when the clients have gone?
+    half_open: bool = False
+    # How many clients a storm has.
+    storm: int = 1000
+    # Appended to the servers' DATABASE_URL. A storm wants connections that persist: without them
+    # every handshake opens two, one after the other.
+    options: str = ""
+    # Have the servers a pool of connections, as the deployment of the documentation has?
+    pool: bool = False
+
+
+ROUNDS = (
+    Round("processes", (KillServer, KillEmitters, KillWriter, KillSequencer)),
+    Round("database", (StopPostgres, TerminateBackends, KillEmitters), pool=True),
+    Round("hints", (KillRedis, PauseRedis, FlushRedis, KillServer), layer=UNRELIABLE),
+    Round(
+        "clients",
+        (FreezeConnections, DropConnections, StickClients, RevokeAccess),
+        half_open=True,
+    ),
+    Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=3.0, options=PERSISTENT),
+    Round(
+        "retention",
+        (Prune, KillServer, DropConnections),
+        clock=JUMPING,
+        writing=WITHOUT_KEYS,
+        watched=False,
+    ),
+    Round(
+        "disk",
+        (FillDisk, KillWriter, KillServer),
+        database="sqlite",
+        servers=("daphne",),
+        layer=None,
+    ),
+)
+
+# All at once, in one world: what CI has time for.
+SHORT = Round(
+    "short",
+    (
+        KillServer,
+        KillEmitters,
+        KillSequencer,
+        TerminateBackends,
+        StopPostgres,
+        KillRedis,
+        FlushRedis,
+        FreezeConnections,
+        StickClients,
+        Storm,
+        RevokeAccess,
+    ),
+    layer=UNRELIABLE,
+    storm=200,
+    options=PERSISTENT,
+)

@@ -1,0 +1,97 @@
+"""Break a copy of the tree in every way of the table, and see whether it is noticed.
+
+python -m proof.mutants [name …]     some of them, by any part of their names
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .table import MUTANTS, Mutant
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = (
+    "events",
+    "eventsite",
+    "tests",
+    "proof",
+    "templates",
+    "pyproject.toml",
+    "manage.py",
+    "README.md",
+)
+# At a time: each starts a dozen processes of its own.
+WORKERS = 2
+# Seconds after which a check that does not end counts as one that failed: a mutant may hang.
+PATIENCE = 180
+
+PASSED, FAILED = 0, 1
+
+
+def main(words):
+    chosen = [one for one in MUTANTS if not words or any(word in one.name for word in words)]
+    print(f"{'mutant':46} {'':9} {'seconds':>7}  by")
+    # The checks have to pass where nothing is broken, or they prove nothing.
+    checks = sorted({one.caught_by for one in chosen})
+    fine = [show(*judge(Mutant("(none)", (), "all of them"), checks), expected="passes")]
+    if fine[0]:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            fine += [show(*found, expected="caught") for found in pool.map(judge, chosen)]
+    print(f"{fine.count(True)} of {1 + len(chosen)} as they should be")
+    return fine.count(True) < 1 + len(chosen)
+
+
+def judge(mutant, checks=None):
+    """What becomes of its check: `caught`, `passes`, or why that cannot be said."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        for name in COPIED:
+            copy(ROOT / name, Path(folder) / name)
+        for change in mutant.changes:
+            apply(Path(folder), *change)
+        return mutant, verdict(folder, checks or [mutant.caught_by]), time.monotonic() - began
+
+
+def copy(source, target):
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
+
+
+def apply(folder, path, old, new):
+    """The old text has to be there, once: a table that has rotted proves nothing."""
+    text = (folder / path).read_text()
+    assert text.count(old) == 1, f"{path}: {text.count(old)} times {old!r}"
+    changed = text.replace(old, new)
+    compile(changed, path, "exec")
+    (folder / path).write_text(changed)
+
+
+def verdict(folder, checks):
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *checks]
+    patience = PATIENCE * (1 + len(checks) // 4)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=patience)
+    except subprocess.TimeoutExpired:
+        return "caught"
+    if done.returncode == FAILED:
+        return "caught" if re.search(r"\d+ failed", done.stdout) else "breaks"
+    if done.returncode == PASSED:
+        return "passes" if re.search(r"\d+ passed", done.stdout) else "skipped"
+    return "breaks"
+
+
+def show(mutant, found, seconds, expected):
+    said = found if found == expected else {"passes": "SURVIVES"}.get(found, found.upper())
+    print(f"{mutant.name:46} {said:9} {seconds:7.1f}  {mutant.caught_by}", flush=True)
+    return found == expected
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,302 @@
+"""The mutants. Each is the design without one of its ideas; mind that some take two changes, where
+a second line of defence would have caught the first."""
+
+from dataclasses import dataclass
+
+DATABASE = "events/backends/database/"
+HISTORY = "proof/test_history.py::"
+WRITERS = HISTORY + "test_many_writers_and_readers[postgres]"
+PRUNING = HISTORY + "test_pruning_beside_writers[postgres]"
+TAIL = "tests/test_tail.py::"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`changes` are (file, exact old text, new text); `caught_by` is a test that must fail."""
+
+    name: str
+    changes: tuple[tuple[str, str, str], ...]
+    caught_by: str
+
+
+def mutant(name, caught_by, *changes):
+    return Mutant(name, changes, caught_by)
+
+
+MUTANTS = (
+    mutant(
+        "positions from an auto-increment",
+        WRITERS,
+        (
+            DATABASE + "postgres.py",
+            "    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s)\n"
+            "    FROM timeouts\n",
+            "    SELECT id, nextval(pg_get_serial_sequence('events_event', 'id')) AS head,\n"
+            "           %(now)s AS latest\n"
+            "    FROM timeouts, events_log\n",
+        ),
+        (DATABASE + "postgres.py", "    RETURNING id, head, latest\n", ""),
+        (
+            DATABASE + "ledger.py",
+            "        self.head += 1\n        self.latest",
+            "        self.cursor.execute(\"SELECT nextval(pg_get_serial_sequence('events_event', 'id'))\")\n"
+            "        self.head = self.cursor.fetchone()[0]\n        self.latest",
+        ),
+        (
+            DATABASE + "pages.py",
+            '"WITH {halving}log AS (SELECT id, head,',
+            '"WITH {halving}log AS (SELECT id, COALESCE((SELECT MAX(position) FROM events_event '
+            "WHERE log_id = events_log.id), 0) AS head,",
+        ),
+    ),
+    mutant(
+        "no lock on the head",
+        WRITERS,
+        (DATABASE + "dialects.py", 'for_update = " FOR UPDATE"', 'for_update = ""'),
+    ),
+    mutant(
+        "outbox read before the lock is had",
+        "tests/test_sequencer.py::TestLocking::test_everything_is_sequenced_once",
+        (
+            DATABASE + "ledger.py",
+            "        self.name = name\n        cursor.execute(",
+            "        self.name = name\n"
+            "        from . import outbox\n"
+            "        self.early = outbox.pending(cursor, name, 500)\n"
+            "        cursor.execute(",
+        ),
+        (
+            DATABASE + "lock.py",
+            "pending = outbox.pending(ledger.cursor, self.name, BATCH)",
+            "pending = ledger.early",
+        ),
+        (
+            DATABASE + "ledger.py",
+            'if self.dialect.delete(self.cursor, "events_outbox", done) != len(done):',
+            'if self.dialect.delete(self.cursor, "events_outbox", done) is None:',
+        ),
+    ),
+    mutant(
+        "hook registered once a transaction",
+        HISTORY + "test_a_writer_that_takes_a_savepoint_back[postgres]",
+        (
+            DATABASE + "hook.py",
+            "    if not (isinstance(last, Hook) and last.log == hook.log):\n",
+            "    block = connection.atomic_blocks[0]\n"
+            "    if not hasattr(block, 'registered'):\n"
+            "        block.registered = True\n",
+        ),
+    ),
+    mutant(
+        "reads leave the outbox alone",
+        HISTORY + "test_a_writer_killed_after_its_commit[postgres]",
+        (
+            DATABASE + "backend.py",
+            "if found.outbox and not self.in_transaction():",
+            "if found is None:",
+        ),
+    ),
+    mutant(
+        "head read after the entries",
+        WRITERS,
+        (
+            DATABASE + "pages.py",
+            "    make = Row._make\n",
+            "    make = Row._make\n    later = cursor\n"
+            '    later.execute("SELECT head FROM events_log WHERE name = %s", [log])\n'
+            "    head = later.fetchone()[0]\n",
+        ),
+    ),
+    mutant(
+        "seq from a read without the lock",
+        WRITERS,
+        (
+            DATABASE + "postgres.py",
+            "        SET seq = stream.seq + 1, last_position = excluded.last_position,\n"
+            "            last_event_at = excluded.last_event_at\n",
+            "        SET seq = 1 + (SELECT seq FROM events_stream AS old\n"
+            "                WHERE old.log_id = excluded.log_id AND old.name = excluded.name),\n"
+            "            last_position = excluded.last_position,\n"
+            "            last_event_at = excluded.last_event_at\n",
+        ),
+    ),
+    mutant(
+        "keys not unique",
+        WRITERS,
+        (
+            "events/migrations/0001_initial.py",
+            '                    models.UniqueConstraint(fields=("log", "key"), name="events_event_key"),\n',
+            "",
+        ),
+        (
+            DATABASE + "rows.py",
+            "    for some in chunks(keys):",
+            "    for some in chunks(keys[:0]):",
+        ),
+    ),
+    mutant(
+        "a refused event burns its position",
+        "tests/test_sequencer.py::TestClosedStreams::test_nothing_is_stored",
+        (
+            DATABASE + "postgres.py",
+            '_INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"), _TYPES\n',
+            '_INSERT.format(seq="s.seq", join=" JOIN s ON true"), _TYPES\n',
+        ),
+    ),
+    mutant(
+        "events go into streams that have ended",
+        "tests/test_sequencer.py::TestClosedStreams::test_nothing_is_stored",
+        (
+            DATABASE + "postgres.py",
+            "        WHERE stream.status IS NULL OR stream.status NOT IN ({terminal})\n",
+            "        WHERE '{terminal}' <> ''\n".replace("'{terminal}'", "$${terminal}$$"),
+        ),
+    ),
+    mutant(
+        "watchdog does not look again",
+        "tests/test_lifecycle.py::TestWatchdog::test_an_event_between_look_and_lock",
+        (
+            DATABASE + "ledger.py",
+            "            if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.now)\n",
+            "            if item.stream in batch.streams and batch.streams[item.stream].closed is None\n",
+        ),
+    ),
+    mutant(
+        "pruning deletes before it moves the floor",
+        PRUNING,
+        (DATABASE + "retention.py", "        _raise_floor(lock, floor)\n", "        pass\n"),
+        (
+            DATABASE + "retention.py",
+            '            "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "\n',
+            '            "AND position <= %s AND %s IS NOT NULL "\n',
+        ),
+    ),
+    mutant(
+        "pruned below a reader without a gap",
+        PRUNING,
+        (
+            "events/cursors.py",
+            'return state.floor, Gap("pruned", since, first, state.floor - since)',
+            "return state.floor, None",
+        ),
+    ),
+    mutant(
+        "floor not looked at",
+        PRUNING,
+        ("events/cursors.py", "    if since < state.floor:\n", "    if since < 0:\n"),
+    ),
+    mutant(
+        "epoch ignored",
+        "tests/test_cursors.py::TestLocate::test_another_epoch",
+        (
+            "events/cursors.py",
+            "if query.epoch is not None and query.epoch != state.epoch:",
+            "if query.epoch == '':",
+        ),
+    ),
+    mutant(
+        "gap in the window not noticed",
+        TAIL + "test_a_slow_reader_goes_on_from_the_log",
+        ("events/live/window.py", "                topic.dropped = entry.position\n", ""),
+    ),
+    mutant(
+        "expired entries given from the window",
+        TAIL + "test_what_expires_before_it_is_taken_is_a_gap",
+        (
+            "events/live/tail.py",
+            "        if batch.entries and batch.entries[0].position <= state.floor:\n",
+            "        if not batch:\n",
+        ),
+    ),
+    mutant(
+        "no final drain",
+        TAIL + "test_the_end_waits_for_the_last_event",
+        ("events/live/tail.py", " and self.cursor >= stream.last_position:", ":"),
+    ),
+    mutant(
+        "end before the last event",
+        TAIL + "test_one_that_has_ended_is_replayed_first",
+        (
+            "events/live/tail.py",
+            '            return self._end("deleted")\n        while True:',
+            '            return self._end("deleted")\n'
+            "        if (known := self._stream()) and known.status in TERMINAL:\n"
+            "            return self._end(known.status)\n"
+            "        while True:",
+        ),
+    ),
+    mutant(
+        "head taken from a hint",
+        TAIL + "test_hints_for_nothing_change_nothing",
+        (
+            "events/live/broker.py",
+            "            loop.call_soon_threadsafe(broker.hinted.set)\n",
+            "            broker.window.position = max(broker.window.position, head)\n"
+            "            loop.call_soon_threadsafe(broker.hinted.set)\n",
+        ),
+    ),
+    mutant(
+        "no polling",
+        TAIL + "test_without_a_hint_it_polls",
+        (
+            "events/live/broker.py",
+            "return 0 if more else self.settings.poll_interval\n",
+            "return 0 if more else 3600\n",
+        ),
+    ),
+    mutant(
+        "no look at what came while joining",
+        TAIL + "test_live_is_who_has_been_given_all_that_there_was",
+        (
+            "events/live/tail.py",
+            "        await self.broker.look()\n        state, turn",
+            "        state, turn",
+        ),
+    ),
+    mutant(
+        "a heartbeat ahead of what was sent",
+        "proof/test_simulation.py",
+        (
+            "events/websocket/subscription.py",
+            "return self.tail.bookmark if self.taking is None else self.before\n",
+            "return self.tail.bookmark\n",
+        ),
+    ),
+    mutant(
+        "sent at once past what waits",
+        "tests/test_eager.py",
+        (
+            "events/live/eager.py",
+            "return self.idle and not self.bell.rung\n",
+            "return True\n",
+        ),
+    ),
+    mutant(
+        "what was sent at once needs no acknowledgement",
+        "proof/test_simulation.py",
+        (
+            "events/websocket/writer.py",
+            "batch = subscription.peek() if self.unacknowledged.has_room else None\n",
+            "batch = subscription.peek()\n",
+        ),
+    ),
+    mutant(
+        "any page may open a WebSocket",
+        "tests/test_live.py::TestWebSocket::test_another_sites_page",
+        ("events/websocket/origin.py", "        if is_own(scope):\n", "        if scope:\n"),
+    ),
+    mutant(
+        "permission not asked again",
+        "tests/test_clocks.py",
+        (
+            "events/websocket/clocks.py",
+            "            self.check = self.loop.create_task(self._check())\n",
+            "            pass\n",
+        ),
+    ),
+    mutant(
+        "permission not asked again of an EventSource",
+        "tests/test_clocks.py",
+        ("events/api/eventsource.py", "allowed = await self.may_still_read()", "allowed = True"),
+    ),
+)

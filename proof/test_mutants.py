@@ -1,0 +1,34 @@
+"""The table of mutants does not rot: each still applies to the source as it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .mutants.table import MUTANTS
+
+ROOT = Path(__file__).resolve().parent.parent
+named = pytest.mark.parametrize("mutant", MUTANTS, ids=[one.name for one in MUTANTS])
+
+
+@named
+def test_it_applies(mutant):
+    """Its old texts are in the source, once each, and what comes of it is Python."""
+    for path, old, new in mutant.changes:
+        text = (ROOT / path).read_text()
+        assert text.count(old) == 1
+        compile(text.replace(old, new), path, "exec")
+
+
+@named
+def test_its_check_is_there(mutant):
+    """The test that has to catch it exists under that name."""
+    path, *names = mutant.caught_by.split("::")
+    text = (ROOT / path).read_text()
+    for name in names:
+        bare = re.escape(name.partition("[")[0])
+        assert re.search(rf"(def|class) {bare}\b", text)
+
+
+def test_no_two_have_the_same_name():
+    assert len({one.name for one in MUTANTS}) == len(MUTANTS)

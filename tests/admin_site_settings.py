@@ -1,5 +1,0 @@
-"""The example site's settings, under a strict Content-Security-Policy."""
-
-from tests.site_settings import *  # noqa: F403
-
-MIDDLEWARE = ["tests.csp.strict_policy", *MIDDLEWARE]  # noqa: F405

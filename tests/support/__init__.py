@@ -1,0 +1,1 @@
+"""What the tests share, and no test: servers, sites, clients, databases, pages of the docs."""

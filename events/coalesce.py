@@ -26,24 +26,24 @@ BATCH = 500
 # Seconds without work after which the connection is given back.
 LINGER = 1.0
 
-# What surely stored nothing, and concerns one event and not its neighbours.
+# After these nothing was stored, and one event is to blame, not the others of its batch.
 REFUSALS = (KeyConflict, StreamClosed, InvalidTransition, DataError, IntegrityError)
 
 Call = tuple[list[Item], "asyncio.Future[list[Entry]]"]
 
 
 async def append_together(backend: BaseBackend, items: list[Item]) -> list[Entry]:
-    """Append with whatever else arrives in this loop for this log at this moment.
+    """Append in one batch with the other calls that arrive in this loop for this log.
 
-    The append goes on when its caller is cancelled, as one in a thread would: the others in
-    the batch have not given up.
+    The append goes on when its caller is cancelled, as one in a thread would: the batch has other
+    callers too.
     """
     if not items:
         return []
-    batches = here(_batchers)
-    batcher = batches.get(backend.name)
+    batchers = here(_batchers)
+    batcher = batchers.get(backend.name)
     if batcher is None or batcher.backend is not backend:
-        batcher = batches[backend.name] = _Batcher(backend)
+        batcher = batchers[backend.name] = _Batcher(backend)
     return await asyncio.shield(batcher.add(items))
 
 
@@ -66,10 +66,10 @@ class _Batcher:
         return future
 
     async def work(self) -> None:
-        """Carry out batches until none has come for a while, then give the connection back."""
+        """Carry out batches until no call has come for LINGER, then give the connection back."""
         thread = StoreThread(f"events-{self.backend.name}")
         try:
-            while self.waiting or await self._more():
+            while self.waiting or await self._wait_for_calls():
                 calls = self._next()
                 try:
                     results = await thread.run(self._append, calls)
@@ -85,18 +85,18 @@ class _Batcher:
             self.waiting = []
             thread.close()
 
-    async def _more(self) -> bool:
+    async def _wait_for_calls(self) -> bool:
         self.arrived.clear()
         try:
             async with asyncio.timeout(LINGER):
                 await self.arrived.wait()
         except TimeoutError:
-            # A call may have come between the end of the time and here.
+            # A call may have arrived after the timeout fired.
             return bool(self.waiting)
         return True
 
     def _next(self) -> list[Call]:
-        """As many whole calls as a batch holds, in the order in which they came."""
+        """As many calls as fit into a batch, in the order in which they came; none is split."""
         size, count = 0, 0
         for items, _ in self.waiting:
             size += len(items)
@@ -108,7 +108,7 @@ class _Batcher:
 
     def _append(self, calls: list[Call]) -> list[list[Entry] | BaseException]:
         """In the thread. A batch that is refused is carried out call by call, so that each
-        caller hears of its own mistake only. After any other error the outcome is unknown, so
+        caller gets the error of its own events only. After any other error the outcome is unknown, so
         don't retry. Earlier calls keep their results."""
         if len(calls) > 1:
             with suppress(*REFUSALS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from .types import Gap, Row
@@ -46,6 +46,10 @@ class Query:
         if not self.exact and not self.prefixes:
             return True
         return row.kind in self.exact or row.kind.startswith(self.prefixes)
+
+    def after(self, found: Rows) -> Query:
+        """The query for the page after one that was found."""
+        return replace(self, since=found.cursor, epoch=found.state.epoch)
 
 
 class Rows(NamedTuple):
@@ -93,10 +97,10 @@ def _since(since: object) -> Since:
 def _limit(limit: object, page_size: int, max_page_size: int) -> int:
     if limit is None:
         return page_size
-    return min(whole("limit", limit), max_page_size)
+    return min(checked_integer("limit", limit), max_page_size)
 
 
-def whole(name: str, number: object, *, least: int = 0) -> int:
+def checked_integer(name: str, number: object, *, least: int = 0) -> int:
     if isinstance(number, int) and not isinstance(number, bool) and number >= least:
         return number
     raise ValueError(f"{name} must be a whole number from {least}, not {shown(number)}")

@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from .backends.base import DELETE_BATCH, Progress
 from .base_log import BaseLog, Items, Payload
 from .conf import DEFAULT_LOG, log_settings, positive
-from .cursors import whole
+from .cursors import checked_integer
 from .exceptions import LogDoesNotExist
 from .streams import UNSET, StreamHandle
 from .twins import twin
@@ -65,7 +65,7 @@ class EventLog(BaseLog):
             None
             if max_entries is UNSET or max_entries is None
             else _bound("max_entries", max_entries),
-            batch_size=whole("batch_size", batch_size, least=1),
+            batch_size=checked_integer("batch_size", batch_size, least=1),
             dry_run=dry_run,
             progress=progress,
         )
@@ -87,7 +87,7 @@ class EventLog(BaseLog):
     # Streams
 
     def stream(self, name: str) -> StreamHandle:
-        """A handle on a named thread through this log. Nothing is stored until it is used."""
+        """A handle on a stream of this log. Nothing is stored until it is used."""
         return StreamHandle(self, name)
 
 

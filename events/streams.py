@@ -1,4 +1,4 @@
-"""A stream: a named thread through a log, with a dense numbering and a life of its own."""
+"""A stream: the events of one name in a log, numbered without holes, with a status."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class StreamHandle:
     ) -> Entry:
         return await self.log.aappend(kind, payload, stream=self.name, key=key)
 
-    # Its life: each of these answers with its event, or with None if the stream is there already.
+    # Its life. Each verb returns its event, or None if the stream has that status already.
 
     def open(self, idle_timeout: Timeout = UNSET) -> Entry | None:
         """Begin. Without an event for longer than `idle_timeout` seconds the stream fails (None:
@@ -63,7 +63,7 @@ class StreamHandle:
     aopen = twin(open)
 
     def wait(self) -> Entry | None:
-        """It waits for somebody: until it resumes, silence does not fail it."""
+        """Wait for somebody or something: until `resume()`, silence does not fail the stream."""
         return self._step("wait", {})
 
     # `await` is a word of Python's own.
@@ -128,7 +128,7 @@ class StreamHandle:
         try:
             await self.aopen()
         except asyncio.CancelledError as error:
-            # The thread opens it all the same, and nobody would be there to end it.
+            # The thread still opens the stream, and nobody else would end it.
             await sync_to_async(self._give_up)(error)
             raise
         return self
@@ -143,18 +143,18 @@ class StreamHandle:
             self._conclude(error)
 
     def _conclude(self, error: BaseException | None) -> None:
-        """Complete, or fail on an error; unless it has come to an end by itself, or was stopped."""
+        """Complete the stream, or fail it after an error, unless it has ended already."""
         try:
             if error is None:
                 self.complete()
             else:
-                self.fail(told(error))
+                self.fail(one_line(error))
         except InvalidTransition:
             pass
         except Exception:
             if error is None:
                 raise
-            # The error that is on its way tells more than that it could not be noted.
+            # Raising here would hide the error that ends the block.
             logger.warning("Stream %r: its failure could not be stored.", self.name, exc_info=True)
 
     def read(
@@ -199,7 +199,7 @@ def seconds_or_none(timeout: Timeout) -> float | None:
     )
 
 
-def told(error: BaseException) -> str:
-    """An error in a line: what a payload may hold of it."""
+def one_line(error: BaseException) -> str:
+    """An error as the text of a reason, which must fit into a payload."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return text.replace("\0", "").encode(errors="replace").decode()[:MAX_REASON]

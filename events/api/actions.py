@@ -14,7 +14,7 @@ from ..lifecycle import KINDS
 from ..streams import StreamHandle
 from .base import LogView, existing
 
-# What the body of each may say, and of which kind that has to be.
+# The fields of each action's body, and their types.
 FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "open": {"idle_timeout": (int, float, type(None))},
     "complete": {"payload": (dict, type(None))},
@@ -42,8 +42,7 @@ class StreamActionView(LogView):
         return Response(existing(stream).to_dict())
 
     def stream_to_change(self, name: str) -> StreamHandle:
-        """The stream, for somebody who may emit to it. To one who may not even read it, it is not
-        there."""
+        """The stream, if this user may emit to it. 404 for a user who may not even read it."""
         log = self.log
         try:
             stream = log.stream(name)

@@ -79,7 +79,7 @@ class LogView(APIView):
             raise NotFound from None
 
     def must_read(self, log: EventLog, stream: str | None) -> None:
-        """Let only those go on who may read. A named stream that one may not read is not there."""
+        """Refuse who may not read: 404 for a named stream, as if it did not exist, else 401 or 403."""
         if log.policy.can_read(self.request.user, stream):
             return
         if stream is not None and self.request.successful_authenticator:
@@ -92,12 +92,12 @@ class LogView(APIView):
                 self.permission_denied(self.request)
 
     def named_stream(self, name: str) -> StreamHandle:
-        """The stream that the path names, if it can be one and this user may read it."""
+        """The stream that the path names, if such a name is valid and this user may read it."""
         log = self.log
         try:
             stream = log.stream(name)
         except InvalidEvent:
-            # Nobody's stream. A policy is not asked about it: it may look names up in a database.
+            # No stream can have this name, so don't ask the policy: it may look it up in a database.
             if not self.request.successful_authenticator:
                 self.must_read(log, None)
             raise NotFound from None
@@ -113,8 +113,8 @@ def existing(stream: StreamHandle) -> StreamInfo:
 
 
 def is_of_use(renderer: type[BaseRenderer]) -> bool:
-    """Is this one of the host's renderers that we need, and that can work here? The browsable API
-    has its pages in DRF, as an app."""
+    """Do we use this renderer of the host's? Not the browsable API where DRF, which has its
+    templates, is not installed as an app."""
     if issubclass(renderer, BrowsableAPIRenderer) and not apps.is_installed("rest_framework"):
         return False
     return renderer is not JSONRenderer

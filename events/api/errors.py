@@ -40,7 +40,7 @@ class Busy(APIException):
 
 
 class Gone(APIException):
-    """`on_gap=error`: what comes after the cursor is not all there, and the gap says what is not."""
+    """`on_gap=error`: entries after the cursor are gone, and the gap says which."""
 
     status_code = status.HTTP_410_GONE
     default_code = "gone"
@@ -69,7 +69,7 @@ def as_http() -> Iterator[None]:
     except RequestDataTooBig as error:
         raise TooLarge from error
     except SuspiciousOperation as error:
-        # Too many fields in a query string, say: Django's own answer would be a page of HTML.
+        # Such as too many fields in a query string. Django's own answer would be a page of HTML.
         raise ParseError(str(error)) from error
 
 

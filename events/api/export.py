@@ -90,12 +90,11 @@ class Export:
         return b"".join(encode(row) + b"\n" for row in self.found.rows if row.position <= self.end)
 
     def advance(self) -> bool:
-        """Read the next page; is there one? An overtaken reader breaks the transfer off: what
-        ends properly must be whole."""
+        """Read the next page; is there one? If pruning has overtaken the reader, the transfer is
+        broken off: one that ends properly must be complete."""
         if self.found.cursor >= self.end:
             return False
-        query = replace(self.query, since=self.found.cursor, epoch=self.found.state.epoch)
-        found = self.log.backend.read(query)
+        found = self.log.backend.read(self.query.after(self.found))
         if found.gap is not None:
             raise CursorExpired(found.gap)
         self.found = found

@@ -14,7 +14,7 @@ MAX_ITEMS = 1000
 
 
 def read_items(data: object, max_bytes: int) -> list[Item]:
-    """One event or a list of them, checked; for a list the errors are told item by item."""
+    """One event or a list of them, checked; a list gets its errors item by item."""
     if not isinstance(data, list):
         return [read_item(data, max_bytes)]
     if not 1 <= len(data) <= MAX_ITEMS:
@@ -41,7 +41,7 @@ def read_item(data: object, max_bytes: int) -> Item:
     if unknown:
         raise ValidationError(
             {
-                # Written so that it can be sent: JSON may name a field by a lone surrogate.
+                # Escaped, because a lone surrogate, which JSON allows in a name, cannot be sent.
                 shown_path([name]).removeprefix("."): ["There is no such field."]
                 for name in unknown[:10]
             }

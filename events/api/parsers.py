@@ -16,7 +16,7 @@ from .renderers import EntryRenderer
 
 
 class EventParser(JSONParser):
-    """Keeps to the host's DATA_UPLOAD_MAX_MEMORY_SIZE, which DRF's parser goes round."""
+    """Keeps to the host's DATA_UPLOAD_MAX_MEMORY_SIZE, which DRF's own parser ignores."""
 
     renderer_class = EntryRenderer
 

@@ -14,7 +14,7 @@ from ..wire import dumps, text
 
 
 class WirePage:
-    """A page's body that is not taken apart into dictionaries only to be encoded again."""
+    """A page's body, made of rows that are JSON already."""
 
     def __init__(self, rows: list[Row], rest: dict[str, Any]) -> None:
         self.rows = rows
@@ -31,7 +31,7 @@ class WirePage:
 
 
 class EntryRenderer(JSONRenderer):
-    """JSON. What is no page goes the way of DRF's own renderer."""
+    """JSON. Whatever is not a page is left to DRF's own renderer."""
 
     def render(
         self,
@@ -47,8 +47,8 @@ class EntryRenderer(JSONRenderer):
 
 
 class NDJSONRenderer(BaseRenderer):
-    """Names the format in content negotiation. The entries are streamed (see `export`), so what
-    comes here is an error: one JSON object on one line."""
+    """Names the format in content negotiation. `export` streams the entries itself, so only errors
+    are rendered here: one JSON object on one line."""
 
     media_type = "application/x-ndjson"
     format = "ndjson"

@@ -42,7 +42,7 @@ class LiveView(LogView):
     def perform_content_negotiation(
         self, request: Request, force: bool = False
     ) -> tuple[BaseRenderer, str]:
-        """What is streamed is rendered here; what DRF renders is an error, and that is JSON."""
+        """Only errors are rendered by DRF, as JSON: `Accept: text/event-stream` fits no renderer."""
         return EntryRenderer(), EntryRenderer.media_type
 
     def get(self, request: Request, **kwargs: Any) -> HttpResponseBase:
@@ -84,8 +84,8 @@ class StreamLiveView(LiveView):
 
 
 def last_event_id(request: Request, since: Since) -> Since:
-    """Where an EventSource that comes back goes on. Garbage is a full replay: better twice than
-    not at all."""
+    """The cursor of an EventSource that reconnects. Anything but a position replays the whole log:
+    better twice than not at all."""
     text = request.headers.get("Last-Event-ID")
     if text is None:
         return since
@@ -94,8 +94,8 @@ def last_event_id(request: Request, since: Since) -> Since:
 
 
 def has_seen_all(query: Query, stream: StreamInfo, gap: Gap | None) -> bool:
-    """Is this the reader of a stream that has ended, coming back at its end? Not one whose cursor
-    is of another epoch or beyond the head: that is a number of another log, and has to be told."""
+    """Does a reader come back at the end of a stream that has ended? A cursor of another epoch, or
+    beyond the head, belongs to another log: that reader must get its gap."""
     return (
         stream.status in TERMINAL
         and (gap is None or gap.reason == "pruned")

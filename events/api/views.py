@@ -41,7 +41,7 @@ class EntriesView(LogView):
             return export.response(source, paginator, self.request)
         found = paginator.read(source, self.request)
         params = paginator.params
-        if params.wait and params.query.limit and not waiting.told(found):
+        if params.wait and params.query.limit and not waiting.has_news(found):
             wait = waiting.Wait(paginator.log, params.query, found, params.wait)
             if is_asgi(self.request):
                 return waiting.DeferredResponse(wait, partial(self.late_answer, paginator))

@@ -1,4 +1,4 @@
-"""Long-polling: an answer as soon as there is something to say.
+"""Long-polling: an answer as soon as there is an entry or a gap.
 
 Under ASGI a waiting request costs a future. The view has returned by then, with a response
 whose rendering is a coroutine, which Django awaits. Before it waits, it gives back what Django
@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
 from django.http.response import HttpResponseBase
@@ -26,55 +26,50 @@ from ..threads import release_thread
 
 @dataclass(frozen=True)
 class Wait:
-    """A read that found nothing, and for how long it may find something yet."""
+    """A read that found nothing, to be repeated for so many seconds at the most."""
 
     log: BaseLog
     query: Query
     found: Rows
     seconds: float
 
-    def again(self, found: Rows) -> Rows:
-        query = replace(self.query, since=found.cursor, epoch=found.state.epoch)
-        return self.log.backend.read(query)
-
     def in_this_thread(self) -> Rows:
         deadline = time.monotonic() + self.seconds
         found = self.found
-        while not told(found) and time.monotonic() < deadline:
+        while not has_news(found) and time.monotonic() < deadline:
             if found.cursor >= found.state.head:
                 time.sleep(self.log.settings.poll_interval)
-            found = self.again(found)
+            found = self.log.backend.read(self.query.after(found))
         return found
 
     async def in_loop(self) -> Rows:
         found = self.found
-        query = replace(self.query, since=found.cursor, epoch=found.state.epoch)
+        query = self.query.after(found)
         await release_thread()
         async with follow(self.log.backend, query) as tail:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.seconds):
                     async for batch in tail:
                         if batch.entries or batch.gap:
-                            return late(tail, batch, query.limit)
+                            return page_of(tail, batch, query.limit)
             if not tail.begun:
                 return Rows([], found.cursor, found.state, None)
             return Rows([], tail.bookmark, tail.state, None)
 
 
-def late(tail: Tail, batch: Batch, limit: int) -> Rows:
-    """A batch as the page that was asked for."""
+def page_of(tail: Tail, batch: Batch, limit: int) -> Rows:
+    """What fits into a page of a batch."""
     rows = [entry.row for entry in batch.entries[:limit]]
-    whole = len(rows) == len(batch.entries)
-    return Rows(rows, batch.cursor if whole else rows[-1].position, tail.state, batch.gap)
+    cursor = batch.cursor if len(rows) == len(batch.entries) else rows[-1].position
+    return Rows(rows, cursor, tail.state, batch.gap)
 
 
-def told(found: Rows) -> bool:
-    """Is there something to say?"""
+def has_news(found: Rows) -> bool:
     return bool(found.rows) or found.gap is not None
 
 
 class DeferredResponse(HttpResponseBase):
-    """A response that is not known yet. Django renders it, which is where it waits."""
+    """Waits while Django renders it, and becomes the response that is known then."""
 
     def __init__(self, wait: Wait, answer: Callable[[Rows], HttpResponseBase]) -> None:
         super().__init__()

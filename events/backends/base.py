@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.transaction import TransactionManagementError
@@ -91,7 +90,7 @@ class BaseBackend(ABC):
             yield found
             if found.cursor >= found.state.head:
                 return
-            query = replace(query, since=found.cursor, epoch=found.state.epoch)
+            query = query.after(found)
 
     @abstractmethod
     def info(self) -> LogInfo:

@@ -279,11 +279,11 @@ async def test_a_bookmark_is_not_ahead_of_what_is_sent(log, monkeypatch):
     await one.start(lambda: None)
 
     async def taken():
-        assert await one.take(lambda: None) is None
+        assert await one.take() is None
         await asyncio.wait([one.taking])
 
     await taken()
-    assert (await one.take(lambda: None)).cursor == 0
+    assert (await one.take()).cursor == 0
     await taken()
     assert one.tail.cursor == 3
     assert one.bookmark == 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -81,9 +82,9 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         await send({"type": "websocket.accept"})
         with closed_before_restart(self.clocks):
-            await self._talk(receive)
+            await self._serve(receive)
 
-    async def _talk(self, receive: Callable[[], Awaitable[Message]]) -> None:
+    async def _serve(self, receive: Callable[[], Awaitable[Message]]) -> None:
         tasks = [
             asyncio.ensure_future(self._read(receive)),
             asyncio.ensure_future(self.writer.run()),
@@ -121,9 +122,9 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             if message["type"] == "websocket.disconnect":
                 return
             if message["type"] == "websocket.receive":
-                await self._obey(parse(message))
+                await self._handle(parse(message))
 
-    async def _obey(self, frame: Message) -> None:
+    async def _handle(self, frame: Message) -> None:
         type, id = frame["type"], frame.get("id")
         if type == "ack":
             self._acknowledge(id, frame.get("position"))
@@ -168,7 +169,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Refused("bad_request", str(error)) from None
 
     async def _subscribe_by_query(self, query_string: bytes) -> None:
-        """What the address asks for is all that the client has come for, as far as we know."""
+        """Subscribe to what the address asks for; close the connection if that is refused."""
         try:
             try:
                 params = QueryDict(query_string)
@@ -198,11 +199,13 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             if not self.user.is_authenticated:
                 raise Close(NOT_SIGNED_IN, "Sign in first.")
             raise Refused("forbidden", "You may not read this.")
-        await self.writer.add(Subscription(id, log, query))
+        subscription = Subscription(id, log, query)
+        await subscription.start(partial(self.writer.wake, subscription))
+        self.writer.add(subscription)
         self.clocks.set()
 
     def _renew_user(self) -> None:
-        """As the database has them now: the handshake may be long ago."""
+        """Look the user up again: the handshake may be long ago."""
         self.user = access.current(self.user, self.scope.get("session"))
 
     def _may_read(self, log: EventLog, stream: str | None) -> bool:
@@ -220,10 +223,10 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         self.writer.beat()
 
     async def ask_again(self) -> None:
-        """May this user still read all this? Whoever lost everything is sent away."""
+        """Drop the subscriptions that this user may no longer read, and close if none is left."""
         current = list(self.writer)
         was_somebody = self.user.is_authenticated
-        lost = await database_sync_to_async(self._lost)(current)
+        lost = await database_sync_to_async(self._unreadable)(current)
         if (lost or was_somebody) and not self.user.is_authenticated:
             raise Close(NOT_SIGNED_IN, "Sign in again.")
         for subscription in lost:
@@ -235,7 +238,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         if lost and not self.writer.held:
             raise Close(FORBIDDEN, "You may not read this any more.")
 
-    def _lost(self, subscriptions: list[Subscription]) -> list[Subscription]:
+    def _unreadable(self, subscriptions: list[Subscription]) -> list[Subscription]:
         self._renew_user()
         return [
             one for one in subscriptions if not one.log.policy.can_read(self.user, one.query.stream)

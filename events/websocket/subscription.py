@@ -28,6 +28,8 @@ class Subscription:
         self.tail: Tail
 
     async def start(self, wake: Callable[[], None]) -> None:
+        """`wake` is called whenever `take()` may have something."""
+        self.wake = wake
         self.tail = await self.stack.enter_async_context(follow(self.log.backend, self.query, wake))
 
     async def close(self) -> None:
@@ -44,7 +46,7 @@ class Subscription:
         """Entries that can be sent without waiting."""
         return self.tail.peek() if self.taking is None else None
 
-    async def take(self, wake: Callable[[], None]) -> Batch | None:
+    async def take(self) -> Batch | None:
         """What there is to send, if anything. A log that cannot be read holds up no other: what is
         not there soon has its turn when it is, and `wake` says so."""
         if batch := self.peek():
@@ -54,7 +56,7 @@ class Subscription:
             self.taking = asyncio.ensure_future(self.tail.take())
             await asyncio.wait([self.taking], timeout=READ_AHEAD)
             if not self.taking.done():
-                self.taking.add_done_callback(lambda _: wake())
+                self.taking.add_done_callback(lambda _: self.wake())
         if not self.taking.done():
             return None
         taken, self.taking = self.taking, None

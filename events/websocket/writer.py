@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from ..live.bell import Bell
@@ -43,9 +42,9 @@ class Writer:
 
     # For others
 
-    async def add(self, subscription: Subscription) -> None:
+    def add(self, subscription: Subscription) -> None:
+        """Hold one that was started with our `wake`."""
         self.held[subscription.id] = subscription
-        await subscription.start(partial(self.wake, subscription))
         self.wake(subscription)
 
     async def drop(self, subscription: Subscription) -> None:
@@ -84,7 +83,7 @@ class Writer:
 
     def wake(self, subscription: Subscription) -> None:
         """The subscription may have something."""
-        if self.held.get(subscription.id) is not subscription:
+        if not self.holds(subscription):
             return
         deputy = self.deputy
         if deputy is None or not deputy.is_free or not self._send_at_once(deputy, subscription):
@@ -135,7 +134,7 @@ class Writer:
         id, subscription = next(iter(self.ready.items()))
         # Before it is read: it may be woken meanwhile.
         del self.ready[id]
-        batch = await subscription.take(partial(self.wake, subscription))
+        batch = await subscription.take()
         # It may have been dropped while it was read.
         if batch is not None and self.holds(subscription):
             if not subscription.tail.is_idle:

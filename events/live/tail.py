@@ -138,7 +138,7 @@ class Tail:
     def peek(self) -> Batch | None:
         """Entries for a reader that is live, if the window has them: thousands ask at every event.
         None does not say that there is nothing; `take()` knows more."""
-        if not self.live or self.ended or self._is_deleted():
+        if not self.live or self.ended or (self.query.stream and self._is_deleted()):
             return None
         batch = self._from_window()
         return self._given(batch) if batch is not None and batch.entries else None
@@ -245,9 +245,7 @@ class Tail:
     def _is_deleted(self) -> bool:
         """Is the stream that this reader knows gone, or another one of its name in its place? A
         stream that does not exist yet is waited for."""
-        stream = self.query.stream
-        if not stream:
-            return False
+        stream = self.query.stream or ""
         streams, first = self.broker.streams, self.stream_first_position
         known_at = self.last_stream_position if first is None else first
         if known_at and streams.deleted.get(stream, 0) > known_at:

@@ -83,7 +83,7 @@ class Writer:
 
     def wake(self, subscription: Subscription) -> None:
         """The subscription may have something."""
-        if not self.holds(subscription):
+        if self.held.get(subscription.id) is not subscription:
             return
         deputy = self.deputy
         if deputy is None or not deputy.is_free or not self._send_at_once(deputy, subscription):

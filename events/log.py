@@ -61,10 +61,8 @@ class EventLog(BaseLog):
         if ttl is UNSET and max_entries is UNSET:
             ttl, max_entries = self.settings.ttl, self.settings.max_entries
         return self.backend.prune(
-            None if ttl is UNSET or ttl is None else _bound("ttl", ttl),
-            None
-            if max_entries is UNSET or max_entries is None
-            else _bound("max_entries", max_entries),
+            _bound("ttl", ttl),
+            _bound("max_entries", max_entries),
             batch_size=checked_integer("batch_size", batch_size, least=1),
             dry_run=dry_run,
             progress=progress,
@@ -91,7 +89,9 @@ class EventLog(BaseLog):
         return StreamHandle(self, name)
 
 
-def _bound(name: Literal["ttl", "max_entries"], given: float | timedelta) -> Any:
+def _bound(name: Literal["ttl", "max_entries"], given: float | timedelta | None) -> Any:
+    if given is None or given is UNSET:
+        return None
     number = None if isinstance(given, str) else positive(given, whole=name == "max_entries")
     if number is not None:
         return number

@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 
 from .backends.base import FOREVER
 from .base_log import BaseLog
+from .conf import positive
 from .cursors import Kinds, Since
 from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
@@ -189,11 +190,9 @@ class StreamHandle:
 
 
 def seconds_or_none(timeout: Timeout) -> float | None:
-    if isinstance(timeout, timedelta):
-        timeout = timeout.total_seconds()
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if timeout is None or (number and 0 < timeout < FOREVER):
-        return timeout
+    seconds: float | None = None if isinstance(timeout, str) else positive(timeout, whole=False)
+    if timeout is None or (seconds is not None and seconds < FOREVER):
+        return seconds
     raise ValueError(
         f"idle_timeout must be seconds, a timedelta or None for never, not {shown(timeout)}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -92,15 +93,8 @@ class HeadView(LogView):
     def get(self, request: Request, **kwargs: Any) -> Response:
         log = self.log
         self.must_read(log, None)
-        info = log.info()
-        body = {
-            "log": info.name,
-            "epoch": info.epoch,
-            "head": info.head,
-            "floor": info.floor,
-            "count": info.count,
-        }
-        return Response(body)
+        info = asdict(log.info())
+        return Response({"log": info.pop("name"), **info})
 
 
 class StreamsView(LogView):

@@ -244,6 +244,13 @@ class LogContract:
             assert (page.gap.reason, page.gap.requested) == ("ahead", since)
             assert (page.gap.first_available, page.gap.lost) == (4, 0)
 
+    @pytest.mark.parametrize("stream", [None, "s"])
+    def test_a_cursor_at_the_end_of_numbers(self, log, stream):
+        """B4: with a kind filter as well as without."""
+        log.append("n", stream="s")
+        page = log.read(2**63 - 1, kind="n", stream=stream)
+        assert (page.entries, page.cursor, page.gap.reason) == ([], 1, "ahead")
+
     def test_at_the_head_there_is_no_gap(self, log):
         """B4: being caught up is no loss."""
         self.fill(log, 3)

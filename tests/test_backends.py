@@ -1,5 +1,7 @@
 """B25: one contract, every backend."""
 
+import os
+
 import pytest
 
 from events.backends.disabled import DisabledBackend
@@ -29,6 +31,23 @@ class TestMemory(LogContract):
         memory.forget(log.name)
         assert log.append("n").position == 1
         assert log.read(1, epoch=epoch).gap.reason == "epoch"
+
+    def test_a_fork_is_another_process(self, make_log):
+        """B15, B13: what two processes number alike must have two epochs."""
+        log = make_log(BACKEND="memory")
+        log.append("n")
+        ours = log.info().epoch
+        read, write = os.pipe()
+        if (pid := os.fork()) == 0:
+            try:
+                os.write(write, f"{log.info().epoch} {log.info().head}".encode())
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        epoch, head = os.read(read, 100).decode().split()
+        assert epoch != ours
+        assert head == "0"
+        assert log.info().epoch == ours
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -9,8 +10,9 @@ from django.db import OperationalError, connections, transaction
 
 from events import coalesce
 from events.backends.database.backend import DatabaseBackend
-from events.exceptions import InvalidEvent, KeyConflict, StreamClosed
+from events.exceptions import EventsError, InvalidEvent, KeyConflict, LogBusy, StreamClosed
 from events.models import Stream
+from events.validation import Item
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -172,3 +174,44 @@ def test_with_a_sync_caller_it_sees_the_open_transaction(log, alias):
         1 / 0  # noqa: B018
     assert log.info().head == 0
     assert async_to_sync(work)().position == 1
+
+
+async def test_a_call_in_the_moment_of_giving_up(log, monkeypatch):
+    """B26: it is stored, and its caller is not told that it was cancelled."""
+    monkeypatch.setattr(coalesce, "LINGER", 0.05)
+    await log.aappend("n")
+    loop = asyncio.get_running_loop()
+    batcher = coalesce._batchers[loop][log.name]
+    calls = []
+    loop.call_later(0.06, lambda: calls.append(batcher.add([Item("m", "", "{}", None)])))
+    time.sleep(0.1)  # a busy loop: both are due when it goes on
+    await asyncio.sleep(0.3)
+    [result] = await asyncio.gather(*calls, return_exceptions=True)
+    assert not isinstance(result, BaseException), repr(result)
+    assert result[0].position == 2
+
+
+async def test_what_was_stored_is_not_called_a_failure(log, monkeypatch):
+    """B22: one by one after a refusal, an error belongs to whom it happened to."""
+    await log.aappend("n", {"a": 1}, key="k")
+    append = DatabaseBackend.append
+    calls = []
+
+    def fail_later(backend, items):
+        calls.append(len(items))
+        if len(calls) == 3:
+            raise LogBusy("could not lock")
+        return append(backend, items)
+
+    monkeypatch.setattr(DatabaseBackend, "append", fail_later)
+    results = await asyncio.gather(
+        log.aappend("one"),
+        log.aappend("two"),
+        log.aappend("n", {"a": 2}, key="k"),
+        return_exceptions=True,
+    )
+    assert calls[:3] == [3, 1, 1]
+    assert results[0].position == 2
+    assert isinstance(results[1], LogBusy)
+    assert isinstance(results[2], EventsError)
+    assert (await log.ainfo()).head == 2

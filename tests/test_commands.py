@@ -13,10 +13,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.core.management.base import OutputWrapper
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from events import logs
+from events.exceptions import LogBusy
 from events.management.base import Progress
+from events.management.commands.reconcile_streams import Command
 from events.testing import ManualClock
 from events.types import Status
 from events.wire import dumps, encode
@@ -596,6 +598,19 @@ def manage(tmp_path_factory):
     seed = "from events import emit_many; emit_many([('n', {'é': '😀' * 100})] * 400)"
     assert run("shell", "-v", "0", "-c", seed).returncode == 0
     return run
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, LogBusy])
+def test_a_watchdog_does_not_give_up(make_log, monkeypatch, caplog, error):
+    """B60: whatever a driver calls it that the database is away."""
+    log = make_log("default")
+
+    def fail():
+        raise error("The connection is closed.")
+
+    monkeypatch.setattr(log.backend, "fail_idle", fail)
+    Command().try_to_reconcile(log, {"verbosity": 0})
+    assert "trying again" in caplog.text
 
 
 class TestProcesses:

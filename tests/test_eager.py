@@ -299,3 +299,56 @@ async def test_an_application_around_django_sees_every_frame():
 
     await routing.application(app)({"type": "http"}, None, None)
     assert RAW_SEND not in scopes[0]
+
+
+class Bare:
+    """As much of an awaitable as has to be: other languages' servers give us such."""
+
+    def __init__(self, opened):
+        self.steps = opened.wait().__await__()
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self.steps)
+
+
+async def test_an_awaitable_that_is_no_coroutine():
+    """Granian's has neither `send` nor `throw`."""
+    opened, sent = asyncio.Event(), []
+
+    def send(message):
+        sent.append(message)
+        return Bare(opened)
+
+    one = await sender(send)
+    one.deputy.begin({"n": 1})
+    await asyncio.sleep(0)
+    assert not one.deputy.is_free
+    opened.set()
+    while not one.deputy.is_free:
+        await asyncio.sleep(0)
+    one.deputy.begin({"n": 2})
+    assert one.deputy.is_free
+    assert sent == [{"n": 1}, {"n": 2}]
+    one.task.cancel()
+
+
+class Gone(BaseException):
+    """Not an Exception, as a group of cancellations is none."""
+
+
+async def test_no_failure_is_that_of_who_brought_the_message():
+    """Whatever it is."""
+
+    async def send(message):
+        raise Gone
+
+    one = await sender(send)
+    one.deputy.begin({"n": 1})
+    with pytest.raises(Gone):
+        await one.task

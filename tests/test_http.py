@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from django.db import connections
 from django.test import Client, override_settings
 from django.urls import include, path
 from rest_framework.generics import ListAPIView
@@ -14,6 +15,7 @@ from rest_framework.throttling import UserRateThrottle
 from events.api.pagination import LedgerPagination
 from events.api.serializers import EntrySerializer
 from events.api.views import EventsView
+from events.models import Event
 from events.wire import encode
 
 from .support.http_client import API, fill
@@ -393,12 +395,47 @@ class TestAccess:
         answer = client.post(f"{API}?log={log.name}", "{}", content_type="application/json")
         assert answer.status_code == 403
 
+    def test_a_used_key_tells_nothing_of_others(self, make_log, client):
+        """B67: guessed keys must not name the streams that one may not read."""
+        log = make_log(POLICY="tests.test_http.MineOnly")
+        log.append("salary.raised", {"by": 1}, stream="boss-7", key="req-1")
+        answer = client.post(
+            f"{API}?log={log.name}",
+            json.dumps({"kind": "a", "stream": "mine", "key": "req-1"}),
+            content_type="application/json",
+        )
+        assert answer.status_code == 409
+        assert b"boss" not in answer.content
+        assert b"salary" not in answer.content
+
+    @pytest.mark.parametrize("name", ["a%00b", "a%0Ab", "%C3%A9", "x" * 200])
+    def test_a_policy_is_asked_about_streams_only(self, make_log, client, name):
+        """B67: what cannot be a stream's name is nobody's stream, and no server error."""
+        log = make_log("postgres", POLICY="tests.test_http.Careless")
+        for address in (f"streams/{name}/", f"streams/{name}/events/"):
+            assert client.get(f"{API}{address}?log={log.name}").status_code == 404
+
+
+class MineOnly:
+    def can_read(self, user, stream):
+        return bool(stream and stream.startswith("mine"))
+
+    can_emit = can_read
+
+
+class Careless:
+    """A policy that looks the stream up in the host's own tables."""
+
+    def can_read(self, user, stream):
+        return not Event.objects.using("postgres").filter(stream=stream or "").exists()
+
+    can_emit = can_read
+
 
 class TestHosts:
     @pytest.mark.parametrize("alias", ["default", "postgres", "mariadb"])
     def test_atomic_requests(self, make_log, client, alias, monkeypatch):
         """A 201 carries positions all the same."""
-        from django.db import connections
 
         log = make_log(alias)
         for connection in connections.all():

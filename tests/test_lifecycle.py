@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -11,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.db import connections, transaction
 
 from events.backends.database import rows
-from events.exceptions import InvalidEvent, InvalidTransition, StreamClosed
+from events.exceptions import InvalidEvent, InvalidTransition, KeyConflict, StreamClosed
 from events.testing import ManualClock
 from events.types import Status
 
@@ -152,6 +153,19 @@ class TestSteps:
         assert await run.astatus() == "running"
         await run.acomplete()
         assert (await run.ainfo()).seq == 5
+
+    def test_a_retry_of_an_event_before_the_end(self, log):
+        """B30, B56: the same key answers with the first entry, also when the stream has ended."""
+        run = log.stream("s")
+        run.open()
+        first = run.emit("n", {"a": 1}, key="k")
+        run.complete()
+        assert run.emit("n", {"a": 1}, key="k") == first
+        with pytest.raises(KeyConflict):
+            run.emit("n", {"a": 2}, key="k")
+        with pytest.raises(StreamClosed):
+            run.emit("n", {"a": 1}, key="new")
+        assert run.info().seq == 3
 
 
 class TestContext:
@@ -320,6 +334,65 @@ def in_thread(function, *arguments):
         raise errors[0]
 
 
+class TestTransactionsByHand:
+    """A savepoint by hand is a database's: a memory log does not hear of it."""
+
+    @pytest.fixture(params=DATABASES)
+    def alias(self, request):
+        return request.param
+
+    @pytest.fixture
+    def stored(self, alias, make_log):
+        return make_log(alias)
+
+    def test_a_beginning_that_is_taken_back(self, stored, alias):
+        """B29: by a savepoint without `atomic()`, of which no hook hears."""
+        run = stored.stream("s")
+        with transaction.atomic(using=alias):
+            savepoint = connections[alias].savepoint()
+            run.open()
+            connections[alias].savepoint_rollback(savepoint)
+            assert run.open() is not None
+        assert [entry.kind for entry in stored.read().entries] == ["stream.opened"]
+        assert run.status == "running"
+
+    def test_an_end_that_is_taken_back(self, stored, alias):
+        """B29: it ends otherwise, and nothing in between is refused."""
+        run = stored.stream("s")
+        run.open()
+        with transaction.atomic(using=alias):
+            savepoint = connections[alias].savepoint()
+            run.complete()
+            connections[alias].savepoint_rollback(savepoint)
+            run.emit("n")
+            run.fail("x")
+        assert [entry.kind for entry in stored.read().entries] == [
+            "stream.opened",
+            "n",
+            "stream.failed",
+        ]
+
+    def test_without_autocommit(self, stored, alias):
+        """B54: a whole life, where no hook can be registered."""
+        run = stored.stream("s")
+        connection = connections[alias]
+        connection.set_autocommit(False)
+        try:
+            run.open()
+            run.wait()
+            run.resume()
+            run.complete()
+            with pytest.raises(StreamClosed):
+                run.emit("n")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.set_autocommit(True)
+        assert [entry.kind for entry in stored.read().entries] == [
+            "stream.opened", "stream.waiting", "stream.resumed", "stream.completed",
+        ]  # fmt: skip
+
+
 class TestWatchdog:
     def test_silence(self, log, run, clock):
         """B57, B60: longer than the timeout, and with nobody watching."""
@@ -411,6 +484,19 @@ class TestWatchdog:
         assert kinds.count("stream.failed") == 20
 
 
+def until_somebody_waits_for_the_lock(cursor):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        if cursor.fetchone()[0]:
+            return
+    raise AssertionError("nobody waits")
+
+
 class TestRaces:
     def test_a_last_event_against_the_end(self, log):
         """B56: it is before the end, or refused; never lost, and never after."""
@@ -446,6 +532,37 @@ class TestRaces:
             kinds = [entry.kind for entry in log.stream(name).read().entries]
             expected = ["last"] if stored[name] else []
             assert kinds == ["stream.opened", *expected, "stream.completed"]
+
+    @pytest.mark.parametrize("verb", ["wait", "resume"])
+    def test_a_step_in_a_stream_that_is_deleted_meanwhile(self, make_log, verb):
+        """B54: what waits for the lock finds no stream behind it, and makes none."""
+        log = make_log("postgres")
+        run = log.stream("s")
+        run.open()
+        if verb == "resume":
+            run.wait()
+        answers = []
+
+        def step():
+            try:
+                answers.append(getattr(run, verb)())
+            except InvalidTransition as error:
+                answers.append(error)
+            finally:
+                connections.close_all()
+
+        late = threading.Thread(target=step)
+
+        def delete(ledger):
+            ledger.delete_stream("s")
+            late.start()
+            until_somebody_waits_for_the_lock(ledger.cursor)
+
+        log.backend.lock.run(delete)
+        late.join()
+        assert isinstance(answers[0], InvalidTransition)
+        assert run.info() is None
+        assert log.read().entries[-1].kind == "stream.deleted"
 
 
 class TestOverHTTP:

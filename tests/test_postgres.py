@@ -150,3 +150,18 @@ class TestAPoolOfOne:
     async def test_emitters(self, log):
         assert (await log.aappend("n")).position == 1
         assert await asyncio.wait_for(asyncio.to_thread(self.append, log), 0.5) == 2
+
+
+def test_a_plan_that_has_changed(log):
+    """B7: a migration beside a server that lives on."""
+    log.append("n")
+    for _ in range(prepared.PLAIN_USES + 2):
+        log.read()
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute("ALTER TABLE events_event ALTER COLUMN kind TYPE varchar(120)")
+    try:
+        assert [e.kind for e in log.read().entries] == ["n"]
+        assert [e.kind for e in log.read().entries] == ["n"]
+    finally:
+        with connections["postgres"].cursor() as cursor:
+            cursor.execute("ALTER TABLE events_event ALTER COLUMN kind TYPE varchar(100)")

@@ -11,6 +11,7 @@ from django.db import OperationalError, connections, transaction
 
 from events.backends.database import backend as database_backend
 from events.backends.database import hook, transactions
+from events.backends.database.backend import DatabaseBackend
 from events.backends.database.dialects import dialect_of
 from events.backends.database.ledger import BATCH, Ledger
 from events.exceptions import EventsError, LogBusy, StreamClosed
@@ -206,6 +207,51 @@ class TestTransactions:
         finally:
             transaction.set_autocommit(True, using=alias)
         assert kinds(log) == ["zero", "m"]
+
+    def test_an_interrupted_beginning_leaves_no_transaction(self, make_log, any_alias, monkeypatch):
+        """B26: a signal's exception right after BEGIN (Celery's soft time limit); what is emitted
+        next must not land in that transaction, which nobody commits."""
+        log = make_log(any_alias)
+        log.append("zero")
+        dialect = DatabaseBackend(log.settings).dialect
+        begin = type(dialect).begin
+
+        def interrupted(self, cursor, lock_timeout):
+            begin(self, cursor, lock_timeout)
+            raise KeyboardInterrupt
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(type(dialect), "begin", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    log.append_many([("a", {}), ("b", {})])
+            assert log.append("one").position == 2
+        finally:
+            connections[any_alias].close()
+        assert kinds(log) == ["zero", "one"]
+
+    def test_a_large_list(self, make_log, any_alias):
+        """B26: in a transaction as well as outside; MariaDB takes 16 MiB in one statement."""
+        log = make_log(any_alias)
+        payload = {"text": "x" * 60_000}
+        with transaction.atomic(using=any_alias):
+            log.append_many([("n", payload)] * 300)
+        assert log.info().head == 300
+
+    def test_what_is_committed_is_not_called_a_failure(self, make_log, monkeypatch):
+        """B22: a caller who is told so tries again, and it is there twice."""
+        log = make_log("mariadb")
+        log.append("zero")
+        dialect = DatabaseBackend(log.settings).dialect
+
+        def fail(self, cursor):
+            raise OperationalError(2013, "Lost connection to server during query")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(dialect), "after", fail)
+            assert log.append("one").position == 2
+        assert kinds(log) == ["zero", "one"]
+        assert log.append("two").position == 3
 
 
 class TestKeys:
@@ -505,6 +551,22 @@ class TestBadRows:
         assert kinds(log) == ["n", "n", "n", "m"]
         assert log.append("n").position == 5
 
+    def test_renewing_mends_a_time_that_is_behind(self, make_log, any_alias):
+        """B21: a head that was behind its entries was behind their times as well."""
+        clock = ManualClock()
+        log = make_log(any_alias, OPTIONS={"clock": clock})
+        log.append("n")
+        before = Log.objects.using(any_alias).filter(name=log.name).values("head", "latest").get()
+        clock.advance(100)
+        log.append("n")
+        Log.objects.using(any_alias).filter(name=log.name).update(**before)
+        clock.advance(-50)
+        log.renew_epoch()
+        log.append("n")
+        times = [entry.timestamp for entry in log.read().entries]
+        assert len(times) == 3
+        assert times == sorted(times)
+
 
 class TestClosedStreams:
     @pytest.mark.parametrize("key", [None, "k"])
@@ -528,6 +590,20 @@ class TestClosedStreams:
             Stream.objects.using(alias).filter(name="s").update(status="failed")
         assert [(entry.kind, entry.seq) for entry in log.read().entries] == [("n", 1), ("late", 2)]
         assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    @pytest.mark.parametrize("key", [None, "k"])
+    def test_nothing_is_stored_inside_a_transaction_that_began_after_the_end(
+        self, make_log, any_alias, key
+    ):
+        """B56: the emit is refused, and the transaction can go on with another stream."""
+        log = make_log(any_alias)
+        log.append("n", stream="s")
+        Stream.objects.using(any_alias).filter(name="s").update(status="completed")
+        with transaction.atomic(using=any_alias):
+            with pytest.raises(StreamClosed):
+                log.append("n", stream="s", key=key)
+            log.append("m", stream="t")
+        assert kinds(log) == ["n", "m"]
 
 
 class TestPositionAt:
@@ -615,3 +691,35 @@ class TestLettingGo:
 
         *_, seen = in_threads(3, work)
         assert seen == sorted(set(seen))
+
+
+class TestAnEmitInAnEmit:
+    """A handler of a signal may emit at any moment; and so may what hooks into queries or logging."""
+
+    @pytest.fixture(params=["postgres", "mariadb"])
+    def alias(self, request):
+        return request.param
+
+    @pytest.mark.parametrize(
+        "moment", ["SELECT id, head", "INSERT INTO events_stream", "INSERT INTO events_event"]
+    )
+    def test_it_waits_for_the_commit_of_the_other(self, log, alias, moment):
+        """B14, B53: nothing that was answered for is lost, and no number is given out twice."""
+        log.append("zero", stream="s")
+        inner = []
+
+        def hooked(execute, sql, *args):
+            answer = execute(sql, *args)
+            if not inner and sql.startswith(moment):
+                inner.append(None)
+                inner.append(log.append("inner", stream="t"))
+            return answer
+
+        with connections[alias].execute_wrapper(hooked):
+            log.append_many([{"kind": kind, "stream": "s"} for kind in ("a", "b")])
+        log.append("next", stream="s")
+        entries = log.read().entries
+        assert sorted(entry.kind for entry in entries) == ["a", "b", "inner", "next", "zero"]
+        assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]
+        assert [entry.seq for entry in entries if entry.stream == "s"] == [1, 2, 3, 4]
+        assert inner[1].position is None

@@ -3,6 +3,11 @@
 import asyncio
 import gc
 import logging
+import os
+import signal
+import threading
+import time
+import weakref
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -20,7 +25,8 @@ from events.live import window as windows
 from events.live.broker import broker_for
 from events.live.tail import follow
 from events.models import Stream
-from events.types import Status
+from events.testing import ManualClock
+from events.types import Row, Status
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.01}
 PATIENCE = 5
@@ -700,6 +706,287 @@ async def test_a_reader_that_is_interrupted_loses_nothing(log, tail):
 
 
 # `log.tail()`
+
+
+async def test_an_event_that_comes_as_time_runs_out(make_log):
+    """B38: the cursor must not pass what the answer does not hold."""
+    log = make_log(BACKEND="memory", POLL_INTERVAL=60)
+    async with follow(log.backend, log.query()) as tail:
+        while not tail.live:
+            await tail.next()
+        waiter = asyncio.ensure_future(tail.next(0.05))
+        await asyncio.sleep(0)
+        broker = tail.broker
+        rows = [Row(1, "n", "", 0, 0, "{}", None)]
+        asyncio.get_running_loop().call_later(0.06, broker.window.extend, rows, 1)
+        time.sleep(0.1)  # a busy loop: both are due when it goes on
+        found = await waiter
+        assert (found and found.cursor) or tail.bookmark == 0
+
+
+async def test_a_new_epoch_is_no_reason_to_read_it_all(make_log):
+    """B31: a broker goes on at the head; whoever is behind asks the log itself."""
+    log = make_log(BACKEND="memory")
+    log.append_many([("n", {})] * 5000)
+    async with follow(log.backend, log.query(5000)) as tail:
+        while not tail.live:
+            await tail.next()
+        log.renew_epoch()
+        await tail.broker.look()
+        assert tail.broker.window.position == 5000
+        assert not tail.broker.window.entries
+
+
+async def test_a_follower_that_fails_to_wake_stops_no_other(log, caplog):
+    """B34: the broker goes on, and so do those who come after it."""
+    seen = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    async with follow(log.backend, log.query("latest"), fail) as broken:
+        await broken.take()
+        tails = [log.tail("latest") for _ in range(3)]
+
+        async def read(tail):
+            async for entry in tail:
+                seen.append(entry.position)
+
+        tasks = [asyncio.ensure_future(read(tail)) for tail in tails]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            for number in (3, 6):
+                log.append("n")
+                while len(seen) < number:
+                    await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert "could not be woken" in caplog.text
+
+
+async def test_earliest_is_never_a_gap(make_log):
+    """What expires between the look at the log and the first read of it is not told as lost."""
+    clock = ManualClock()
+    log = make_log(**{**QUICK, "TTL": 100}, OPTIONS={"clock": clock})
+    for _ in range(5):
+        log.append("n")
+        clock.advance(10)
+    async with follow(log.backend, log.query()) as tail:
+        first = await tail.next(1)
+        assert first.gap is None
+        assert first.cursor == 0
+        clock.advance(60)  # the first two expire before the first read
+        batch = await tail.next(1)
+        assert batch.gap is None
+        assert [entry.position for entry in batch.entries]
+
+
+async def test_earliest_of_a_busy_log(make_log):
+    """It is never a gap, however short the TTL is."""
+    log = make_log(**{**QUICK, "TTL": 0.5})
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            log.append("n")
+            time.sleep(0.002)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    await asyncio.sleep(1)
+    failed = []
+    try:
+        for _ in range(50):
+            entries = log.tail()
+            try:
+                async with asyncio.timeout(5):
+                    await anext(entries)
+            except Exception as error:
+                failed.append(error)
+            await entries.aclose()
+    finally:
+        stop.set()
+        await asyncio.to_thread(writer.join)
+    assert not failed, f"{len(failed)} of 50: {failed[0]!r}"
+
+
+async def test_an_extract_outlives_nobody(log, monkeypatch):
+    """B32: a read that was being retried when its reader left is given up, and the broker ends."""
+    monkeypatch.setattr(live, "LINGER", 0.1)
+    monkeypatch.setattr("events.live.backoff.MAX_BACKOFF", 0.5)
+    log.append_many([("n", {})] * 3)
+    read = MemoryBackend.read
+    broken = True
+
+    def failing(self, query):
+        if query.limit and broken and query.since == 0:
+            raise RuntimeError("the database is away")
+        return read(self, query)
+
+    monkeypatch.setattr(MemoryBackend, "read", failing)
+    async with follow(log.backend, log.query(0)) as tail:
+        await tail.next(1)
+        waiting = asyncio.ensure_future(tail.next(5))
+        await asyncio.sleep(0.1)
+        broker = tail.broker
+        assert broker.extracts
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert not broker.extracts
+    async with asyncio.timeout(5):
+        await asyncio.gather(broker.task)
+
+
+def test_a_loop_that_has_ended_is_forgotten(make_log):
+    """A Celery task, a command or a synchronous view that tails leaves no loop and no broker behind."""
+    log = make_log(**QUICK)
+    log.append("n")
+    loops = weakref.WeakSet()
+
+    async def one():
+        loops.add(asyncio.get_running_loop())
+        entries = log.tail()
+        await anext(entries)
+        await entries.aclose()
+
+    before = len(live._brokers)
+    for _ in range(10):
+        asyncio.run(one())
+    gc.collect()
+    # The last one may still be on its way out.
+    assert len(loops) <= 1
+    assert len(live._brokers) == before
+
+
+async def test_a_look_while_a_tail_begins(log, monkeypatch):
+    """B13: a log that is made anew while a tail asks about its stream is a gap to it, and the tail gets
+    all of the new log."""
+    from events.backends import memory
+
+    log.append_many(
+        [
+            (
+                "n",
+                {},
+            )
+        ]
+        * 1
+    )
+    log.append_many([{"kind": "n", "stream": "s"}] * 20)
+    log.clear()  # the floor is the head, 21
+    async with follow(log.backend, log.query("latest")) as other:
+        await other.next(1)
+        tail_query = log.query(3, stream="s")
+        broker = broker_for(log.backend)
+        async with follow(log.backend, tail_query) as tail:
+            look, made = broker.look, []
+
+            async def look_late():
+                if len(made) == 1:
+                    memory.forget(log.name)  # flushed: another epoch, from 1 on
+                    log.append_many([{"kind": "n", "stream": "s"}] * 5)
+                made.append(1)
+                await look()
+
+            monkeypatch.setattr(broker, "look", look_late)
+            found = []
+            while (batch := await tail.next(0.5)) is not None:
+                found.append(batch)
+            gaps = [batch.gap.reason for batch in found if batch.gap]
+            positions = [entry.position for batch in found for entry in batch.entries]
+            assert "epoch" in gaps
+            assert positions == [1, 2, 3, 4, 5]
+
+
+async def test_a_read_that_is_shared_with_an_older_one(log, monkeypatch):
+    """B13: a read that began before the log was made anew is not taken for one of the new log."""
+    from events.backends import memory
+
+    log.append_many([("old", {})] * 20)
+    read = MemoryBackend.read
+    gate, there = threading.Event(), threading.Event()
+
+    def slow(self, query):
+        found = read(self, query)
+        if query.limit and query.since == 15 and not there.is_set():
+            there.set()
+            gate.wait(5)
+        return found
+
+    monkeypatch.setattr(MemoryBackend, "read", slow)
+    async with follow(log.backend, log.query(15)) as one, follow(log.backend, log.query(15)) as two:
+        await one.next(1)
+        await two.next(1)
+        first = asyncio.ensure_future(one.next(5))
+        await asyncio.to_thread(there.wait, 5)
+        memory.forget(log.name)
+        log.append_many([("new", {})] * 10)
+        broker = broker_for(log.backend)
+        while not broker.turn:
+            await asyncio.sleep(0.01)
+        second = asyncio.ensure_future(two.next(5))
+        await asyncio.sleep(0.05)
+        gate.set()
+        await first
+        found = [await second]
+        while (batch := await two.next(0.5)) is not None:
+            found.append(batch)
+        kinds = [entry.row.kind for batch in found for entry in batch.entries]
+        assert kinds.count("new") == 10, kinds
+
+
+async def test_a_stream_that_was_made_anew_before_we_came(log):
+    """B62: whoever begins after a stream was deleted and made anew is not told that it is deleted."""
+    log.append("old", stream="s")
+    async with follow(log.backend, log.query(stream="s")) as one:
+        while not (await one.next(1)).live:
+            pass
+        log.stream("s").delete()
+        log.append("new", stream="s")
+        async with follow(log.backend, log.query(0, stream="s")) as two:
+            found = []
+            while (batch := await two.next(0.5)) is not None:
+                found.append(batch)
+        assert [batch.end for batch in found if batch.end] == []
+
+
+async def test_a_stream_beyond_the_head_makes_no_spin(make_log, monkeypatch):
+    """A stream whose last event is beyond the head (a partial restore) does not make the broker read
+    as fast as it can."""
+    from dataclasses import replace
+
+    log = make_log(**{**QUICK, "POLL_INTERVAL": 0.05})
+    log.append("n", stream="s")
+    log.backend.ledger.streams["s"] = replace(log.backend.ledger.streams["s"], last_position=99)
+    looks = []
+    look = live.Broker._look
+    monkeypatch.setattr(live.Broker, "_look", lambda *args: looks.append(1) or look(*args))
+    async with follow(log.backend, log.query(stream="s")) as tail:
+        await tail.next(0.5)
+        await tail.next(0.5)
+        await tail.next(0.5)
+        await tail.next(0.5)
+    assert len(looks) < 100, len(looks)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+async def test_a_child_tells_no_loop_of_its_parent(make_log):
+    """A worker that is forked from a server and emits does not remember every hint for ever."""
+    log = make_log(BACKEND="memory")
+    ready = asyncio.get_running_loop()._ready
+    async with follow(log.backend, log.query()) as tail:
+        await tail.next()
+        if (pid := os.fork()) == 0:
+            signal.alarm(10)
+            before, told = len(ready), 99
+            try:
+                log.append("n")
+                log.append("n")
+                told = len(ready) - before
+            finally:
+                os._exit(told)
+        assert os.waitpid(pid, 0)[1] == 0
 
 
 async def test_tail_gives_entries(log):

@@ -64,6 +64,28 @@ class Hidden(models.QuerySet):
         return query.get_compiler(self.db).execute_sql("row count")
 
 
+class Owner(models.Model):
+    name = models.CharField(max_length=20, default="new")
+
+    class Meta:
+        app_label, apps = "tests", registry
+
+
+class Thing(models.Model):
+    status = models.CharField(max_length=20, default="new")
+    note = models.CharField(max_length=20, default="")
+    rank = models.IntegerField(default=0)
+    owner = models.ForeignKey(Owner, models.CASCADE, null=True)
+
+    class Meta:
+        app_label, apps = "tests", registry
+
+    def __init__(self, *arguments, **values):
+        """Keeps what it was, as many models do."""
+        super().__init__(*arguments, **values)
+        self.was = (self.status, self.note, self.rank)
+
+
 class ForeignManager(models.Manager):
     def get_queryset(self):
         return Hidden(self.model, using=self._db).exclude(status="hidden")
@@ -92,7 +114,7 @@ class AgentRun(models.Model):
         app_label, apps = "tests", registry
 
 
-MODELS = [Project, Task, Epic, AgentRun]
+MODELS = [Project, Task, Epic, AgentRun, Owner, Thing]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -808,3 +830,71 @@ class TestDeclaring:
         assert models.sql.compiler.SQLUpdateCompiler.execute_sql is execute
         assert not hasattr(execute.__wrapped__, "__wrapped__")
         assert logs["default"].name == "default"
+
+
+class TestRowsReadToTellOfThem:
+    CREATED, DELETED = ("thing.created", None), ("thing.deleted", None)
+
+    @pytest.fixture
+    def log(self, log):
+        """A log that things and their owners are tracked in."""
+        track(Thing, ["status"], log=log.name)
+        track(Owner, ["name"], log=log.name)
+        return log
+
+    @pytest.fixture
+    def things(self, alias, log):
+        return Thing.objects.using(alias)
+
+    def news(self, log):
+        """Kinds, with what is new where something has changed."""
+        return [(entry.kind, entry.payload.get("new")) for entry in log.read().entries]
+
+    def test_a_model_that_remembers_what_it_was(self, things, log):
+        """B64: reading a row to tell of it reads nothing else, one column after the other, for ever."""
+        thing = things.create()
+        thing.status = "a"
+        thing.save()
+        things.update(status="b")
+        things.all().delete()
+        assert self.news(log) == [
+            self.CREATED,
+            ("thing.status", "a"),
+            ("thing.status", "b"),
+            self.DELETED,
+        ]
+
+    def test_what_the_caller_does_not_want_to_read(self, log, alias):
+        """B64: defer() and only() are about what the caller reads, not about what is told."""
+        owners = Owner.objects.using(alias)
+        owners.create()
+        owners.defer("name").update(name="a")
+        owners.only("pk").update(name="b")
+        owners.defer("name").filter(name="b").delete()
+        assert self.news(log) == [
+            ("owner.created", None), ("owner.name", "a"), ("owner.name", "b"), ("owner.deleted", None),
+        ]  # fmt: skip
+
+    def test_distinct(self, things, log):
+        """B64: which PostgreSQL does not lock."""
+        things.create()
+        things.distinct().update(status="a")
+        things.distinct().delete()
+        assert self.news(log) == [self.CREATED, ("thing.status", "a"), self.DELETED]
+
+    def test_who_refers_to_a_row_does_not_wait_for_it(self, things, log, alias):
+        """An UPDATE lets others refer to its row, and two who did so would have met in a deadlock."""
+        if not connections[alias].features.has_select_for_no_key_update:
+            pytest.skip("An UPDATE itself locks as much as that.")
+        owner = Owner.objects.using(alias).create()
+
+        def refer():
+            things.create(owner=owner)
+            connections.close_all()
+
+        other = threading.Thread(target=refer)
+        with transaction.atomic(using=alias):
+            Owner.objects.using(alias).update(name="a")
+            other.start()
+            other.join(5)
+            assert not other.is_alive()

@@ -1,0 +1,126 @@
+"""What a client of a WebSocket may say, and what it costs the others, in one process."""
+
+import asyncio
+import gc
+
+import pytest
+
+from events.backends.memory import MemoryBackend
+from events.live import access
+from events.websocket.consumer import EventsConsumer
+
+from .support import virtual
+from .test_clocks import SOMEBODY, Anybody, Socket, pass_real_time
+
+QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
+POLICY = {"POLICY": "tests.test_clocks.Anybody"}
+
+
+@pytest.fixture(autouse=True)
+def steady(monkeypatch):
+    monkeypatch.setattr(Anybody, "answer", True)
+    access._answers.clear()
+    yield
+    access._answers.clear()
+
+
+def test_kinds_are_counted_whatever_they_come_in(make_log):
+    """A dictionary of kinds does not pass by the limit of 100."""
+    log = make_log(**QUICK, **POLICY)
+
+    async def story():
+        socket = Socket(user=SOMEBODY)
+        socket.say(type="subscribe", id="a", log=log.name, kind={f"a{n}.*": 0 for n in range(3000)})
+        for _ in range(50):
+            await pass_real_time()
+        frames = socket.frames()
+        socket.task.cancel()
+        assert frames[0]["type"] == "error", frames[0]["type"]
+
+    virtual.run(story())
+
+
+def test_answers_are_bounded(make_log):
+    """A client that does not read, and asks, is not kept more than 1 MiB of its own words."""
+    make_log(**QUICK, **POLICY)
+
+    async def story():
+        socket = Socket()  # nobody has signed in
+        await pass_real_time()
+        socket.reads.clear()
+        consumer = next(
+            one
+            for one in gc.get_objects()
+            if type(one) is EventsConsumer and getattr(one.scope["user"], "is_anonymous", False)
+        )
+        for _ in range(490):
+            socket.say(type="unsubscribe", id="é" * 10_000)
+        for _ in range(10):
+            await pass_real_time()
+        held = sum(map(len, consumer.writer.answers))
+        socket.task.cancel()
+        assert held < 2**20, f"{held / 2**20:.0f} MiB"
+
+    virtual.run(story())
+
+
+def test_a_log_that_cannot_be_read_silences_no_other(make_log, monkeypatch):
+    """B46: the other subscriptions of the socket go on, with events, pongs and heartbeats."""
+    good, bad = make_log(**QUICK, **POLICY), make_log(**QUICK, **POLICY)
+    read = MemoryBackend.read
+
+    def failing(self, query):
+        if self.name == bad.name:
+            raise RuntimeError("that database is away")
+        return read(self, query)
+
+    monkeypatch.setattr(MemoryBackend, "read", failing)
+
+    async def story():
+        loop = asyncio.get_running_loop()
+        socket = Socket(user=SOMEBODY)
+        await socket.live(log=good.name)
+        socket.say(type="subscribe", id="b", log=bad.name)
+        await pass_real_time()
+        socket.say(type="ping")
+        good.append("n")
+        for _ in range(60):
+            await loop.pass_time(1)
+            await pass_real_time()
+        types = {frame["type"] for frame in socket.frames()}
+        code = socket.code
+        socket.task.cancel()
+        assert {"pong", "heartbeat", "events"} <= types, (types, code)
+
+    virtual.run(story())
+
+
+def test_deep_ids(make_log):
+    """An id that can be read and not be written closes the socket with 4400 and no traceback."""
+    make_log(**QUICK, **POLICY)
+
+    async def story():
+        codes = set()
+        for depth in range(850, 1000, 3):
+            socket = Socket(user=SOMEBODY)
+            text = '{"type":"unsubscribe","id":' + "[" * depth + "]" * depth + "}"
+            socket.incoming.put_nowait({"type": "websocket.receive", "text": text})
+            await pass_real_time()
+            if socket.task.done():
+                codes.add((socket.code, type(socket.task.exception()).__name__))
+            socket.task.cancel()
+        assert codes <= {(4400, "NoneType")}, codes
+
+    virtual.run(story())
+
+
+def test_an_address_with_too_many_fields(make_log):
+    """Django refuses to parse it: the client is broken, and no error of ours is in the server's log."""
+    make_log(**QUICK, **POLICY)
+
+    async def story():
+        socket = Socket(user=SOMEBODY, query=b"&".join([b"a=1"] * 1001))
+        await socket.task
+        assert (socket.frames()[0]["code"], socket.code) == ("bad_request", 4400)
+
+    virtual.run(story())

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import harness
+from benchmarks import harness, inside
 from benchmarks.harness import DISPLAY, Report, Result
 
 KIND = "turn.started"
@@ -32,14 +32,16 @@ TASKS = (1, 10, 100, 500)
 
 def measure(report: Report, quick: bool) -> None:
     for alias in harness.aliases():
+        if alias == "mariadb":
+            inside.measure(report, alias, quick)
+            continue
         harness.analyze(alias)
         for stream in ("", "run-42"):
             one(report, alias, stream, quick)
         for stream in ("", "run-42"):
             many(report, alias, stream, quick)
         steps(report, alias, quick)
-        for count in (1, 10):
-            in_transaction(report, alias, count, quick)
+        inside.measure(report, alias, quick)
         together(report, alias, quick)
 
 
@@ -139,30 +141,6 @@ def steps(report: Report, alias: str, quick: bool) -> None:
         )
 
 
-def in_transaction(report: Report, alias: str, count: int, quick: bool) -> None:
-    """Inside the caller's transaction an emit pays twice: the outbox, then its place in the log."""
-    from django.db import transaction
-
-    from events import emit
-
-    create, _ = creators(alias)
-
-    def emits() -> None:
-        with transaction.atomic(using=alias):
-            for _ in range(count):
-                emit(KIND, PAYLOAD, log=alias)
-
-    def creates() -> None:
-        with transaction.atomic(using=alias):
-            for _ in range(count):
-                create("")
-
-    repeat, rounds = (5, 21) if quick else (5, 101)
-    ours, rival = harness.alternate([emits, creates], rounds, repeat)
-    name = f"{DISPLAY[alias]}: {count} in a transaction vs create()"
-    add(report, name, ours, rival, count * repeat, None)
-
-
 def add(
     report: Report,
     name: str,
@@ -215,4 +193,4 @@ async def emit_for(alias: str, tasks: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    harness.main("Appending, against plain ORM inserts.", measure)
+    harness.main("Appending, against plain ORM inserts.", measure, with_mariadb=True)

@@ -28,12 +28,13 @@ import django
 from django.conf import settings
 
 POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
+MARIADB = "mysql://root@127.0.0.1:3306/mysql"
 SQLITE = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL;",
 }
-DISPLAY = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
+DISPLAY = {"postgres": "PostgreSQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
 
 Databases = dict[str, dict[str, Any]]
 
@@ -123,6 +124,12 @@ def parser(description: str) -> argparse.ArgumentParser:
         metavar="URL",
         help="a server on which a scratch database may be made and dropped (%(default)s)",
     )
+    made.add_argument(
+        "--mariadb",
+        default=MARIADB,
+        metavar="URL",
+        help="the same on MariaDB, for what is measured there (%(default)s)",
+    )
     made.add_argument("--sqlite", metavar="FOLDER", help="where the scratch file goes (a new one)")
     made.add_argument("--only", choices=DISPLAY, help="measure on this database alone")
     made.add_argument("--quick", action="store_true", help="small sizes; the ratios are rough")
@@ -144,19 +151,24 @@ def main(description: str, measure: Callable[[Report, bool], None], **more: Any)
 
 
 @contextmanager
-def scratch(options: argparse.Namespace, **more: Any) -> Iterator[Report]:
+def scratch(
+    options: argparse.Namespace, with_mariadb: bool = False, **more: Any
+) -> Iterator[Report]:
     """Databases with the tables in them, for as long as the block runs."""
+    servers = {"postgres": postgres, **({"mariadb": mariadb} if with_mariadb else {})}
     report = Report(options)
     databases: Databases = {}
     with ExitStack() as stack:
-        if options.only != "postgres":
+        if options.only in (None, "sqlite"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=options.sqlite))
             databases["sqlite"] = sqlite(Path(folder) / "events.sqlite3")
-        if options.only != "sqlite":
-            try:
-                databases["postgres"] = stack.enter_context(postgres(options.postgres))
-            except Unavailable as error:
-                report.skip("PostgreSQL", str(error))
+        for alias, server in servers.items():
+            if options.only in (None, alias):
+                try:
+                    address = getattr(options, alias)
+                    databases[alias] = stack.enter_context(server(address))
+                except Unavailable as error:
+                    report.skip(DISPLAY[alias], str(error))
         configure(databases, **more)
         from django.db import connections
 
@@ -207,6 +219,36 @@ def postgres(url: str) -> Iterator[dict[str, Any]]:
         server.close()
 
 
+@contextmanager
+def mariadb(url: str) -> Iterator[dict[str, Any]]:
+    """The same on MariaDB."""
+    try:
+        from eventsite.databases import use_pymysql_without_mysqlclient
+
+        use_pymysql_without_mysqlclient()
+        import MySQLdb
+    except ImportError as error:
+        raise Unavailable(f"no driver is installed ({error})") from None
+    parts = urlsplit(url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 3306
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    name = f"events_benchmark_{os.getpid()}"
+    try:
+        server = MySQLdb.connect(host=host, port=port, user=user, password=password)
+        server.query(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    except MySQLdb.Error as error:
+        raise Unavailable(f"{host}: {' '.join(str(error).split())}") from None
+    try:
+        yield {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": name,
+            **{"HOST": host, "PORT": port, "USER": user, "PASSWORD": password},
+        }
+    finally:
+        server.query(f"DROP DATABASE {name}")
+        server.close()
+
+
 def configure(databases: Databases, **more: Any) -> None:
     """Settings with one log for each database, named like it. Child processes call it as well."""
     apps = ["django.contrib.contenttypes", "django.contrib.auth", "events"]
@@ -232,16 +274,17 @@ def create_tables(alias: str) -> None:
     from django.core.management import call_command
     from django.db import connections
 
-    from benchmarks.rival import Plain, Rival
+    from benchmarks.rival import Host, Plain, Rival
 
     call_command("migrate", database=alias, verbosity=0)
     with connections[alias].schema_editor() as editor:
         editor.create_model(Rival)
         editor.create_model(Plain)
+        editor.create_model(Host)
 
 
 def aliases() -> list[str]:
-    """The databases of this run: SQLite, PostgreSQL, or both."""
+    """The databases of this run: SQLite, PostgreSQL and, where it was asked for, MariaDB."""
     from django.db import connections
 
     return [alias for alias in connections if alias in DISPLAY]

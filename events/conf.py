@@ -67,7 +67,8 @@ SECONDS = (
     "SEND_TIMEOUT",
 )
 OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT")
-OPTIONS = ("using", "clock", "lock_timeout")
+OPTIONS = ("using", "clock", "lock_timeout", "sequence")
+SEQUENCE = ("background", "inline")
 
 # What a Channels group name may hold, since a log's group is called `events.<log>`.
 LOG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -208,6 +209,13 @@ class _Reader:
         if not isinstance(options, Mapping):
             self.note("W010", "OPTIONS is not a dictionary", "Write 'OPTIONS': {'using': …}.")
             return {}
+        sequence = options.get("sequence", SEQUENCE[0])
+        if sequence not in SEQUENCE:
+            self.note(
+                "W003",
+                f"OPTIONS['sequence'] is {sequence!r}; using {SEQUENCE[0]!r}",
+                f"Give it one of {', '.join(SEQUENCE)}, or leave it out.",
+            )
         if "lock_timeout" not in options:
             return options
         options = dict(options)

@@ -53,12 +53,21 @@ class Query:
 
 
 class Rows(NamedTuple):
-    """What a backend answers to a query; its `state.floor` is the effective one."""
+    """What a backend answers to a query; its `state.floor` is the effective one.
+
+    `partial`: more was committed before the query, and does not have its positions yet.
+    """
 
     rows: list[Row]
     cursor: int
     state: State
     gap: Gap | None
+    partial: bool = False
+
+    @property
+    def caught_up(self) -> bool:
+        """Has a reader with this cursor had everything that was there when it asked?"""
+        return self.cursor >= self.state.head and not self.partial
 
 
 def make_query(
@@ -143,7 +152,7 @@ def locate(query: Query, state: State) -> tuple[int, Gap | None]:
     return since, None
 
 
-def finish(query: Query, state: State, rows: list[Row]) -> Rows:
+def finish(query: Query, state: State, rows: list[Row], partial: bool = False) -> Rows:
     """Put the cursor behind everything that was looked at, matching or not."""
     start, gap = locate(query, state)
     if query.limit == 0:
@@ -156,4 +165,4 @@ def finish(query: Query, state: State, rows: list[Row]) -> Rows:
     else:
         cursor = state.head
     assert isinstance(cursor, int)  # nosec B101 # for the type checker
-    return Rows(rows, cursor, state, gap)
+    return Rows(rows, cursor, state, gap, partial)

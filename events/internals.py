@@ -7,6 +7,7 @@ Seen in Python 3.11, asgiref 3.13, Django 5.2 to 6.1, Channels 4.3 and Django RE
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextvars import Context, ContextVar
@@ -145,6 +146,18 @@ def django_request(request: Any) -> HttpRequest:
     """
     found: HttpRequest = request._request
     return found
+
+
+# Tests
+
+
+def in_test_environment() -> bool:
+    """Has `setup_test_environment()` been called?
+
+    Relies on `_TestState.saved_data`, which is there from then until its counterpart.
+    """
+    utils = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")
 
 
 # Transactions

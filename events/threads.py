@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .internals import release_request_thread, request_has_thread
 
@@ -31,6 +32,19 @@ class StoreThread:
         if self.executor is not None:
             self.executor.submit(connections.close_all)
             self.executor.shutdown(wait=False)
+
+
+def own_connection(alias: str) -> BaseDatabaseWrapper:
+    """A connection that is no request's: beside a pool, and kept."""
+    connection = connections.create_connection(alias)
+    options = {**connection.settings_dict["OPTIONS"]}
+    options.pop("pool", None)
+    connection.settings_dict = {
+        **connection.settings_dict,
+        "OPTIONS": options,
+        "CONN_MAX_AGE": None,
+    }
+    return connection
 
 
 def closing_connections(work: Callable[..., T], *arguments: object) -> T:

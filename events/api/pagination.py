@@ -75,7 +75,7 @@ class LedgerPagination(BasePagination):
     def get_next_link(self) -> str | None:
         """Where the reader goes on; None when it has caught up, and for a probe."""
         found, query = self.found, self.params.query
-        if found.cursor >= found.state.head or not query.limit:
+        if found.caught_up or not query.limit:
             return None
         new: dict[str, Any] = {"since": found.cursor, "limit": query.limit}
         if query.epoch is not None:

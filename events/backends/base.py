@@ -70,6 +70,10 @@ class BaseBackend(ABC):
         step does not lead on from where it is. In a transaction of the caller's as `append`.
         """
 
+    def sequence_inline(self) -> None:  # noqa: B027  (most have nothing to do for it)
+        """Have a commit in this process return when its events have their positions: for a command
+        that ends with its work."""
+
     @abstractmethod
     def fail_idle(self) -> list[str]:
         """Fail the running streams that have been silent for longer than their idle timeout.
@@ -88,7 +92,7 @@ class BaseBackend(ABC):
         while True:
             found = self.read(query)
             yield found
-            if found.cursor >= found.state.head:
+            if found.caught_up:
                 return
             query = query.after(found)
 

@@ -70,7 +70,7 @@ class Broker:
         self.backend = backend
         self.settings = backend.settings
         self.state = State(0, 0, "")
-        self.looked = False
+        self.looked = self.partial = False
         self.turn = 0
         self.window = Window(backend.settings.window, 0)
         self.streams = Streams()
@@ -180,7 +180,7 @@ class Broker:
         for future in asking:
             if not future.done():
                 future.set_result(None)
-        more = self.asking or self.streams.doubtful or found.cursor < found.state.head
+        more = self.asking or self.streams.doubtful or not found.caught_up
         return 0 if more else self.settings.poll_interval
 
     def _close(self) -> None:
@@ -209,7 +209,7 @@ class Broker:
         return self.backend.read(query), infos
 
     def _take(self, found: Rows) -> None:
-        self.state = found.state
+        self.state, self.partial = found.state, found.partial
         if found.gap is not None or not self.looked:
             # Pruned away under us, flushed or restored: what the window knows is worth nothing.
             # On from the head: those who wait for what comes must not wait for a whole log.

@@ -25,6 +25,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 
 from ..backends.base import BaseBackend
 from ..cursors import Query, State, locate
@@ -63,8 +64,9 @@ class Tail:
         # The log and the window that the cursor belongs to.
         self.epoch = query.epoch or ""
         self.turn = 0
-        # The head that has to be reached to be live.
-        self.head_at_start = 0
+        # The head that has to be reached to be live; infinite while what was committed before is
+        # still being sequenced.
+        self.head_at_start: float = 0
         self.has_given = False
         self.rows_a_read = ROWS[0]
         # Of the stream that is followed: the position of its first event, by which a new stream of
@@ -134,6 +136,8 @@ class Tail:
                 if self.live or self.cursor >= self.head_at_start:
                     return self._at_the_end()
                 await self.broker.look()
+                if self.head_at_start == inf and not self.broker.partial:
+                    self.head_at_start = self.broker.state.head
 
     def peek(self) -> Batch | None:
         """Entries for a reader that is live, if the window has them: thousands ask at every event.
@@ -171,7 +175,7 @@ class Tail:
         cursor, gap = locate(self.query, state)
         gap = await self._relevant_gap(gap)
         self.cursor, self.epoch, self.turn, self.begun = cursor, state.epoch, turn, True
-        self.head_at_start = state.head
+        self.head_at_start = inf if self.broker.partial else state.head
         self._stream()
         return Batch([], cursor, gap)
 

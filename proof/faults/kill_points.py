@@ -15,6 +15,7 @@ VARIABLE = "FAULTS_KILL"
 DATABASE = "events.backends.database."
 DIALECT = DATABASE + "dialects.PostgreSQL"
 LEDGER = DATABASE + "ledger.Ledger"
+THREAD = DATABASE + "sequencer.Sequencer"
 
 # (owner, function, die before it or after it)
 POINTS = {
@@ -32,6 +33,13 @@ POINTS = {
     # An emit in a transaction
     "outbox": (DATABASE + "outbox", "put", "after"),
     "hook": (DATABASE + "hook.Hook", "__call__", "before"),
+    # The thread
+    "ring": (THREAD, "ring", "after"),
+    "turn": (THREAD, "_serve", "before"),
+    "looked": (DATABASE + "outbox", "standing", "after"),
+    "taken": (LEDGER, "_sequence_at_once", "after"),
+    "served": (THREAD, "_serve", "after"),
+    # Row by row, where it cannot be done at once
     "pending": (DATABASE + "outbox", "pending", "after"),
     "sequenced": (LEDGER, "_sequence", "after"),
     # After the commit

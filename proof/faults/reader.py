@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
 
 from events import logs
+from events.types import Entry
 
 from .record import Info, Page, Seen
 
@@ -30,7 +31,8 @@ class Follower:
         start = time.monotonic()
         # Inside a transaction a read gives no positions to what has none yet.
         with transaction.atomic() if self.job.options.get("inside") else nullcontext():
-            page = logs[self.job.log_name].read(self.since, limit, epoch=self.epoch, **self.view)
+            log = logs[self.job.log_name]
+            page = log.backend.read(log.query(self.since, limit, epoch=self.epoch, **self.view))
         self.job.write(
             Page(
                 reader=self.name,
@@ -39,16 +41,17 @@ class Follower:
                 since=self.since,
                 limit=limit,
                 cursor=page.cursor,
-                head=page.head,
-                epoch=page.epoch,
+                head=page.state.head,
+                epoch=page.state.epoch,
                 gap=page.gap and page.gap.to_dict(),
-                entries=[Seen.of(entry) for entry in page.entries],
+                entries=[Seen.of(Entry.from_row(row)) for row in page.rows],
+                partial=page.partial,
                 final=self.final,
                 **self.view,
             )
         )
-        self.since, self.epoch = page.cursor, page.epoch
-        return page.cursor >= page.head
+        self.since, self.epoch = page.cursor, page.state.epoch
+        return page.caught_up
 
     def start_over(self):
         self.since = "earliest"

@@ -112,7 +112,8 @@ def is_of_the_watchdog(seen):
 
 @dataclass
 class Page:
-    """One read, and its answer. `final` are the pages read when everybody had finished."""
+    """One read, and its answer. `final` are the pages read when everybody had finished; `partial`
+    those that say themselves that more was committed before."""
 
     reader: str
     start: float
@@ -127,6 +128,7 @@ class Page:
     gap: dict | None
     entries: list[Seen]
     final: bool = False
+    partial: bool = False
 
     def __post_init__(self):
         self.entries = [s if isinstance(s, Seen) else Seen(**s) for s in self.entries]

@@ -8,6 +8,7 @@ HISTORY = "proof/test_history.py::"
 WRITERS = HISTORY + "test_many_writers_and_readers[postgres]"
 PRUNING = HISTORY + "test_pruning_beside_writers[postgres]"
 TAIL = "tests/test_tail.py::"
+BACKGROUND = "tests/test_background.py::"
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,15 @@ MUTANTS = (
             "        self.name = name\n        cursor.execute(",
             "        self.name = name\n"
             "        from . import outbox\n"
-            "        self.early = outbox.pending(cursor, name, 500)\n"
+            "        self.early = outbox.pending(cursor, name, 0, 2**62, 500)\n"
             "        cursor.execute(",
         ),
         (
-            DATABASE + "lock.py",
-            "pending = outbox.pending(ledger.cursor, self.name, BATCH)",
-            "pending = ledger.early",
+            DATABASE + "ledger.py",
+            "pending = outbox.pending(self.cursor, self.name, after, newest, BATCH)",
+            "pending = self.early",
         ),
+        (DATABASE + "dialects.py", "sequences_at_once = True", "sequences_at_once = False"),
         (
             DATABASE + "ledger.py",
             'if self.dialect.delete(self.cursor, "events_outbox", done) != len(done):',
@@ -81,7 +83,8 @@ MUTANTS = (
         HISTORY + "test_a_writer_that_takes_a_savepoint_back[postgres]",
         (
             DATABASE + "hook.py",
-            "    if not (isinstance(last, Hook) and last.log == hook.log):\n",
+            "    if not (isinstance(last, Hook) and last.log == hook.log"
+            " and last.inline >= hook.inline):\n",
             "    block = connection.atomic_blocks[0]\n"
             "    if not hasattr(block, 'registered'):\n"
             "        block.registered = True\n",
@@ -92,9 +95,34 @@ MUTANTS = (
         HISTORY + "test_a_writer_killed_after_its_commit[postgres]",
         (
             DATABASE + "backend.py",
-            "if found.outbox and not self.in_transaction():",
-            "if found is None:",
+            "        if not found.outbox:\n",
+            "        if found is not None:\n",
         ),
+    ),
+    mutant(
+        "a read does not drain",
+        BACKGROUND + "TestPromises::test_a_read_drains",
+        (DATABASE + "backend.py", "self.lock.sequence(READER_PATIENCE)\n", "pass\n"),
+    ),
+    mutant(
+        "a direct emit does not drain",
+        BACKGROUND + "TestPromises::test_a_direct_emit_drains",
+        (
+            DATABASE + "postgres.py",
+            "    WHERE name = %(log)s AND NOT EXISTS (\n"
+            "        SELECT FROM events_outbox WHERE log = %(log)s AND refused = '')\n",
+            "    WHERE name = %(log)s\n",
+        ),
+        (
+            DATABASE + "lock.py",
+            "newest = self._standing().newest if self.dialect.uses_outbox else 0",
+            "newest = 0",
+        ),
+    ),
+    mutant(
+        "the thread's batch is not one transaction",
+        BACKGROUND + "TestThread::test_a_batch_is_one_transaction",
+        (DATABASE + "transactions.py", "dialect.begin(cursor, lock_timeout)", "pass"),
     ),
     mutant(
         "head read after the entries",

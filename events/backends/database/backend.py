@@ -20,17 +20,17 @@ from django.db.models import QuerySet
 from ... import hints
 from ...conf import LogSettings
 from ...cursors import Query, Rows, State, finish, locate
-from ...exceptions import EventsError
+from ...exceptions import EventsError, LogBusy
 from ...lifecycle import STEPS
 from ...models import Log, Stream
 from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
 from ..base import DELETE_BATCH, BaseBackend, Progress
 from ..receipts import in_callers_atomic, receipt
-from . import hook, outbox, pages, postgres, retention, rows
+from . import hook, outbox, pages, postgres, retention, rows, sequencer
 from .dialects import Dialect, dialect_of
 from .ledger import Ledger
-from .lock import LedgerLock
+from .lock import READER_PATIENCE, LedgerLock
 from .transactions import busy, in_own, is_timeout, is_transient
 
 logger = logging.getLogger("events")
@@ -51,7 +51,8 @@ class DatabaseBackend(BaseBackend):
         super().__init__(settings)
         self.alias = settings.options.get("using", DEFAULT_DB_ALIAS)
         self.lock_timeout: float = settings.options.get("lock_timeout", LOCK_TIMEOUT)
-        self.lock = LedgerLock(self.name, self.alias, self.lock_timeout, self.now)
+        inline = settings.options.get("sequence") == "inline"
+        self.lock = LedgerLock(self.name, self.alias, self.lock_timeout, inline, self.now)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -90,7 +91,7 @@ class DatabaseBackend(BaseBackend):
         with self.connection.cursor() as cursor:
             answers = defer(cursor, self.name, items, self.now())
         if answers:
-            self._sequence_after_commit(0)
+            self._sequence_after_commit(0, inline=items[0].kind in STEPS)
         return answers
 
     def _append_at_once(self, items: Sequence[Item]) -> Row | None:
@@ -126,7 +127,7 @@ class DatabaseBackend(BaseBackend):
             raise
         if not rows:
             return []
-        self._sequence_after_commit(before)
+        self._sequence_after_commit(before, inline=True)
         # What is after the head of this transaction's first append is its own, and not committed.
         own = min([before, *(one.head for one in hook.registered(self.connection, self.name))])
         return [
@@ -134,14 +135,15 @@ class DatabaseBackend(BaseBackend):
             for row, item in zip(rows, items, strict=True)
         ]
 
-    def _sequence_after_commit(self, head: int) -> None:
-        hook.register(self.connection, hook.Hook(self.name, head, self.sequence))
+    def _sequence_after_commit(self, head: int, inline: bool) -> None:
+        hook.register(self.connection, hook.Hook(self.lock, head, inline))
 
     def sequence(self) -> int:
         """Give the committed events in the outbox their positions; the head after that."""
-        with self.connection.cursor() as cursor:
-            head, waiting = outbox.standing(cursor, self.name)
-        return self.lock.run_after_outbox(lambda ledger: ledger.head) if waiting else head
+        return self.lock.sequence()
+
+    def sequence_inline(self) -> None:
+        sequencer.stay_inline()
 
     def fail_idle(self) -> list[str]:
         self.refuse_in_transaction("fail idle streams")
@@ -160,7 +162,7 @@ class DatabaseBackend(BaseBackend):
         _, gap = locate(query, found.state)
         if gap is not None and gap.reason == "epoch":
             found = self._snapshot(replace(query, since="earliest"))
-        return finish(query, found.state, found.rows)
+        return finish(query, found.state, found.rows, found.partial)
 
     def info(self) -> LogInfo:
         found = self._snapshot(Query(limit=0))
@@ -170,10 +172,11 @@ class DatabaseBackend(BaseBackend):
         return LogInfo(self.name, epoch, head, floor, count)
 
     def _snapshot(self, query: Query) -> pages.Snapshot:
-        """The log as it is once all that was committed has its place.
+        """The log as it is once all that was committed has its place; or a prefix of that, where
+        so much waits for its place that it takes long.
 
         Inside the caller's transaction nothing is sequenced: the head would stay locked until
-        that commit. And if the lock is not to be had, what is there is a prefix all the same.
+        that commit. But what others have left to a thread, the thread is waited for.
         """
         found = self._look(query)
         if found is None:
@@ -181,13 +184,21 @@ class DatabaseBackend(BaseBackend):
                 return pages.Snapshot(State(0, 0, ""), 0, False, [])
             self.lock.create_log()
             return self._snapshot(query)
-        if found.outbox and not self.in_transaction():
+        if not found.outbox:
+            return found
+        partial = False
+        if not self.in_transaction():
             try:
-                self.sequence()
+                self.lock.sequence(READER_PATIENCE)
+            except LogBusy:
+                partial = True
             except (DatabaseError, EventsError):
                 logger.warning("Log %r: could not sequence the outbox.", self.name, exc_info=True)
-            found = self._look(query) or found
-        return found
+        elif sequencer.is_available(self.lock):
+            sequencer.wait_for(self.lock, READER_PATIENCE)
+        else:
+            return found
+        return (self._look(query) or found)._replace(partial=partial)
 
     def _look(self, query: Query) -> pages.Snapshot | None:
         with self.connection.cursor() as cursor:

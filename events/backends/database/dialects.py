@@ -32,6 +32,8 @@ class Dialect:
     busy_hint = "Is a process stopped in the middle of an append?"
     # Does an emit inside a transaction wait in the outbox until the commit?
     uses_outbox = True
+    # Can a batch of the outbox be sequenced by one statement, without leaving the server?
+    sequences_at_once = False
     # Does a statement gain from being planned once for a connection?
     prepares = False
 
@@ -92,6 +94,7 @@ def _element(value: str | int | None) -> str:
 
 
 class PostgreSQL(Dialect):
+    sequences_at_once = True
     prepares = True
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:

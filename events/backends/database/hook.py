@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ... import hints
+from ...exceptions import LogBusy
 from ...internals import commit_hooks
+from . import sequencer
+from .lock import READER_PATIENCE, LedgerLock
 
 logger = logging.getLogger("events")
 
 
 class Hook:
-    """Sequences after a commit. It never fails the caller, whose data is safe by now: what it
-    leaves in the outbox is sequenced by the next emit, read or poll.
+    """Has what was committed sequenced. It never fails the caller, whose data is safe by now: what
+    it leaves in the outbox is sequenced by the next emit, read or poll.
 
-    `head` is where the log stood when the hook was registered.
+    `head` is where the log stood when the hook was registered. `inline` is for a step in a
+    stream's life: the checks of the next transaction read the stream's status.
     """
 
-    def __init__(self, log: str, head: int, sequence: Callable[[], int]) -> None:
-        self.log = log
+    def __init__(self, lock: LedgerLock, head: int, inline: bool) -> None:
+        self.lock = lock
+        self.log = lock.name
         self.head = head
-        self.sequence = sequence
+        self.inline = inline
 
     def __call__(self) -> None:
+        in_background = not self.inline and sequencer.is_available(self.lock)
         try:
-            head = self.sequence()
-        except Exception:
-            logger.warning("Log %r: could not sequence after a commit.", self.log, exc_info=True)
+            if in_background and sequencer.ring(self.lock):
+                return
+            # Where the thread is behind, those who write have to wait for it a little.
+            head = self.lock.sequence(READER_PATIENCE if in_background else None)
+        except Exception as error:
+            if not (in_background and isinstance(error, LogBusy)):
+                logger.warning(
+                    "Log %r: could not sequence after a commit.", self.log, exc_info=True
+                )
         else:
             # Somebody else may have sequenced them, and died before it told anybody.
             hints.send(self.log, head)
@@ -46,7 +58,7 @@ def register(connection: BaseDatabaseWrapper, hook: Hook) -> None:
     if not connection.in_atomic_block:
         return
     last = next(commit_hooks(connection), None)
-    if not (isinstance(last, Hook) and last.log == hook.log):
+    if not (isinstance(last, Hook) and last.log == hook.log and last.inline >= hook.inline):
         transaction.on_commit(hook, using=connection.alias)
 
 

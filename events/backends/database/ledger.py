@@ -28,8 +28,9 @@ from ...types import TERMINAL, Row
 from ...validation import Item
 from ...wire import dumps
 from ..receipts import check_same, warn
-from . import outbox
+from . import outbox, postgres
 from .dialects import Dialect
+from .postgres import Sequenced
 from .rows import StreamState, entries_by_key, stream_states, to_row
 from .transactions import OutboxChanged
 
@@ -60,13 +61,16 @@ class Batch(NamedTuple):
 class Ledger:
     """A locked log. Whoever has it hands out the positions; it lives as long as the lock."""
 
-    def __init__(self, cursor: CursorWrapper, dialect: Dialect, name: str, now: int) -> None:
+    def __init__(
+        self, cursor: CursorWrapper, dialect: Dialect, name: str, now: int, nowait: bool = False
+    ) -> None:
         self.cursor = cursor
         self.dialect = dialect
         self.name = name
         cursor.execute(
             "SELECT id, head, floor, removed, latest FROM events_log WHERE name = %s"
-            + dialect.for_update,  # nosec B608 # our own words
+            + dialect.for_update
+            + (" NOWAIT" if nowait else ""),  # nosec B608 # our own words
             [name],
         )
         found = cursor.fetchone()
@@ -163,8 +167,37 @@ class Ledger:
 
     # Sequencing
 
-    def sequence(self, pending: Sequence[outbox.Pending]) -> None:
-        """Turn outbox rows into entries. A bad row is set aside and stops none of the others."""
+    def sequence(self, after: int, newest: int) -> int:
+        """Turn a batch of outbox rows into entries; the id up to which that is done.
+
+        A bad row is set aside and stops none of the others.
+        """
+        done = self._sequence_at_once(after, newest)
+        if done is None:
+            pending = outbox.pending(self.cursor, self.name, after, newest, BATCH)
+            self._sequence_or_set_aside(pending)
+            done = Sequenced(len(pending), pending[-1].id if pending else 0)
+        return done.last if done.rows == BATCH else newest
+
+    def _sequence_at_once(self, after: int, newest: int) -> Sequenced | None:
+        """In one statement, where the database can; None where the rows have to be looked at."""
+        if not self.dialect.sequences_at_once:
+            return None
+        try:
+            with self._savepoint():
+                done = postgres.sequence(
+                    self.cursor, self.name, self.head, self.now, after, newest, BATCH
+                )
+        except BAD_ROW:
+            return None
+        if done is not None and done.rows:
+            self.head += done.rows
+            self.latest = self.now
+            for stream, status in done.closed:
+                warn(self.name, stream, status)
+        return done
+
+    def _sequence_or_set_aside(self, pending: Sequence[outbox.Pending]) -> None:
         try:
             with self._savepoint():
                 self._sequence(pending)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from django.db import connections
@@ -10,21 +12,31 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ... import hints
+from ...exceptions import LogBusy
 from . import outbox
 from .dialects import Dialect, dialect_of
 from .ledger import BATCH, Ledger, LogMissing
-from .transactions import run
+from .transactions import busy, run
 
 T = TypeVar("T")
+
+# Seconds that a reader waits for what is being sequenced before it gets what there is.
+READER_PATIENCE = 0.15
+# Seconds until it looks again whether somebody else has the head.
+TAKEN = 0.005
 
 
 class LedgerLock:
     """Does work on a log's ledger, in transactions of our own. Not for use inside the caller's."""
 
-    def __init__(self, name: str, alias: str, timeout: float, now: Callable[[], int]) -> None:
+    def __init__(
+        self, name: str, alias: str, timeout: float, inline: bool, now: Callable[[], int]
+    ) -> None:
         self.name = name
         self.alias = alias
         self.timeout = timeout
+        # Does a commit wait until its events are sequenced?
+        self.inline = inline
         self.now = now
 
     @property
@@ -35,13 +47,14 @@ class LedgerLock:
     def dialect(self) -> Dialect:
         return dialect_of(self.connection)
 
-    def run(self, work: Callable[[Ledger], T]) -> T:
-        """Do `work` under the lock, and tell of it if the log has grown."""
+    def run(self, work: Callable[[Ledger], T], nowait: bool = False) -> T:
+        """Do `work` under the lock, and send a hint if the log has grown. LogBusy if the lock is
+        not to be had in time: with `nowait` that is at once."""
         head, grown = 0, False
 
         def locked(cursor: CursorWrapper) -> T:
             nonlocal head, grown
-            ledger = Ledger(cursor, self.dialect, self.name, self.now())
+            ledger = Ledger(cursor, self.dialect, self.name, self.now(), nowait)
             before = ledger.head
             result = work(ledger)
             ledger.save()
@@ -60,26 +73,47 @@ class LedgerLock:
     def run_after_outbox(self, work: Callable[[Ledger], T]) -> T:
         """Do `work` under the lock, when all that was committed before this call is sequenced.
 
-        A batch at a time, so that nobody waits long for the lock, and up to the newest row of
-        the first look, so that it ends however fast others fill the outbox.
+        A batch at a time, so that nobody waits long for the lock, and up to the row that was the
+        newest when it was called, so that it ends however fast others fill the outbox. A row below
+        that which is committed later may be left out: nobody's emit began after its commit.
         """
-        newest = 0
+        after = 0
+        newest = self._standing().newest if self.dialect.uses_outbox else 0
 
-        def drained(ledger: Ledger) -> tuple[T] | None:
-            nonlocal newest
-            if ledger.dialect.uses_outbox:
-                pending = outbox.pending(ledger.cursor, self.name, BATCH)
-                if pending:
-                    ledger.sequence(pending)
-                if len(pending) == BATCH:
-                    newest = newest or outbox.newest(ledger.cursor, self.name)
-                    if pending[-1].id < newest:
-                        return None
-            return (work(ledger),)
+        def drained(ledger: Ledger) -> tuple[int, list[T]]:
+            reached = ledger.sequence(after, newest) if newest else 0
+            return reached, [] if reached < newest else [work(ledger)]
 
-        while (result := self.run(drained)) is None:
-            pass
-        return result[0]
+        while True:
+            after, done = self.run(drained)
+            if done:
+                return done[0]
+
+    def sequence(self, patience: float | None = None, pause: float = TAKEN) -> int:
+        """Give positions to what was committed before this call; the head after that.
+
+        With `patience` it does not queue for the lock, since whoever has it may take these rows
+        along, and raises LogBusy when there was more to do than that many seconds were enough for.
+        """
+        began, after = time.monotonic(), 0
+        now = first = self._standing()
+        while after < first.newest and 0 < now.oldest <= first.newest:
+            if patience is None:
+                return self.run_after_outbox(lambda ledger: int(ledger.head))
+            try:
+                after = self.run(partial(Ledger.sequence, after=after, newest=first.newest), True)
+            except LogBusy:
+                time.sleep(pause)
+            now = self._standing()
+            # What one batch holds is worth waiting for, as long as for the lock.
+            is_long = first.newest - max(after, now.oldest) > BATCH
+            if time.monotonic() - began > (patience if is_long else self.timeout):
+                raise busy(patience, self.dialect)
+        return now.head
+
+    def _standing(self) -> outbox.Standing:
+        with self.connection.cursor() as cursor:
+            return outbox.standing(cursor, self.name)
 
     def create_log(self) -> None:
         """Make the log's row, unless somebody else just did."""

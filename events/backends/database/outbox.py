@@ -133,31 +133,38 @@ def _statuses(cursor: CursorWrapper, log: str, names: Set[str]) -> dict[str, str
     return found
 
 
-def standing(cursor: CursorWrapper, log: str) -> tuple[int, bool]:
-    """The log's head, and whether there are committed events that are not counted in it yet."""
-    cursor.execute(
-        "SELECT COALESCE((SELECT head FROM events_log WHERE name = %s), 0), "
-        "EXISTS (SELECT 1 FROM events_outbox WHERE log = %s AND refused = '')",
-        [log, log],
+class Standing(NamedTuple):
+    """The log's head, and the ids between which committed events wait for their positions."""
+
+    head: int
+    oldest: int
+    newest: int
+
+
+def standing(cursor: CursorWrapper, log: str) -> Standing:
+    first, last = (
+        f"COALESCE((SELECT id FROM events_outbox WHERE log = %s AND refused = '' "
+        f"ORDER BY id {order} LIMIT 1), 0)"  # nosec B608 # one of two
+        for order in ("ASC", "DESC")
     )
-    head, waiting = cursor.fetchone()
-    return head, bool(waiting)
+    cursor.execute(
+        "SELECT COALESCE((SELECT head FROM events_log WHERE name = %s), 0), "  # nosec B608 # see above
+        f"{first}, {last}",
+        [log, log, log],
+    )
+    return Standing(*cursor.fetchone())
 
 
-def newest(cursor: CursorWrapper, log: str) -> int:
-    cursor.execute("SELECT MAX(id) FROM events_outbox WHERE log = %s AND refused = ''", [log])
-    return cursor.fetchone()[0] or 0
-
-
-def pending(cursor: CursorWrapper, log: str, limit: int) -> list[Pending]:
-    """What waits, oldest first: within a transaction that is the order of its emits.
+def pending(cursor: CursorWrapper, log: str, after: int, newest: int, limit: int) -> list[Pending]:
+    """The waiting rows between two ids, oldest first: within a transaction that is the order of
+    its emits.
 
     A plain SELECT: on MariaDB, FOR UPDATE would wait for the rows of open transactions.
     """
     cursor.execute(
-        f"SELECT id, {ITEM_COLUMNS} FROM events_outbox "
-        "WHERE log = %s AND refused = '' ORDER BY id LIMIT %s",  # nosec B608 # our own columns
-        [log, limit],
+        f"SELECT id, {ITEM_COLUMNS} FROM events_outbox WHERE log = %s AND refused = '' "
+        "AND id > %s AND id <= %s ORDER BY id LIMIT %s",  # nosec B608 # our own columns
+        [log, after, newest, limit],
     )
     return [Pending(row[0], Item(*row[1:])) for row in cursor.fetchall()]
 

@@ -21,12 +21,14 @@ MAX_BIGINT = 2**63 - 1
 
 
 class Snapshot(NamedTuple):
-    """A log at one moment. `outbox`: are there committed events that have no position yet?"""
+    """A log at one moment. `outbox`: are there committed events that have no position yet?
+    `partial`: were there some when the reader came, and they are not among these?"""
 
     state: State
     removed: int
     outbox: bool
     rows: list[Row]
+    partial: bool = False
 
 
 def snapshot(

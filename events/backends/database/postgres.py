@@ -1,4 +1,4 @@
-"""One append as one PostgreSQL statement.
+"""What PostgreSQL does in one statement: an append, and sequencing a batch of the outbox.
 
     timeouts   the lock timeout and a synchronous commit travel inside, so there is no BEGIN
     h          1. lock the head and take the next position, unless the outbox holds something
@@ -14,7 +14,8 @@ ON CONFLICT DO NOTHING for a used key.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
@@ -114,6 +115,53 @@ STEP = Prepared(
 IN_NONE = Prepared(_TIMEOUTS + _HEAD + _INSERT.format(seq="0", join=""), _TYPES)
 
 
+# A batch of the outbox, under the lock. Nothing happens if a step in a stream's life is among the
+# rows: whether it may be taken depends on those before it.
+_SEQUENCE = """
+WITH next AS MATERIALIZED (
+    SELECT id, kind FROM events_outbox
+    WHERE log = %(log)s AND refused = '' AND id > %(after)s AND id <= %(newest)s
+    ORDER BY id LIMIT %(limit)s
+), taken AS (
+    DELETE FROM events_outbox WHERE id = ANY (ARRAY(SELECT id FROM next))
+        AND NOT EXISTS (SELECT FROM next WHERE kind LIKE 'stream.%%')
+    RETURNING id, kind, stream, payload, idempotency_key
+), placed AS (
+    SELECT *, %(head)s + row_number() OVER (ORDER BY id) AS position,
+        count(*) OVER (PARTITION BY stream) - row_number() OVER (PARTITION BY stream ORDER BY id)
+            AS later
+    FROM taken
+), s AS (
+    INSERT INTO events_stream AS stream
+        (log_id, name, seq, first_position, last_position, last_event_at)
+    SELECT (SELECT id FROM events_log WHERE name = %(log)s), placed.stream, count(*),
+        min(position), max(position), %(now)s
+    FROM placed WHERE placed.stream <> '' GROUP BY placed.stream
+    ON CONFLICT (log_id, name) DO UPDATE
+        SET seq = stream.seq + excluded.seq, last_position = excluded.last_position,
+            last_event_at = excluded.last_event_at
+    RETURNING name, seq, status
+), event AS (
+    INSERT INTO events_event
+        (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key)
+    SELECT (SELECT id FROM events_log WHERE name = %(log)s), position, kind, stream,
+        COALESCE(s.seq - later, 0), %(now)s, payload, idempotency_key
+    FROM placed LEFT JOIN s ON s.name = placed.stream ORDER BY position
+)
+SELECT (SELECT count(*) FROM next), (SELECT count(*) FROM taken), (SELECT max(id) FROM taken),
+    ARRAY(SELECT ARRAY[name, status] FROM s WHERE status IN ({terminal}))
+""".format(terminal=", ".join(f"'{status}'" for status in TERMINAL))  # nosec B608 # our own statuses
+
+
+class Sequenced(NamedTuple):
+    """How many rows of the outbox have become entries, the id of the last one, and the streams,
+    with their statuses, that had ended before."""
+
+    rows: int
+    last: int
+    closed: Sequence[tuple[str, str]] = ()
+
+
 def can_append(connection: Any) -> bool:
     """Is one statement enough here? Not in a test case's transaction, where a refusal would break
     it, nor above READ COMMITTED, where it could make the host's own transactions fail."""
@@ -169,6 +217,16 @@ def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: fl
             return None
         raise
     return _row(cursor, item)
+
+
+def sequence(
+    cursor: CursorWrapper, log: str, head: int, now: int, after: int, newest: int, limit: int
+) -> Sequenced | None:
+    """Turn up to `limit` rows of the outbox into entries; None if there is a step among them."""
+    values = {"after": after, "newest": newest, "limit": limit}
+    cursor.execute(_SEQUENCE, {"log": log, "head": head, "now": now, **values})
+    found, count, last, closed = cursor.fetchone()
+    return Sequenced(count, last or 0, closed) if count == found else None
 
 
 def _row(cursor: CursorWrapper, item: Item) -> Row | None:

@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 # PostgreSQL: serialization failure, deadlock. MariaDB: deadlock, row changed since the snapshot.
 TRANSIENT = {"40001", "40P01", 1213, 1020}
-# PostgreSQL: lock_timeout. MariaDB: innodb_lock_wait_timeout. SQLite has texts only.
-TIMED_OUT = {"55P03", 1205}
+# PostgreSQL: lock_timeout, NOWAIT. MariaDB: both. MySQL: NOWAIT. SQLite has texts only.
+TIMED_OUT = {"55P03", 1205, 3572}
 
 
 class OutboxChanged(OperationalError):

@@ -72,7 +72,7 @@ def readers_see_what_was_acknowledged_before(history):
     highest = list(accumulate((position for _, position in ended), max))
     for page in history.pages:
         before = bisect_left(ends, page.start)
-        if before and highest[before - 1] > page.head:
+        if before and highest[before - 1] > page.head and not page.partial:
             yield f"{named(page)}, but {highest[before - 1]} was acknowledged before it"
 
 

@@ -230,6 +230,13 @@ class TestBounds:
         assert log.options == {}
         assert ids(log) == ["W010"]
 
+    @pytest.mark.parametrize("sequence", ["later", None, True, []])
+    def test_an_unknown_way_to_sequence_falls_back(self, configured, sequence):
+        """B20"""
+        log = configured(OPTIONS={"sequence": sequence})
+        assert ids(log) == ["W003"]
+        assert not logs["default"].backend.lock.inline
+
     @pytest.mark.parametrize("timeout", [0, -1, "5s and more", None, True, float("nan"), []])
     def test_a_bad_lock_timeout_falls_back(self, configured, timeout):
         """B20: PostgreSQL would take 0 for "wait for ever", and an append would choke on a text."""

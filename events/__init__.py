@@ -10,6 +10,7 @@ This module is the door: everything that a project calls is named here. Read on 
 `events.exceptions` (what can go wrong).
 """
 
+from .context import context
 from .log import EventLog, aemit, aemit_many, emit, emit_many, logs
 from .types import Entry, Gap, LogInfo, Page
 
@@ -21,6 +22,7 @@ __all__ = [
     "Page",
     "aemit",
     "aemit_many",
+    "context",
     "emit",
     "emit_many",
     "logs",

@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 from .backends.base import BaseBackend
 from .coalesce import append_together
 from .conf import LogSettings
+from .context import acurrent, current
 from .cursors import Kinds, Query, Since, make_query
 from .exceptions import CursorExpired
 from .internals import has_sync_caller
@@ -45,11 +46,11 @@ class BaseLog:
 
         With a `key`, a repetition answers with the first entry instead of storing another.
         """
-        return self.backend.append([self._item(kind, payload, stream, key)])[0]
+        return self.backend.append([self._item(kind, payload, stream, key, current())])[0]
 
     def append_many(self, items: Items) -> list[Entry]:
         """Store all of these events, next to each other, or none of them."""
-        return self.backend.append(self._items(items))
+        return self.backend.append(self._items(items, current()))
 
     async def aappend(
         self, kind: str, payload: Payload = None, *, stream: str = "", key: str | None = None
@@ -57,19 +58,21 @@ class BaseLog:
         """As `append`. Calls that arrive together share one trip to the database."""
         if has_sync_caller() or not self.backend.coalesces:
             return await sync_to_async(self.append)(kind, payload, stream=stream, key=key)
-        item = self._item(kind, payload, stream, key)
+        item = self._item(kind, payload, stream, key, await acurrent())
         return (await append_together(self.backend, [item]))[0]
 
     async def aappend_many(self, items: Items) -> list[Entry]:
         if has_sync_caller() or not self.backend.coalesces:
             return await sync_to_async(self.append_many)(items)
-        return await append_together(self.backend, self._items(items))
+        return await append_together(self.backend, self._items(items, await acurrent()))
 
-    def _item(self, kind: object, payload: object, stream: object, key: object) -> Item:
-        return valid_item(kind, payload, stream, key, self.settings.max_payload_bytes)
+    def _item(
+        self, kind: object, payload: object, stream: object, key: object, context: str | None
+    ) -> Item:
+        return valid_item(kind, payload, stream, key, self.settings.max_payload_bytes, context)
 
-    def _items(self, items: object) -> list[Item]:
-        return valid_items(items, self.settings.max_payload_bytes)
+    def _items(self, items: object, context: str | None) -> list[Item]:
+        return valid_items(items, self.settings.max_payload_bytes, context)
 
     # Reading
 

@@ -47,6 +47,7 @@ class Event(models.Model):
     timestamp = InstantField()
     payload = PayloadField()
     key = ExactCharField(max_length=128, null=True, blank=True, db_column="idempotency_key")
+    context = PayloadField(null=True, blank=True)
 
     objects = EventQuerySet.as_manager()
 
@@ -78,6 +79,7 @@ class Outbox(models.Model):
     key = ExactCharField(max_length=128, null=True, db_column="idempotency_key")
     # Of a stream that is opened by it.
     idle_timeout = models.FloatField(null=True)
+    context = PayloadField(null=True)
     # Why this row could not become an entry; such rows are set aside for a person to look at.
     refused = models.CharField(max_length=500, default="")
 

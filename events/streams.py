@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from .backends.base import FOREVER
 from .base_log import BaseLog
 from .conf import positive
+from .context import current
 from .cursors import Kinds, Since
 from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
@@ -97,7 +98,7 @@ class StreamHandle:
         self, verb: str, payload: dict[str, Any] | None, idle_timeout: float | None = None
     ) -> Entry | None:
         text = valid_payload(payload, self.log.settings.max_payload_bytes)
-        item = Item(KINDS[verb], self.name, text, None, idle_timeout)
+        item = Item(KINDS[verb], self.name, text, None, idle_timeout, current())
         return self.log.backend.step(item)
 
     def info(self) -> StreamInfo | None:

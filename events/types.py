@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -66,6 +66,7 @@ class Row(NamedTuple):
     micros: int
     text: str
     key: str | None
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Entry:
     timestamp: datetime
     payload: dict[str, Any]
     key: str | None = None
+    # Who and why: see `events.context`. Not shown to readers either.
+    context: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_row(cls, row: Row) -> Entry:
@@ -95,6 +98,7 @@ class Entry:
             from_micros(row.micros),
             _parse(row.text)[0],
             row.key,
+            _parse(row.context)[0] if row.context else {},
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Item(NamedTuple):
     key: str | None
     # Seconds; of a stream that is opened by it.
     idle_timeout: float | None = None
+    # Who and why, as JSON text; see `events.context`.
+    context: str | None = None
 
 
 class _Breach(Exception):
@@ -50,6 +52,7 @@ def valid_item(
     stream: object,
     key: object,
     max_bytes: int,
+    context: str | None = None,
 ) -> Item:
     """One event, checked."""
     return Item(
@@ -57,17 +60,18 @@ def valid_item(
         valid_stream(stream),
         valid_payload(payload, max_bytes),
         valid_key(key),
+        context=context,
     )
 
 
-def valid_items(items: object, max_bytes: int) -> list[Item]:
+def valid_items(items: object, max_bytes: int, context: str | None = None) -> list[Item]:
     """A list of `(kind, payload)` pairs or dictionaries, each checked."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidEvent("items", "must be a list of (kind, payload) pairs or dictionaries")
     found = []
     for index, item in enumerate(items):
         try:
-            found.append(valid_item(*_fields(item), max_bytes))
+            found.append(valid_item(*_fields(item), max_bytes, context))
         except InvalidEvent as error:
             joint = "" if error.place[:1] in ("", "[") else "."
             raise InvalidEvent(f"items[{index}]{joint}{error.place}", error.rule) from None

@@ -18,6 +18,11 @@ def encode(row: Row) -> bytes:
     return text(row).encode()
 
 
+def with_context(row: Row) -> bytes:
+    """One entry with its context, for an export: what readers are sent does not have it."""
+    return f'{text(row)[:-1]},"context":{row.context or "{}"}}}'.encode()
+
+
 def text(row: Row) -> str:
     """The same before its encoding, to be put together with others. The payload's text is passed
     on as it was stored; kinds and streams have no character that JSON would escape."""

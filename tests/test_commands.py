@@ -30,7 +30,7 @@ DAY = 86_400
 
 OPTIONS = {
     "emit_event": {"--log", "--payload", "--stream", "--key"},
-    "export_events": {"--log", "--since", "--stream"},
+    "export_events": {"--context", "--log", "--since", "--stream"},
     "prune_events": {"--log", "--older-than", "--max-entries", "--batch-size", "--dry-run"},
     "reconcile_streams": {"--log", "--loop"},
     "renew_epoch": {"--log"},

@@ -29,6 +29,7 @@ def test_the_names_of_the_app():
         "Page",
         "aemit",
         "aemit_many",
+        "context",
         "emit",
         "emit_many",
         "logs",

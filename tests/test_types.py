@@ -79,6 +79,7 @@ def test_the_fields_of_an_entry():
         "timestamp",
         "payload",
         "key",
+        "context",
     ]
 
 

@@ -34,7 +34,8 @@ class StreamActionView(LogView):
         if action != "open":
             existing(stream)
         try:
-            getattr(stream, action)(**arguments)
+            with self.as_actor():
+                getattr(stream, action)(**arguments)
         except InvalidEvent:
             raise
         except ValueError as error:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
+from ..context import actor_of, context
 from ..exceptions import InvalidEvent, LogDoesNotExist
 from ..log import EventLog
 from ..non_atomic import non_atomic
@@ -85,6 +86,11 @@ class LogView(APIView):
         if stream is not None and self.request.successful_authenticator:
             raise NotFound
         self.permission_denied(self.request)
+
+    def as_actor(self) -> context:
+        """What is emitted within is noted as this user's."""
+        actor = actor_of(self.request.user)
+        return context() if actor is None else context(actor=actor)
 
     def must_emit(self, log: EventLog, streams: Iterable[str]) -> None:
         for stream in set(streams):

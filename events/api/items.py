@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
+from ..context import current
 from ..exceptions import InvalidEvent
 from ..validation import ITEM_FIELDS, Item, shown_path, valid_item
 from .errors import field_error
@@ -48,7 +49,12 @@ def read_item(data: object, max_bytes: int) -> Item:
         )
     try:
         return valid_item(
-            data["kind"], data.get("payload"), data.get("stream"), data.get("key"), max_bytes
+            data["kind"],
+            data.get("payload"),
+            data.get("stream"),
+            data.get("key"),
+            max_bytes,
+            current(),
         )
     except InvalidEvent as error:
         raise ValidationError(field_error(error)) from None

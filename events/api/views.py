@@ -78,7 +78,8 @@ class EventsView(EntriesView):
         log = self.log
         many = isinstance(request.data, list)
         try:
-            items = read_items(request.data, log.settings.max_payload_bytes)
+            with self.as_actor():
+                items = read_items(request.data, log.settings.max_payload_bytes)
         except ValidationError:
             self.must_emit(log, [""])
             raise

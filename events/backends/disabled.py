@@ -29,7 +29,9 @@ class DisabledBackend(BaseBackend):
             first = _heads.get(self.name, 0) + 1
             _heads[self.name] = first + len(items) - 1
         return [
-            Entry.from_row(Row(position, item.kind, item.stream, 0, now, item.text, item.key))
+            Entry.from_row(
+                Row(position, item.kind, item.stream, 0, now, item.text, item.key, item.context)
+            )
             for position, item in enumerate(items, first)
         ]
 

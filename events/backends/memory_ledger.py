@@ -80,7 +80,9 @@ class MemoryLedger:
         seq = 0
         if item.stream:
             seq = self._advance(item.stream)
-        row = Row(self.head, item.kind, item.stream, seq, self.latest, item.text, item.key)
+        row = Row(
+            self.head, item.kind, item.stream, seq, self.latest, item.text, item.key, item.context
+        )
         self.rows.append(row)
         if item.key is not None:
             self.keys[item.key] = row

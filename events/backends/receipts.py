@@ -55,9 +55,9 @@ def defer(
 
 
 def receipt(item: Item, micros: int) -> Entry:
-    return Entry(
-        None, item.kind, item.stream, None, from_micros(micros), json.loads(item.text), item.key
-    )
+    text, context = json.loads(item.text), json.loads(item.context or "{}")
+    moment = from_micros(micros)
+    return Entry(None, item.kind, item.stream, None, moment, text, item.key, context)
 
 
 def check_same(item: Item, first: Row | Item) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -107,4 +109,5 @@ def _emit(tracking: Tracking, using: str, events: list[dict[str, Any]]) -> None:
     if log.backend.alias == using:
         log.append_many(events)
     else:
-        transaction.on_commit(lambda: log.append_many(events), using=using, robust=True)
+        emit = partial(copy_context().run, log.append_many, events)
+        transaction.on_commit(emit, using=using, robust=True)

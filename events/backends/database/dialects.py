@@ -56,7 +56,7 @@ class Dialect:
 
     def insert_events(self, cursor: CursorWrapper, log_id: int, rows: Sequence[Row]) -> None:
         cursor.executemany(
-            f"INSERT INTO events_event ({EVENT_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",  # nosec B608 # our own columns
+            f"INSERT INTO events_event ({EVENT_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",  # nosec B608 # our own columns
             [(log_id, *row) for row in rows],
         )
 
@@ -123,7 +123,7 @@ class PostgreSQL(Dialect):
         cursor.execute(
             f"INSERT INTO events_event ({EVENT_COLUMNS}) SELECT %s, * FROM unnest("
             "%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], "
-            "%s::text[])",  # nosec B608 # our own columns
+            "%s::text[], %s::text[])",  # nosec B608 # our own columns
             (log_id, *(array(column) for column in zip(*rows, strict=True))),
         )
 

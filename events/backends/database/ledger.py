@@ -151,7 +151,9 @@ class Ledger:
         seq = 0
         if item.stream:
             seq = streams.setdefault(item.stream, StreamState()).advance(self.head, self.now)
-        return Row(self.head, item.kind, item.stream, seq, self.now, item.text, item.key)
+        return Row(
+            self.head, item.kind, item.stream, seq, self.now, item.text, item.key, item.context
+        )
 
     def _write(self, batch: Batch) -> None:
         if not batch.new:

@@ -19,8 +19,8 @@ from ..receipts import defer, receipt
 from .rows import LIST, chunks, entries_by_key, marks
 
 # In the order of an Item's fields.
-ITEM_COLUMNS = "kind, stream, payload, idempotency_key, idle_timeout"
-ITEM_FIELDS = ("kind", "stream", "payload", "key", "idle_timeout")
+ITEM_COLUMNS = "kind, stream, payload, idempotency_key, idle_timeout, context"
+ITEM_FIELDS = ("kind", "stream", "payload", "key", "idle_timeout", "context")
 # Characters of payload in one statement.
 MAX_TEXT = 2**20
 
@@ -90,7 +90,7 @@ def _own_steps(cursor: CursorWrapper, log: str) -> list[tuple[str, str]]:
 def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item]) -> None:
     for some in _portions(items):
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
-        rows = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(some))
+        rows = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
             f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",  # nosec B608 # our columns; (%s, …), …
             [value for item in some for value in (log, *item)],

@@ -61,8 +61,10 @@ _STREAM = """, s AS (
 
 _INSERT = """
 INSERT INTO events_event
-    (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key)
-SELECT id, head, %(kind)s, %(stream)s, {seq}, latest, %(text)s, %(key)s FROM h{join}
+    (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key,
+     context)
+SELECT id, head, %(kind)s, %(stream)s, {seq}, latest, %(text)s, %(key)s, %(context)s
+FROM h{join}
 RETURNING position, seq, timestamp"""
 
 _TYPES = {
@@ -73,6 +75,7 @@ _TYPES = {
     "stream": "text",
     "text": "text",
     "key": "text",
+    "context": "text",
 }
 
 IN_STREAM = Prepared(
@@ -125,7 +128,7 @@ WITH next AS MATERIALIZED (
 ), taken AS (
     DELETE FROM events_outbox WHERE id = ANY (ARRAY(SELECT id FROM next))
         AND NOT EXISTS (SELECT FROM next WHERE kind LIKE 'stream.%%')
-    RETURNING id, kind, stream, payload, idempotency_key
+    RETURNING id, kind, stream, payload, idempotency_key, context
 ), placed AS (
     SELECT *, %(head)s + row_number() OVER (ORDER BY id) AS position,
         count(*) OVER (PARTITION BY stream) - row_number() OVER (PARTITION BY stream ORDER BY id)
@@ -143,9 +146,9 @@ WITH next AS MATERIALIZED (
     RETURNING name, seq, status
 ), event AS (
     INSERT INTO events_event
-        (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key)
+        (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key, context)
     SELECT (SELECT id FROM events_log WHERE name = %(log)s), position, kind, stream,
-        COALESCE(s.seq - later, 0), %(now)s, payload, idempotency_key
+        COALESCE(s.seq - later, 0), %(now)s, payload, idempotency_key, context
     FROM placed LEFT JOIN s ON s.name = placed.stream ORDER BY position
 )
 SELECT (SELECT count(*) FROM next), (SELECT count(*) FROM taken), (SELECT max(id) FROM taken),
@@ -234,4 +237,4 @@ def _row(cursor: CursorWrapper, item: Item) -> Row | None:
     if found is None:
         return None
     position, seq, micros = found
-    return Row(position, item.kind, item.stream, seq, micros, item.text, item.key)
+    return Row(position, item.kind, item.stream, seq, micros, item.text, item.key, item.context)

@@ -16,7 +16,7 @@ from ...types import TERMINAL, Row, Status, StreamInfo
 T = TypeVar("T")
 
 # In the order of a Row's fields.
-ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key"
+ROW_COLUMNS = "position, kind, stream, seq, timestamp, payload, idempotency_key, context"
 # In the order of `to_row`.
 STATE_COLUMNS = (
     "seq, first_position, last_position, last_event_at, status, opened_at, closed_at, idle_timeout"

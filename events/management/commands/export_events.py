@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from ...exceptions import CursorExpired, InvalidEvent
 from ...log import EventLog
+from ...types import Row
 from ...validation import valid_stream
-from ...wire import encode
+from ...wire import encode, with_context
 from ..base import LogCommand, Progress, is_terminal, position
 
 
@@ -25,6 +27,9 @@ class Command(LogCommand):
             help="Only what comes after this position (default: all that is there).",
         )
         parser.add_argument("--stream", metavar="NAME", help="Only this stream.")
+        parser.add_argument(
+            "--context", action="store_true", help="With who and why, which readers are not shown."
+        )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,7 +46,8 @@ class Command(LogCommand):
         with self.progress("Exporting", options) as progress:
             # On the same terminal it would be drawn across the entries.
             progress.shown = progress.shown and not is_terminal(self.stdout)
-            self.export(log, start, first.state.head, stream, first.state.epoch, progress)
+            encoded = with_context if options["context"] else encode
+            self.export(log, start, first.state.head, stream, first.state.epoch, progress, encoded)
 
     def export(
         self,
@@ -51,6 +57,7 @@ class Command(LogCommand):
         stream: str | None,
         epoch: str,
         progress: Progress,
+        encoded: Callable[[Row], bytes],
     ) -> None:
         start = since
         size = log.settings.max_page_size
@@ -61,6 +68,6 @@ class Command(LogCommand):
             if page.gap is not None:
                 # Stopping short without a word would look like a whole export.
                 raise CommandError(f"Broken off: {CursorExpired(page.gap)}.")
-            self.print_json(encode(row) for row in page.rows if row.position <= head)
+            self.print_json(encoded(row) for row in page.rows if row.position <= head)
             since = page.cursor
             progress(min(since, head) - start, head - start)

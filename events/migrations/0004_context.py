@@ -1,0 +1,22 @@
+from django.db import migrations
+
+import events.fields
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("events", "0003_no_index_on_time"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="event",
+            name="context",
+            field=events.fields.PayloadField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="outbox",
+            name="context",
+            field=events.fields.PayloadField(null=True),
+        ),
+    ]

@@ -14,8 +14,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import URLPattern, path, re_path
 
 from .live.eager import RAW_SEND
+from .origin import SameOrigin
 from .websocket.consumer import EventsConsumer
-from .websocket.origin import SameOrigin
 
 websocket_urlpatterns = [path("ws/events/", EventsConsumer.as_asgi())]
 

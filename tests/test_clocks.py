@@ -1,6 +1,7 @@
 """What a connection does as time goes by, on a clock that the test sets forward."""
 
 import asyncio
+import base64
 import json
 import time
 from contextlib import suppress
@@ -11,8 +12,12 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.handlers.asgi import ASGIRequest
-from django.test import Client
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from django.test import Client, RequestFactory
+from rest_framework.authentication import (
+    BaseAuthentication,
+    BasicAuthentication,
+    SessionAuthentication,
+)
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
@@ -415,6 +420,50 @@ class TestAskingAgain:
         other = User.objects.create_user("other")
         SessionStore(signed_in.session_key).flush()
         assert self.now(other, signed_in) == other
+
+    def test_what_opens_is_asked_freshly(self, user, signed_in):
+        """Who has just been asked about, by another connection, may have lost or gained since."""
+        for session in (signed_in, None):
+            self.now(user, session)
+            user.user_permissions.clear()
+            assert not access.current(user, session, fresh=True).has_perm("events.view_event")
+            user.user_permissions.set(Permission.objects.filter(codename="view_event"))
+            assert access.current(user, session, fresh=True).has_perm("events.view_event")
+            assert access.current(user, session).has_perm("events.view_event")
+
+    @pytest.mark.parametrize("change", ["grant", "revocation"])
+    async def test_a_subscription_after_a_change(self, user, make_log, change):
+        """It is answered by what is true now, whoever was asked about a moment ago."""
+        log = make_log(**QUICK)
+        await user.user_permissions.aclear()
+        permission = await Permission.objects.aget(codename="view_event")
+        steps = [user.user_permissions.aadd, user.user_permissions.aremove]
+        before, after = steps if change == "revocation" else reversed(steps)
+        await before(permission)
+        stranger = await User.objects.aget(pk=user.pk)
+        known = await database_sync_to_async(access.current)(stranger, None)
+        await database_sync_to_async(known.has_perm)("events.view_event")
+        await after(permission)
+        socket = Socket(user=stranger)
+        socket.say(type="subscribe", id="a", log=log.name)
+        while not socket.frames():
+            await asyncio.sleep(0.001)
+        expected = "subscribed" if change == "grant" else "error"
+        assert socket.frames()[0]["type"] == expected
+        socket.task.cancel()
+        await asyncio.gather(socket.task, return_exceptions=True)
+
+    def test_a_password_of_basic_authentication(self, user):
+        """A stream that was opened with the old one ends when it is next asked about."""
+        header = "Basic " + base64.b64encode(b"reader:x").decode()
+        http = RequestFactory().get("/", headers={"Authorization": header})
+        request = Request(http, authenticators=[BasicAuthentication()])
+        assert request.user == user
+        assert eventsource.renewed(request) == user
+        user.set_password("other")
+        user.save()
+        access._answers.clear()
+        assert not eventsource.renewed(request).is_authenticated
 
     def test_an_answer_is_shared(self, user, signed_in, django_assert_num_queries):
         """A thousand sockets of one user ask once in a while."""

@@ -4,7 +4,8 @@ import json
 import re
 
 import pytest
-from django.db import connections
+from django.contrib.auth.models import User
+from django.db import connections, transaction
 from django.test import Client, override_settings
 from django.urls import include, path
 from rest_framework.generics import ListAPIView
@@ -110,13 +111,17 @@ class TestReading:
 
     @pytest.mark.parametrize("params", [{"since": 9}, {"since": 0}, {"since": 2, "epoch": "x"}])
     def test_on_gap_error(self, log, get, params):
-        """B12: 410 with the gap in the body."""
+        """B12: 410 with the gap in the body, and in the headers where what is left begins."""
         fill(log, 3)
         log.prune(max_entries=2)
         answer = get(on_gap="error", **params)
         assert answer.status_code == 410
         assert set(answer.json()) == {"detail", "gap"}
-        assert answer.json()["gap"]["requested"] == params["since"]
+        gap = answer.json()["gap"]
+        assert gap["requested"] == params["since"]
+        assert answer["X-Events-Last-Idx"] == str(gap["first_available"] - 1)
+        assert answer["X-Events-Head"] == "3"
+        assert answer["X-Events-Epoch"] == log.info().epoch
         assert get(on_gap="error", since=1).status_code == 200
 
     def test_filters(self, log, get):
@@ -269,7 +274,13 @@ class TestStreams:
     def test_head(self, log, get):
         fill(log, 3)
         info = log.info()
-        assert get("head/").json() == {
+        answer = get("head/")
+        assert [answer[f"X-Events-{name}"] for name in ("Last-Idx", "Head", "Epoch")] == [
+            "3",
+            "3",
+            info.epoch,
+        ]
+        assert answer.json() == {
             "log": log.name,
             "epoch": info.epoch,
             "head": 3,
@@ -342,6 +353,16 @@ class ByName:
     can_emit = can_read
 
 
+class WriteOnly:
+    """Anybody may add, and nobody may look."""
+
+    def can_read(self, user, stream):
+        return False
+
+    def can_emit(self, user, stream):
+        return True
+
+
 class TestAccess:
     @pytest.mark.parametrize("path", ["", "head/", "streams/", "streams/s/", "streams/s/events/"])
     def test_strangers(self, log, path):
@@ -387,6 +408,61 @@ class TestAccess:
 
         assert post("public-a").status_code == 201
         assert post("secret").status_code == post("nobody").status_code == 403
+
+    def test_who_may_emit_and_not_read(self, make_log, client):
+        """An action is done, and its answer says nothing of the stream."""
+        log = make_log(POLICY=f"{__name__}.WriteOnly")
+        for action, status in [("open", "running"), ("wait", "waiting"), ("complete", "completed")]:
+            answer = client.post(
+                f"{API}streams/secret/{action}/?log={log.name}",
+                json.dumps({}),
+                content_type="application/json",
+            )
+            assert (answer.status_code, answer.json()) == (200, {"stream": "secret"})
+            assert log.stream("secret").status == status
+
+    FOREIGN = [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ]
+
+    @pytest.mark.parametrize("headers", FOREIGN)
+    def test_a_step_that_another_site_has_sent(self, log, client, headers):
+        """Without a body, by whatever the browser signs in with."""
+        log.stream("run").open()
+        path = f"{API}streams/run/stop/?log={log.name}"
+        answer = client.generic("POST", path, content_type="", headers=headers)
+        assert answer.status_code == 403
+        assert log.stream("run").status == "running"
+
+    @pytest.mark.parametrize(
+        "content_type", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"]
+    )
+    def test_a_step_by_a_form(self, log, client, content_type):
+        """Whatever it holds, and wherever it is from."""
+        log.stream("run").open()
+        path = f"{API}streams/run/stop/?log={log.name}"
+        assert client.generic("POST", path, CONTENT_TYPE=content_type).status_code == 415
+        assert log.stream("run").status == "running"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
+            {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
+        ],
+    )
+    def test_a_step_without_a_body(self, log, client, headers, settings):
+        """`curl -X POST`, a page of the site itself, and one that is trusted."""
+        settings.CSRF_TRUSTED_ORIGINS = ["https://app.example"]
+        log.stream("run").open()
+        path = f"{API}streams/run/stop/?log={log.name}"
+        assert client.generic("POST", path, content_type="", headers=headers).status_code == 200
+        assert log.stream("run").status == "stopped"
 
     def test_csrf(self, log, user):
         """A form on another site cannot emit."""
@@ -445,6 +521,15 @@ class TestHosts:
         answer = client.post(f"{API}?log={log.name}", body, content_type="application/json")
         assert (answer.status_code, answer.json()["position"]) == (201, 1)
         assert len(client.get(API, {"log": log.name}).json()["results"]) == 1
+
+    def test_atomic_requests_in_a_test_case(self, log, client, monkeypatch):
+        """A refused request leaves the transaction that a test is in as it was."""
+        for connection in connections.all():
+            monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        with transaction.atomic():
+            assert client.get(f"{API}?log={log.name}&since=x").status_code == 400
+            assert client.get(f"{API}streams/nobody/?log={log.name}").status_code == 404
+            assert User.objects.count() == 1
 
     def test_use_tz_false(self, log, get, post, settings):
         """Time on the wire is UTC, whatever the host keeps."""

@@ -15,12 +15,12 @@ LAYERS = {
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log streams log __init__",
-    "transports": "parameters api websocket",
+    "transports": "parameters origin api websocket",
     "apps": "admin apps checks management middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 
-# Three ways to the same events. What they share stands beside them, in `parameters` and `api`.
+# Three ways to the same events. What they share stands beside them, in `parameters`, `origin` and `api`.
 TRANSPORTS = {
     "HTTP": "api.actions api.export api.items api.pagination api.views api.waiting",
     "SSE": "api.eventsource api.sse",

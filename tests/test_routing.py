@@ -11,8 +11,8 @@ from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.db import connections
 
 from events import aemit, routing
+from events.origin import is_own
 from events.websocket.consumer import EventsConsumer
-from events.websocket.origin import is_own
 from eventsite import consumers
 from eventsite.consumers import KindCounter
 
@@ -79,6 +79,13 @@ class TestOrigin:
         settings.USE_X_FORWARDED_HOST = True
         headers = {"x-forwarded-host": "example.com"}
         assert is_own(scope("https://example.com", "inside:8000", **headers))
+
+    def test_a_proxy_that_ends_tls(self, settings):
+        """What comes over plain HTTP is not the page of a site that the proxy serves with TLS."""
+        settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+        assert is_own(scope("https://example.com", **{"x-forwarded-proto": "https"}))
+        assert not is_own(scope("http://example.com", **{"x-forwarded-proto": "https"}))
+        assert is_own(scope("http://example.com", **{"x-forwarded-proto": "http"}))
 
 
 class TestApplication:

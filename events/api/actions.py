@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import (
+    NotFound,
+    PermissionDenied,
+    UnsupportedMediaType,
+    ValidationError,
+)
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..exceptions import InvalidEvent
+from ..internals import django_request
 from ..lifecycle import KINDS
+from ..origin import is_foreign
 from ..streams import StreamHandle
 from .base import LogView, existing
 
@@ -30,6 +38,7 @@ class StreamActionView(LogView):
         stream = self.stream_to_change(name)
         if action not in KINDS:
             raise NotFound
+        must_be_meant(django_request(request))
         arguments = read_arguments(action, request.data)
         if action != "open":
             existing(stream)
@@ -40,6 +49,8 @@ class StreamActionView(LogView):
             raise
         except ValueError as error:
             raise ValidationError({"idle_timeout": [str(error)]}) from None
+        if not stream.log.policy.can_read(request.user, name):
+            return Response({"stream": name})
         return Response(existing(stream).to_dict())
 
     def stream_to_change(self, name: str) -> StreamHandle:
@@ -53,6 +64,16 @@ class StreamActionView(LogView):
             self.must_read(log, name)
             self.permission_denied(self.request)
         return stream
+
+
+def must_be_meant(request: HttpRequest) -> None:
+    """Refuse what a page of another site can have a browser send with the user's credentials: a
+    form, or no body at all. The parser looks at the type of a body only if there is one."""
+    if request.content_type:
+        if request.content_type != "application/json":
+            raise UnsupportedMediaType(request.content_type)
+    elif is_foreign(request):
+        raise PermissionDenied("Send this as application/json.")
 
 
 def read_arguments(action: str, data: object) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from ..context import actor_of, context
 from ..exceptions import InvalidEvent, LogDoesNotExist
 from ..log import EventLog
-from ..non_atomic import non_atomic
+from ..non_atomic import non_atomic, own_transactions_only
 from ..parameters import log_named
 from ..streams import StreamHandle
 from ..threads import give_back_thread
@@ -70,7 +70,11 @@ class LogView(APIView):
             with as_http():
                 raise exc
         except Exception as error:
-            return super().handle_exception(error)
+            with own_transactions_only():
+                response = super().handle_exception(error)
+            for name, value in getattr(error, "headers", {}).items():
+                response[name] = value
+            return response
 
     @property
     def log(self) -> EventLog:

@@ -45,9 +45,10 @@ class Gone(APIException):
     status_code = status.HTTP_410_GONE
     default_code = "gone"
 
-    def __init__(self, gap: Gap) -> None:
+    def __init__(self, gap: Gap, headers: dict[str, str]) -> None:
         super().__init__(str(CursorExpired(gap)))
         self.detail = {"detail": self.detail, "gap": gap.to_dict()}
+        self.headers = headers
 
 
 @contextmanager

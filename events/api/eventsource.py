@@ -11,6 +11,7 @@ from copy import copy
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.http import StreamingHttpResponse
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException
@@ -259,4 +260,14 @@ def renewed(request: Request) -> Any:
     if not isinstance(request.successful_authenticator, BY_ACCOUNT):
         authenticators: Any = request.authenticators
         user = Request(copy(http), authenticators=authenticators).user
-    return access.current(user, getattr(http, "session", None))
+    found = access.current(user, getattr(http, "session", None))
+    basic = isinstance(request.successful_authenticator, BasicAuthentication)
+    if basic and found.is_authenticated and hash_of(found) != hash_of(user):
+        # The password that was sent then is not the user's any more.
+        return AnonymousUser()
+    return found
+
+
+def hash_of(user: Any) -> object:
+    """What changes with the password; None for a user who has none."""
+    return getattr(user, "get_session_auth_hash", lambda: None)()

@@ -57,7 +57,8 @@ class LedgerPagination(BasePagination):
 
     def take(self, found: Rows) -> None:
         if found.gap is not None and self.params.strict:
-            raise Gone(found.gap)
+            # The entries are not shown: the cursor is before them, where what is left begins.
+            raise Gone(found.gap, cursor_headers(found, found.gap.first_available - 1))
         self.found = found
 
     def get_paginated_response(self, data: Any) -> Response:

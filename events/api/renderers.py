@@ -63,9 +63,14 @@ class NDJSONRenderer(BaseRenderer):
         return b"" if data is None else JSONRenderer().render(data) + b"\n"
 
 
-def cursor_headers(found: Rows) -> dict[str, str]:
+def cursor_headers(found: Rows, cursor: int | None = None) -> dict[str, str]:
+    cursor = found.cursor if cursor is None else cursor
+    return log_headers(cursor, found.state.head, found.state.epoch)
+
+
+def log_headers(cursor: int, head: int, epoch: str) -> dict[str, str]:
     return {
-        "X-Events-Last-Idx": str(found.cursor),
-        "X-Events-Head": str(found.state.head),
-        "X-Events-Epoch": found.state.epoch,
+        "X-Events-Last-Idx": str(cursor),
+        "X-Events-Head": str(head),
+        "X-Events-Epoch": epoch,
     }

@@ -60,7 +60,7 @@ class LiveView(LogView):
         found = log.backend.read(replace(query, limit=0))
         if stream is not None and has_seen_all(query, stream, found.gap):
             # This tells an EventSource not to come back.
-            return HttpResponse(status=status.HTTP_204_NO_CONTENT)
+            return HttpResponse(status=status.HTTP_204_NO_CONTENT, headers=cursor_headers(found))
         named = choice(params, "named", ["0", "1"]) != "0"
         headers = {
             "Cache-Control": "no-cache",

@@ -22,7 +22,7 @@ from . import export, waiting
 from .base import LogView, existing
 from .items import read_items
 from .pagination import LedgerPagination
-from .renderers import EntryRenderer, NDJSONRenderer, WirePage, cursor_headers
+from .renderers import EntryRenderer, NDJSONRenderer, WirePage, cursor_headers, log_headers
 from .sending import is_asgi
 
 
@@ -95,7 +95,8 @@ class HeadView(LogView):
         log = self.log
         self.must_read(log, None)
         info = asdict(log.info())
-        return Response({"log": info.pop("name"), **info})
+        headers = log_headers(info["head"], info["head"], info["epoch"])
+        return Response({"log": info.pop("name"), **info}, headers=headers)
 
 
 class StreamsView(LogView):

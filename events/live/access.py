@@ -32,11 +32,11 @@ def next_check() -> float:
     return RECHECK * random.uniform(0.75, 1)  # nosec B311 # no secret
 
 
-def shared(key: Hashable, load: Callable[[], Any]) -> Any:
-    """The user that `load` finds, or found a moment ago for another connection."""
+def shared(key: Hashable, load: Callable[[], Any], fresh: bool) -> Any:
+    """The user that `load` finds, or (unless `fresh`) found a moment ago for another connection."""
     now = time.monotonic()
     known = _answers.get(key)
-    if known is not None and now - known[0] < SHARED:
+    if not fresh and known is not None and now - known[0] < SHARED:
         return known[1]
     if len(_answers) >= MAX_ANSWERS:
         _answers.clear()
@@ -45,10 +45,11 @@ def shared(key: Hashable, load: Callable[[], Any]) -> Any:
     return user
 
 
-def current(user: Any, session: Any) -> Any:
+def current(user: Any, session: Any, *, fresh: bool = False) -> Any:
     """A user as the database knows it now: nobody, if the account or the session has ended.
 
-    Only users of the project's own model can be looked up; any other principal stays as it is.
+    What opens a connection asks with `fresh`; only what goes on shares an answer. Only users of
+    the project's own model can be looked up; any other principal stays as it is.
     """
     model = get_user_model()
     if not isinstance(user, model) or user.pk is None:
@@ -57,8 +58,8 @@ def current(user: Any, session: Any) -> Any:
     if key and str(session.get(SESSION_KEY)) == str(user.pk):
         # Not type(): Channels' session is an object that stands for another.
         store = session.__class__
-        return shared((key, user.pk), lambda: signed_in(store(key)))
-    return shared(user.pk, lambda: reloaded(user.pk))
+        return shared((key, user.pk), lambda: signed_in(store(key)), fresh)
+    return shared(user.pk, lambda: reloaded(user.pk), fresh)
 
 
 def signed_in(session: Any) -> Any:

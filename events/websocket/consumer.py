@@ -204,12 +204,12 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         self.writer.add(subscription)
         self.clocks.set()
 
-    def _renew_user(self) -> None:
+    def _renew_user(self, fresh: bool = False) -> None:
         """Look the user up again: the handshake may be long ago."""
-        self.user = access.current(self.user, self.scope.get("session"))
+        self.user = access.current(self.user, self.scope.get("session"), fresh=fresh)
 
     def _may_read(self, log: EventLog, stream: str | None) -> bool:
-        self._renew_user()
+        self._renew_user(fresh=True)
         return log.policy.can_read(self.user, stream)
 
     # What the clocks ask for

@@ -311,7 +311,7 @@ MUTANTS = (
     mutant(
         "any page may open a WebSocket",
         "tests/test_live.py::TestWebSocket::test_another_sites_page",
-        ("events/websocket/origin.py", "        if is_own(scope):\n", "        if scope:\n"),
+        ("events/origin.py", "        if is_own(scope):\n", "        if scope:\n"),
     ),
     mutant(
         "permission not asked again",

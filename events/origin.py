@@ -1,4 +1,4 @@
-"""Which pages may open a WebSocket: those of the site itself.
+"""Which pages may open a WebSocket, or step a stream without a body: those of the site itself.
 
 Browsers send cookies along from any page, and no CSRF token, so the Origin is all there is to
 tell one's own page from somebody else's. Channels' validator compares it with ALLOWED_HOSTS,
@@ -16,7 +16,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
-from ..live.eager import RAW_SEND
+from .live.eager import RAW_SEND
 
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -43,21 +43,35 @@ class SameOrigin:
 
 def is_own(scope: dict[str, Any]) -> bool:
     origins = [value for name, value in scope.get("headers", ()) if name == b"origin"]
-    if len(origins) != 1:
-        return False
+    request = request_of(scope)
+    secure = scope.get("scheme") == "wss" or request.is_secure()
+    return len(origins) == 1 and is_ours(origins[0].decode("latin1"), request, secure)
+
+
+def is_foreign(request: HttpRequest) -> bool:
+    """Does a browser say that a page of another site has sent this?"""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    return not is_ours(origin, request, request.is_secure())
+
+
+def is_ours(text: str, request: HttpRequest, secure: bool) -> bool:
+    """Is this origin the host that was asked for, or a trusted one?"""
     try:
-        origin = urlsplit(origins[0].decode("ascii"))
-        if origin.scheme not in ("http", "https") or not origin.hostname:
+        origin = urlsplit(text)
+        if origin.scheme not in ("http", "https") or not origin.hostname or not text.isascii():
             return False
         # Whoever can change what comes over plain HTTP is not the site.
-        plain = origin.scheme == "http" and scope.get("scheme") == "wss"
-        return is_trusted(origin) or (not plain and is_this_host(origin, host(scope)))
+        plain = origin.scheme == "http" and secure
+        return is_trusted(origin) or (not plain and is_this_host(origin, request.get_host()))
     except (ValueError, DisallowedHost):
         return False
 
 
-def host(scope: dict[str, Any]) -> str:
-    """The host that was asked for, by Django's own rules: ALLOWED_HOSTS, USE_X_FORWARDED_HOST."""
+def request_of(scope: dict[str, Any]) -> HttpRequest:
+    """A handshake, to be judged by Django's own rules: ALLOWED_HOSTS, USE_X_FORWARDED_HOST,
+    SECURE_PROXY_SSL_HEADER."""
     request = HttpRequest()
     for name, value in scope.get("headers", ()):
         request.META["HTTP_" + name.decode("latin1").upper().replace("-", "_")] = value.decode(
@@ -65,7 +79,7 @@ def host(scope: dict[str, Any]) -> str:
         )
     server = scope.get("server") or ("", 80)
     request.META.update(SERVER_NAME=server[0], SERVER_PORT=str(server[1]))
-    return request.get_host()
+    return request
 
 
 def is_this_host(origin: SplitResult, host: str) -> bool:

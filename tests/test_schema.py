@@ -117,7 +117,7 @@ class TestDocument:
             return set(description()["components"]["schemas"][f"{PREFIX}{name}"]["properties"])
 
         assert fields("Item") == set(validation.ITEM_FIELDS)
-        assert fields("Entry") == set(Entry.__dataclass_fields__) - {"key"}
+        assert fields("Entry") == set(Entry.__dataclass_fields__) - {"key", "context"}
         assert fields("Gap") == set(Gap.__dataclass_fields__)
         assert fields("Stream") == set(StreamInfo.__dataclass_fields__)
 

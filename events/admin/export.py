@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import timedelta
+from itertools import starmap
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -43,7 +44,7 @@ def as_rows(events: QuerySet[Any]) -> Iterator[Row]:
         ExpressionWrapper(F("payload"), output_field=TextField()),
         "key",
     )
-    return map(Row._make, stored)
+    return starmap(Row, stored)
 
 
 def ndjson(rows: Sequence[Row]) -> bytes:

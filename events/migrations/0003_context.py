@@ -5,7 +5,7 @@ import events.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("events", "0003_no_index_on_time"),
+        ("events", "0002_stream_life"),
     ]
 
     operations = [

@@ -41,6 +41,10 @@ class Ambient(NamedTuple):
     user: User | None
     outer: Ambient | None
 
+    def by(self, actor: str | None) -> str | None:
+        """The text, with the actor that its user turned out to be."""
+        return self.text if actor is None else valid_context({"actor": actor, **self.fields})
+
 
 _ambient: ContextVar[Ambient | None] = ContextVar("events_context", default=None)
 
@@ -51,15 +55,16 @@ class context:
     def __init__(self, /, **fields: Scalar) -> None:
         self.fields = fields
         self.user: User | None = None
-        valid_context(fields)
+        self.text = valid_context(fields)
 
     def __enter__(self) -> None:
         outer = _ambient.get()
-        fields, user = self.fields, self.user
+        fields, text, user = self.fields, self.text, self.user
         if outer is not None:
             fields, user = {**outer.fields, **fields}, user or outer.user
+            text = valid_context(fields)
         user = None if "actor" in fields else user
-        _ambient.set(Ambient(fields, valid_context(fields), user, outer))
+        _ambient.set(Ambient(fields, text, user, outer))
 
     def __exit__(self, *raised: object) -> None:
         # Not a token of `set`: one object may be entered in several tasks at once.
@@ -85,9 +90,7 @@ def current() -> str | None:
     ambient = _ambient.get()
     if ambient is None:
         return None
-    if ambient.user is None or (actor := ambient.user.ask()) is None:
-        return ambient.text
-    return valid_context({"actor": actor, **ambient.fields})
+    return ambient.by(ambient.user and ambient.user.ask())
 
 
 async def acurrent() -> str | None:
@@ -95,9 +98,7 @@ async def acurrent() -> str | None:
     ambient = _ambient.get()
     if ambient is None:
         return None
-    if ambient.user is None or (actor := await ambient.user.aask()) is None:
-        return ambient.text
-    return valid_context({"actor": actor, **ambient.fields})
+    return ambient.by(ambient.user and await ambient.user.aask())
 
 
 def actor_of(user: Any) -> str | None:

@@ -24,7 +24,7 @@ STATE_COLUMNS = (
 
 # The last position above the floor whose entry is from before %(before)s, or the floor itself, as a
 # common table `expired`. Times rise with positions, so it is found by halving: some 20 look-ups
-# by position, instead of an index on time that every append would have to write.
+# by position. (The index on time, which every append has to write, serves the admin's charts.)
 EXPIRED = """expired (position, width) AS (
     SELECT floor, head - floor FROM events_log WHERE name = %(log)s
     UNION ALL

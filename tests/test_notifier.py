@@ -11,7 +11,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_la
 
 from events import emit
 from events.live import notifier
-from events.live.group import group_name, listen
+from events.live.group import group_name, listen, member
 
 from .support.redis_server import running_redis
 from .support.servers import ROOT
@@ -176,6 +176,41 @@ async def test_through_redis(log, settings, redis, backend, monkeypatch):
     await asyncio.to_thread(log.append, "n")
     async with asyncio.timeout(5):
         await heard.wait()
+    listener.cancel()
+    await asyncio.gather(listener, return_exceptions=True)
+    channel_layers.backends.clear()
+
+
+async def test_two_projects_on_one_redis(log, settings, redis, monkeypatch):
+    """The server processes of one do not wake those of the other; a group of the log's name that a
+    project's own consumers join, they share."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": PUBSUB, "CONFIG": {"hosts": [redis.url]}}}
+    hints, heard = [], asyncio.Event()
+
+    def hear():
+        hints.append(1)
+        heard.set()
+
+    async def append_and_receive():
+        monkeypatch.setattr(notifier, "_notifier", notifier.Notifier())
+        await asyncio.to_thread(log.append, "n")
+        async with asyncio.timeout(5):
+            return await layer.receive(own)
+
+    listener = asyncio.ensure_future(listen(log.name, hear))
+    async with asyncio.timeout(5):
+        await heard.wait()
+    layer = get_channel_layer()
+    async with member(layer, group_name(log.name)) as own:
+        ours = settings.SECRET_KEY
+        settings.SECRET_KEY = "of another project"
+        assert (await append_and_receive())["head"] == 1
+        assert len(hints) == 1  # the one of joining
+        settings.SECRET_KEY = ours
+        heard.clear()
+        assert (await append_and_receive())["head"] == 2
+        async with asyncio.timeout(5):
+            await heard.wait()
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
     channel_layers.backends.clear()

@@ -10,7 +10,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.db import connections
 
-from events import aemit, routing
+from events import aemit, logs, routing
 from events.origin import is_own
 from events.websocket.consumer import EventsConsumer
 from eventsite import consumers
@@ -131,9 +131,35 @@ class TestConsumerOfAProjectsOwn:
         communicator = self.counter(user)
         assert (await communicator.connect())[0]
         await aemit("a")
-        assert await communicator.receive_json_from(5) == {"a": 1}
+        assert await communicator.receive_json_from(5) == {"counts": {"a": 1}, "missed": 0}
         await aemit("a")
-        assert await communicator.receive_json_from(5) == {"a": 2}
+        assert await communicator.receive_json_from(5) == {"counts": {"a": 2}, "missed": 0}
+        await communicator.disconnect()
+
+    async def test_a_hint_beyond_the_head(self):
+        """Of another project on the same Redis, say: it reads to the head that the log tells."""
+        communicator = self.counter(await User.objects.acreate_superuser("reader"))
+        assert (await communicator.connect())[0]
+        foreign = {"type": "events.appended", "log": "default", "head": 10**9}
+        await get_channel_layer().group_send("events.default", foreign)
+        assert await communicator.receive_json_from(5) == {"counts": {}, "missed": 0}
+        await aemit("a")
+        assert await communicator.receive_json_from(5) == {"counts": {"a": 1}, "missed": 0}
+        await communicator.disconnect()
+
+    async def test_what_is_pruned_before_it_was_read(self):
+        """It says how many entries it has missed, and goes on."""
+        communicator = self.counter(await User.objects.acreate_superuser("reader"))
+        assert (await communicator.connect())[0]
+        layer = get_channel_layer()
+        members = layer.groups.pop("events.default")
+        for _ in range(3):
+            await aemit("a")
+        await logs["default"].aprune(max_entries=1)
+        layer.groups["events.default"] = members
+        await aemit("b")
+        expected = {"counts": {"a": 1, "b": 1}, "missed": 2}
+        assert await communicator.receive_json_from(5) == expected
         await communicator.disconnect()
 
     async def test_it_asks_the_policy(self):
@@ -141,6 +167,7 @@ class TestConsumerOfAProjectsOwn:
         assert await self.counter(AnonymousUser()).connect() == (False, 4403)
 
     def test_it_stands_in_the_documentation(self):
+        """What is shown is what runs."""
         shown = re.search(r"```python\n.*?(class KindCounter.*?)```", PAGE, re.DOTALL)[1]
         code = Path(consumers.__file__).read_text()
         normal = re.sub(r'    """.*?"""\n\n', "", code, flags=re.DOTALL)

@@ -1,4 +1,8 @@
-"""The Channels group of a log: where processes tell each other that there is something to read."""
+"""The Channels groups of a log: where processes tell each other that there is something to read.
+
+A log has two. `events.<log>` is for the project's own consumers. Ours listen in a group whose name
+holds the project's mark, because two projects on one Redis would wake each other for nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.utils.crypto import salted_hmac
 
 logger = logging.getLogger("events")
 
@@ -23,7 +28,13 @@ MEMBER_TIMEOUT = 2.0
 
 
 def group_name(log: str) -> str:
+    """The group that a project's own consumers join."""
     return f"events.{log}"
+
+
+def inner_group_name(log: str) -> str:
+    """The group of the project's server processes, which all have one SECRET_KEY."""
+    return f"events-{salted_hmac('events.group', '').hexdigest()[:12]}.{log}"
 
 
 def channel_layer() -> Any:
@@ -49,7 +60,7 @@ async def listen(log: str, heard: Callable[[], None]) -> None:
     pause = 0.0
     while True:
         try:
-            async with member(layer, group_name(log)) as channel:
+            async with member(layer, inner_group_name(log)) as channel:
                 pause = 0.0
                 heard()  # what was told before we joined
                 async with asyncio.timeout(REJOIN):

@@ -1,6 +1,6 @@
 """Tells the other processes, through the channel layer, that a log has grown.
 
-    emit ──> hint ──> notify() ──> a thread of our own ──> group "events.<log>"
+    emit ──> hint ──> notify() ──> a thread of our own ──> the groups of the log
 
 An emitter leaves a number and goes on. The thread sends the highest number of each log, at once
 when it has been quiet and every SPACING seconds in a burst. It has an event loop of its own,
@@ -23,7 +23,7 @@ from typing import Any
 
 from .. import hints
 from ..internals import loop_of_readers
-from .group import channel_layer, crosses_processes, group_name
+from .group import channel_layer, crosses_processes, group_name, inner_group_name
 
 logger = logging.getLogger("events")
 
@@ -120,8 +120,12 @@ async def tell(log: str, head: int) -> None:
     if layer is None:
         return
     message = {"type": "events.appended", "log": log, "head": head}
+    if crosses_processes(layer):
+        await layer.group_send(inner_group_name(log), message)
+        await layer.group_send(group_name(log), message)
+        return
     sending = layer.group_send(group_name(log), message)
-    loop = None if crosses_processes(layer) else loop_of_readers(layer)
+    loop = loop_of_readers(layer)
     if loop is None:
         await sending
     else:

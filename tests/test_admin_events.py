@@ -15,9 +15,10 @@ from django.db import connections
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from events.admin import export, payloads
-from events.admin.scope import Scope
-from events.admin.wanted import SPAN, Wanted
+from events.admin.events import export
+from events.admin.events.wanted import SPAN, Wanted
+from events.admin.shared import payloads
+from events.admin.shared.scope import Scope
 from events.exceptions import CursorExpired
 from events.models import Event, Stream
 from events.testing import ManualClock
@@ -234,7 +235,7 @@ def test_a_hostile_query_is_answered(clerk, log, query):
 
 def test_a_rare_kind_costs_bounded_pages(clerk, log, monkeypatch):
     """B11: what a page has looked at is said, and a link looks further back, until it is found."""
-    monkeypatch.setattr("events.admin.wanted.SPAN", 100)
+    monkeypatch.setattr("events.admin.events.wanted.SPAN", 100)
     log.append("rare")
     log.append_many([("n", {})] * 250)
     response, pages = listing(clerk, log, "&kind=rare"), 1
@@ -381,7 +382,7 @@ def test_ndjson_is_the_apis(clerk, client, log):
 
 def test_an_export_is_of_the_filter(clerk, log, monkeypatch):
     """Whatever the list shows, on all its pages, oldest first."""
-    monkeypatch.setattr("events.admin.wanted.SPAN", 100)
+    monkeypatch.setattr("events.admin.events.wanted.SPAN", 100)
     log.append_many([("rare" if n % 100 == 0 else "n", {}) for n in range(1, 2001)])
     lines = download(clerk, log, "ndjson", "&kind=rare").splitlines()
     assert [json.loads(line)["position"] for line in lines] == list(range(100, 2001, 100))

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from events.admin.keyset import Keyset, page_of
+from events.admin.shared.keyset import Keyset, page_of
 from events.models import Event
 
 from .support.databases import DATABASES

@@ -9,9 +9,9 @@ from django.db import OperationalError
 from django.urls import reverse
 
 from events import logs
-from events.admin import activity, overview
-from events.admin.charts import nice
-from events.admin.words import bounded, duration, rate
+from events.admin.overview import activity, overview
+from events.admin.overview.charts import nice
+from events.admin.shared.words import bounded, duration, rate
 from events.models import Deletion, Log, Outbox, Stream
 from events.types import from_micros
 

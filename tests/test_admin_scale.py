@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from benchmarks.long_log import PAGES, fill
-from events.admin import wanted
+from events.admin.events import wanted
 from events.models import Event
 
 from .support.databases import skip_unless

@@ -7,8 +7,8 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.db import connections
 from django.urls import reverse
 
-from events.admin import steps, timeline
-from events.admin.words import status_name
+from events.admin.shared.words import status_name
+from events.admin.streams import steps, timeline
 from events.models import Log, Stream
 from events.types import Status, from_micros
 
@@ -143,7 +143,7 @@ def test_search_by_name_and_by_its_beginning(clerk, log):
 
 def test_a_search_looks_at_so_many_names(clerk, log, monkeypatch):
     """And says so if there are more."""
-    monkeypatch.setattr("events.admin.streams.BOUND", 3)
+    monkeypatch.setattr("events.admin.streams.admin.BOUND", 3)
     log.append_many([{"kind": "n", "stream": f"s{n}"} for n in (5, 1, 4, 2, 3)])
     response = listing(clerk, log, "&q=s")
     assert shown(response) == ["s3", "s2", "s1"]

@@ -27,6 +27,9 @@ TRANSPORTS = {
     "WebSocket": "websocket",
 }
 
+# Of the admin, one for each page.
+ROOMS = "overview events streams"
+
 # Who may know our tables.
 TABLES = "models backends.database"
 
@@ -44,10 +47,8 @@ def test_imports_point_downward(imports):
 
 def test_no_module_needs_itself(imports):
     """There is no circle among modules, in functions and for types neither."""
-    # events.admin is being taken apart: its own circles go with that.
-    graph = {module: needs for module, needs in imports.items() if not within(module, "admin")}
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter(imports).prepare()
     except CycleError as error:
         pytest.fail(" → ".join(error.args[1]))
 
@@ -61,6 +62,16 @@ def test_no_transport_imports_another(imports):
     assert not [
         one for one in imports if within(one, "websocket") and needs_any(imports, one, "api")
     ]
+
+
+def test_no_room_of_the_admin_imports_its_neighbour(imports):
+    """Each page has a room of its own, above what they share."""
+    rooms = {one.split(".")[1] for one in imports if within(one, "admin") and one != "admin"}
+    assert rooms == {*ROOMS.split(), "shared"}
+    for room in rooms:
+        others = " ".join(f"admin.{other}" for other in rooms - {room, "shared"})
+        own = [one for one in imports if within(one, f"admin.{room}")]
+        assert not [one for one in own if needs_any(imports, one, others)]
 
 
 def test_the_tables_are_known_to_the_backends_alone(imports):

@@ -1,0 +1,1 @@
+"""The overview: where each log stands."""

@@ -1,0 +1,75 @@
+"""The overview: where each log stands. It takes the place of the list of logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from ...log import logs
+from ...models import Log
+from ...non_atomic import non_atomic
+from .overview import overview
+
+
+@admin.register(Log)
+class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A page to look at; its rows are the logs' own business."""
+
+    class Media:
+        css = {"all": ["events/admin/charts.css"]}
+
+    @non_atomic
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Overview"),
+            "opts": self.opts,
+            "media": self.media,
+            "sections": overview(request.user),
+            # As the page itself asks; the policy is asked for each section.
+            "may_prune": request.user.has_perm("events.delete_event"),
+            **(extra_context or {}),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/events/log/change_list.html", context)
+
+    def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.to_overview()
+
+    def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.to_overview()
+
+    def to_overview(self) -> HttpResponse:
+        address = reverse("admin:events_log_changelist", current_app=self.admin_site.name)
+        return HttpResponseRedirect(address)
+
+    # Who may what
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Log | None = None) -> bool:
+        """For whom the pages of the admin open; what is on it, each log's policy says."""
+        user = request.user
+        return user.has_perm("events.view_event") or any(
+            logs[name].policy.can_read(user, None) for name in logs
+        )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Log | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Log | None = None) -> bool:
+        return False

@@ -1,0 +1,67 @@
+"""What there is to worry about in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import ngettext
+
+from ...backends.base import DELETE_BATCH
+from ...log import EventLog
+from ..shared.lookups import BOUND
+from ..shared.words import bounded, number
+from .figures import Figures
+
+
+def worries(log: EventLog, one: Figures) -> Iterator[str]:
+    if one.undrained:
+        yield ngettext(
+            "The outbox is not drained: %(number)s committed event waits for its position. "
+            "The next emit or manage.py reconcile_streams gives it one.",
+            "The outbox is not drained: %(number)s committed events wait for their positions. "
+            "The next emit or manage.py reconcile_streams gives them theirs.",
+            one.pending,
+        ) % {"number": bounded(one.pending)}
+    if one.refused:
+        yield ngettext(
+            "%(number)s event was set aside, since it cannot become an entry: see below.",
+            "%(number)s events were set aside, since they cannot become entries: see below.",
+            one.refused,
+        ) % {"number": bounded(one.refused)}
+    if expired_is_behind(log, one):
+        yield ngettext(
+            "Pruning is behind: %(number)s entry has expired and is still stored. "
+            "Run manage.py prune_events regularly.",
+            "Pruning is behind: %(number)s entries have expired and are still stored. "
+            "Run manage.py prune_events regularly.",
+            one.expired,
+        ) % {"number": number(one.expired)}
+    if beyond_is_behind(log, one):
+        yield ngettext(
+            "Pruning is behind: the log has %(number)s entry more than MAX_ENTRIES. "
+            "Run manage.py prune_events regularly.",
+            "Pruning is behind: the log has %(number)s entries more than MAX_ENTRIES. "
+            "Run manage.py prune_events regularly.",
+            one.beyond,
+        ) % {"number": number(one.beyond)}
+    if one.idle:
+        yield ngettext(
+            "%(number)s running stream is past its idle timeout, and nothing reconciles: "
+            "keep manage.py reconcile_streams --loop 10 running.",
+            "%(number)s running streams are past their idle timeouts, and nothing reconciles: "
+            "keep manage.py reconcile_streams --loop 10 running.",
+            min(one.idle, BOUND),
+        ) % {"number": bounded(one.idle)}
+
+
+def expired_is_behind(log: EventLog, one: Figures) -> bool:
+    """More than one batch, or for longer than the entries were to be kept in the first place."""
+    if not one.expired:
+        return False
+    overdue = log.settings.ttl is not None and one.oldest_age > 2 * log.settings.ttl
+    return one.expired > DELETE_BATCH or overdue
+
+
+def beyond_is_behind(log: EventLog, one: Figures) -> bool:
+    """More than one batch, or in a small log more than a tenth of it."""
+    return one.beyond > min(DELETE_BATCH, (log.settings.max_entries or 0) // 10)

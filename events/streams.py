@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any, Literal
@@ -19,7 +21,7 @@ from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
 from .twins import twin
 from .types import Entry, Page, Status, StreamInfo
-from .validation import Item, shown, valid_payload, valid_stream
+from .validation import MAX_STREAM, Item, shown, valid_payload, valid_stream
 
 logger = logging.getLogger("events")
 
@@ -188,6 +190,29 @@ class StreamHandle:
         return self.log.backend.delete_stream(self.name)
 
     adelete = twin(delete)
+
+
+def stream_name(part: object, /, *parts: object) -> str:
+    """Make a stream's name of any texts, another one for each other list of texts.
+
+    The parts are joined by colons. Letters, digits, hyphens and underscores stay as they are, and
+    every other byte becomes a dot and two hexadecimal digits: `stream_name("red team", 7)` is
+    `red.20team:7`. What is too long is cut, and a hash of the whole is put behind it.
+    """
+    name = ":".join(_PART.sub(_escaped, str(text)) for text in (part, *parts))
+    if not name[:1].isalnum():
+        name = f"0.-{name}"  # no other name has a dot without two digits behind it
+    if len(name) > MAX_STREAM:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+        name = f"{name[: MAX_STREAM - 34]}..{digest}"
+    return name
+
+
+_PART = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f".{byte:02x}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
 def seconds_or_none(timeout: Timeout) -> float | None:

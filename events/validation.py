@@ -12,7 +12,8 @@ from .exceptions import InvalidEvent
 from .wire import dumps
 
 KIND = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
-STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+MAX_STREAM = 128
+STREAM = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_STREAM - 1}}}")
 MAX_KIND = 100
 MAX_KEY = 128
 MAX_DEPTH = 20

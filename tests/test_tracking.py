@@ -19,6 +19,7 @@ from django.test.utils import CaptureQueriesContext
 
 from events import logs
 from events.exceptions import InvalidEvent, StreamClosed
+from events.streams import stream_name
 from events.tracking import snake_case, statements, track, untrack
 from events.tracking.rows import plain
 
@@ -711,6 +712,17 @@ class TestStreams:
         Task.objects.using(alias).create(pk=7, rank=3).delete()
         assert [entry.stream for entry in log.read().entries] == [name, name]
 
+    def test_of_any_text(self, alias, tracked, log):
+        """A value that can be no name is refused with the row, unless `stream_name` makes one."""
+        tracked(stream="{note}:tasks")
+        with pytest.raises(InvalidEvent, match="red team:tasks"):
+            Task.objects.using(alias).create(note="red team")
+        assert not Task.objects.using(alias).exists()
+        untrack(Task)
+        tracked(stream=lambda task: stream_name(task.note, "tasks"))
+        Task.objects.using(alias).create(note="red team")
+        assert log.read().entries[0].stream == "red.20team:tasks"
+
     def test_of_a_changed_row(self, alias, tracked, log):
         """As it is afterwards, with all of its columns."""
         tracked(stream="rank-{rank}")
@@ -764,6 +776,8 @@ class TestDeclaring:
             (ProxyTask, ["status"], {}, "no table of its own"),
             (Task, ["status"], {"stream": "task-{nothing}"}, "no column 'nothing'"),
             (Task, ["status"], {"stream": "task-{}"}, "no column"),
+            (Task, ["status"], {"stream": "the task-{pk}"}, "A-Z a-z 0-9"),
+            (Task, ["status"], {"stream": "-{pk}"}, "start with a letter"),
             (Task, ["status"], {"stream": 5}, "callable"),
             (Task, ["status"], {"log": "nowhere"}, "no log 'nowhere'"),
             (Task, ["status"], {"name": "A task"}, "dotted lower snake case"),

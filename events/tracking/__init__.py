@@ -41,7 +41,7 @@ from django.db.models import BinaryField, Field, Model
 from ..conf import DEFAULT_LOG
 from ..internals import watch_writes
 from ..log import logs
-from ..validation import valid_kind
+from ..validation import valid_kind, valid_stream
 from . import statements
 from .rows import AnyField, Tracking
 
@@ -61,7 +61,10 @@ def track(
     """Tell a log of each row that is created, deleted, or changes in one of the fields.
 
     `stream` is the name of a stream, with fields in it (`"task-{pk}"`), or makes one of an
-    instance as it is in the database. `name` is what the kinds begin with; the model's in snake
+    instance as it is in the database. A name is 1 to 128 of A-Z a-z 0-9 . _ : - and begins with a
+    letter or digit; a row that makes another one is refused by the log. Where the values are
+    texts, give a function: `lambda task: stream_name(task.team, "tasks")`, with `stream_name` of
+    `events.streams`. `name` is what the kinds begin with; the model's in snake
     case, if left out. An event that the log refuses (too large, its stream has ended) undoes the
     write that it would have told of, and the transaction around it, as a failing save() does.
 
@@ -118,12 +121,15 @@ def _namer(model: type[Model], stream: object) -> Callable[[Any], str]:
             raise ImproperlyConfigured("stream must be a string or a callable(instance).")
         return stream
     known = {"pk", *(field.attname for field in model._meta.concrete_fields)}
-    names = [name for _, name, _, _ in Formatter().parse(stream) if name is not None]
+    pieces = list(Formatter().parse(stream))
+    names = [name for _, name, _, _ in pieces if name is not None]
     for unknown in set(names) - known:
         raise ImproperlyConfigured(
             f"stream {stream!r}: {model._meta.label} has no column {unknown!r}; there are "
             f"{', '.join(sorted(known))}."
         )
+    # A letter in the place of each column: what is wrong is then the text around them.
+    valid_stream("".join(f"{text}x" if name else text for text, name, _, _ in pieces))
     return lambda row: stream.format(**{name: getattr(row, name) for name in names})
 
 

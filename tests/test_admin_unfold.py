@@ -18,7 +18,7 @@ PAGES = {
     "/admin/events/event/?before=50": ["Newer"],
     "/admin/events/event/?q=%23999": ["There is no event at position 999"],
     "/admin/events/event/?kind=none.such&time=hour": ["Nothing here"],
-    "/admin/events/event/at/1/": ["first.kind", "events-json", "Raw JSON"],
+    "/admin/events/event/1/change/": ["first.kind", "events-payload", "Raw JSON"],
     "/admin/events/event/prune/?max_entries=1": ["This would remove"],
 }
 

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.forms import Script
 from django.http import HttpRequest
 from django.urls import URLPattern, path
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -26,12 +27,12 @@ from ..shared.kinds import chip
 from ..shared.payloads import excerpt, light
 from ..shared.scope import Scope, log_names, scope_of, use_log
 from ..shared.visible import visible
-from . import live, views
+from . import views
 from .filters import KindFilter, StatusFilter, StreamFilter, TimeFilter
 from .page import EventPage
 from .wanted import Wanted, wanted_of
 
-STYLES = ("admin", "kinds", "events", "payload")
+STYLES = ("admin", "kinds", "events")
 
 
 class EventChangeList(KeysetChangeList):
@@ -44,7 +45,6 @@ class EventChangeList(KeysetChangeList):
         for row in self.page.rows:
             row.is_wanted = row.position == self.wanted.position
             row.thread_url = self.thread_url(row.stream, threads.get(row.stream))
-        self.live = live.options(self.scope, self.wanted, self.site, self.is_newest)
 
     def threads(self) -> dict[str, int]:
         """The primary keys of the streams on this page."""
@@ -73,6 +73,39 @@ class EventChangeList(KeysetChangeList):
 
     def prune_url(self) -> str:
         return links.within(self.site, "event_prune", log=self.scope.name)
+
+    @cached_property
+    def can_follow(self) -> bool:
+        """Is an API mounted, and may this user read there what the page shows?"""
+        scope, stream = self.scope, self.wanted.stream
+        if links.api() is None or scope.problem:
+            return False
+        return scope.everything or bool(stream and scope.may_see(stream))
+
+    @cached_property
+    def refusal(self) -> str:
+        """Why the live switch cannot be used here."""
+        if self.can_follow and not self.wanted.can_be_followed:
+            return _(
+                "A status, an end of the time, a key or a position cannot be followed live: "
+                "remove that filter first."
+            )
+        newest = self.is_newest or not self.can_follow
+        return "" if newest else _("Only the first page can be followed live.")
+
+    def following(self) -> dict[str, Any]:
+        """What the live switch's script has to know; nothing where there is nothing to follow."""
+        if self.refusal or not self.can_follow:
+            return {}
+        return {
+            "api": links.api(),
+            "log": self.scope.name,
+            "since": self.scope.info.head,
+            "epoch": self.scope.info.epoch,
+            "kind": self.wanted.kind or "",
+            "stream": self.wanted.stream or "",
+            "heartbeat": self.scope.log.settings.heartbeat_interval,
+        }
 
 
 @admin.register(Event)
@@ -166,7 +199,7 @@ class EventAdmin(KeysetAdmin):
 
     @admin.display(description=gettext_lazy("payload"))
     def excerpt(self, event: Any) -> SafeString:
-        return format_html('<code class="events-excerpt">{}</code>', excerpt(event.start))
+        return excerpt(event.start)
 
     @admin.display(description=gettext_lazy("stream"))
     def where(self, event: Any) -> SafeString:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db.models import Subquery
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from ...models import Event, Log
-from ..shared import links, payloads
-from ..shared.payloads import joined
+from ..shared import links
+from ..shared.payloads import pretty
 from ..shared.scope import Scope
+
+# Characters of a payload on its page.
+MOST = 200_000
 
 
 class EventPage:
@@ -88,22 +93,28 @@ class EventPage:
         return format_html("{} · {}", *both)
 
     def payload(self) -> SafeString:
-        """With the tools that a script makes work, and the raw JSON for those without it."""
+        """Indented, with a button that a script makes work; what is cut is whole as raw JSON."""
+        text = pretty(self.event.payload)
+        whole = len(text) <= MOST
         raw = links.within(self.site, "event_json", self.event.pk, log=self.scope.name)
         tools = [self.link(_("Raw JSON"), raw)]
         if address := links.api_of(self.event.position, self.scope.name):
             tools.append(self.link(_("In the API"), address))
+        if whole:
+            button = (
+                '<button type="button" class="button" data-copy data-copied="{}" hidden>{}</button>'
+            )
+            tools.insert(0, format_html(button, _("Copied"), _("Copy")))
         return format_html(
-            '<div class="events-payload" data-events-payload>'
-            '<p class="events-tools"><button type="button" class="button" data-copy '
-            'data-copied="{}" hidden>{}</button> {}</p>'
-            '{}<textarea data-source readonly hidden aria-hidden="true">{}</textarea></div>',
-            _("Copied"),
-            _("Copy"),
+            '<p class="events-tools">{}</p><pre class="events-payload">{}</pre>{}',
             joined(tools),
-            payloads.render(self.event.payload),
-            payloads.pretty(self.event.payload),
+            text[:MOST],
+            "" if whole else _("Cut here: the whole of it is the raw JSON."),
         )
+
+
+def joined(parts: Iterable[SafeString]) -> SafeString:
+    return format_html_join(" ", "{}", ((part,) for part in parts))
 
 
 def told(position: int | None) -> str:

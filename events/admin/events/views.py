@@ -21,7 +21,7 @@ from ...non_atomic import non_atomic
 from ...wire import encode
 from ..shared import links
 from ..shared.keyset import KeysetAdmin
-from ..shared.scope import Scope, is_stream, scope_of
+from ..shared.scope import Scope, scope_of
 from . import export, pruning
 from .wanted import wanted_of
 
@@ -58,32 +58,6 @@ def opened(model_admin: KeysetAdmin, request: HttpRequest, object_id: str) -> Ev
     if not model_admin.has_view_permission(request, event):
         raise PermissionDenied
     return event
-
-
-def at(model_admin: KeysetAdmin, request: HttpRequest, position: int) -> HttpResponseBase:
-    """The page of the event at a position: what an entry of the live API is linked by."""
-    scope = scope_of(request)
-    event = scope.event(position=position)
-    if event is None and not model_admin.has_view_permission(request):
-        raise PermissionDenied
-    site = model_admin.admin_site.name
-    if event is not None:
-        return HttpResponseRedirect(links.within(site, "event_change", event.pk, log=scope.name))
-    messages.warning(request, _("There is no event at position %(n)s.") % {"n": position})
-    return HttpResponseRedirect(links.events(site, scope.name))
-
-
-def thread(model_admin: KeysetAdmin, request: HttpRequest, name: str) -> HttpResponseBase:
-    """The timeline of a stream that is known by its name."""
-    scope = scope_of(request)
-    if not model_admin.has_view_permission(request) and not (
-        is_stream(name) and scope.may_see(name)
-    ):
-        raise PermissionDenied
-    row = scope.streams(name).values_list("pk", flat=True) if is_stream(name) else ()
-    pk = next(iter(row), None)
-    site = model_admin.admin_site.name
-    return HttpResponseRedirect(links.timeline(site, scope.name, name, pk))
 
 
 def download(model_admin: KeysetAdmin, request: HttpRequest) -> HttpResponseBase:
@@ -161,7 +135,5 @@ def page(
 VIEWS: list[tuple[str, str, View]] = [
     ("export", "export/", download),
     ("prune", "prune/", prune),
-    ("at", "at/<int:position>/", at),
-    ("thread", "thread/<str:name>/", thread),
     ("json", "<str:object_id>/json/", as_json),
 ]

@@ -1,24 +1,23 @@
-/* The live switch: follow the log from where the page stands, and let new rows in at the top while
- * nobody reads. */
+/* The live switch: follow the log from where the page stands, and while nobody reads put what the
+ * server makes of the page now in the place of its rows. */
 
 import { connect } from "../events.js";
-import { RowMaker } from "./rows.js";
 
 const KEPT = "events.admin.live"; // in localStorage
-const SCROLLED = 60; // pixels below the top of the table from which one is reading
+const SCROLLED = 60; // pixels below the top of the list from which one is reading
+const APART = 300; // milliseconds between two looks at the server, at the least
+const AWAY = 3000; // and after one that failed
 
 export class Live {
   constructor(place) {
     this.place = place;
     this.options = place.dataset;
-    this.list = document.getElementById("result_list");
+    this.list = document.getElementById("changelist-form");
     this.state = place.querySelector("[data-state]");
     this.switch = place.querySelector("[data-switch]");
     this.button = document.querySelector("[data-events-new]");
-    this.maker = new RowMaker(this.options);
-    this.waiting = [];
-    this.hovered = false;
-    this.position = Number(this.options.since);
+    this.news = 0; // events that are not shown yet
+    this.since = Number(this.options.since);
     this.epoch = this.options.epoch;
     place.hidden = false;
     this.listen();
@@ -33,11 +32,7 @@ export class Live {
       else this.stop();
     });
     this.button.addEventListener("click", () => this.show());
-    this.list?.addEventListener("pointerenter", () => (this.hovered = true));
-    this.list?.addEventListener("pointerleave", () => {
-      this.hovered = false;
-      this.settle();
-    });
+    this.list.addEventListener("pointerleave", () => this.settle());
     document.addEventListener("selectionchange", () => this.settle());
     document.addEventListener("scroll", () => this.settle(), { passive: true, capture: true });
     // A page that comes back from the browser's memory has a connection that does not.
@@ -50,19 +45,19 @@ export class Live {
   start() {
     this.log?.close();
     const { api, log, kind, stream, heartbeat } = this.options;
-    this.log = connect(api, {
-      log,
-      since: this.position,
-      epoch: this.epoch,
-      heartbeat: Number(heartbeat),
-      ...(kind && { kind }),
-      ...(stream && { stream }),
-    });
-    const { log: followed } = this;
+    const { since, epoch } = this;
+    const filter = { ...(kind && { kind }), ...(stream && { stream }) };
+    const followed = connect(api, { log, since, epoch, heartbeat: Number(heartbeat), ...filter });
+    this.log = followed;
     // What a log that was closed meanwhile still says is not about this one.
     const on = (type, then) =>
       followed.addEventListener(type, (event) => this.log === followed && then(event.detail));
-    on("entry", (entry) => this.take(entry));
+    on("entry", (entry) => {
+      this.since = entry.position;
+      this.epoch = followed.epoch ?? this.epoch;
+      this.news += 1;
+      this.due ??= requestAnimationFrame(() => this.settle());
+    });
     on("state", ({ state }) => this.say(state));
     on("gap", () => this.say("gap"));
     on("end", ({ reconnect }) => reconnect || this.say("end"));
@@ -80,86 +75,74 @@ export class Live {
     // "Closed" would hide why.
     if (name === "closed" && ["end", "error"].includes(this.place.dataset.state)) return;
     this.place.dataset.state = name;
-    this.told = name ? this.text(name) : "";
     this.tell();
   }
 
   /* `says-catching-up` is `saysCatchingUp` here. */
   text(name) {
-    const camel = `says-${name}`.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
-    return this.options[camel] ?? "";
+    return this.options[`says-${name}`.replace(/-(.)/g, (_, letter) => letter.toUpperCase())] ?? "";
   }
 
   tell() {
-    const paused = this.waiting.length && this.place.dataset.state === "live";
-    const text = paused ? this.text("paused") : this.told;
-    if (this.state.textContent !== text) this.state.textContent = text ?? "";
+    const { state } = this.place.dataset;
+    const paused = state === "live" && !this.button.hidden;
+    const text = paused ? this.text("paused") : this.text(state ?? "");
+    if (this.state.textContent !== text) this.state.textContent = text;
+    const news = this.text(this.news === 1 ? "one" : "many").replace("{n}", this.news);
+    if (this.button.textContent !== news) this.button.textContent = news;
   }
 
-  showHead(position) {
-    const [head, kept] = ["head", "kept"].map((name) => document.querySelector(`[data-events-${name}]`));
-    if (!head) return;
-    head.textContent = position;
-    // As many more as there are positions: what is removed meanwhile is seen when the page is loaded anew.
-    kept.textContent = Number(kept.dataset.eventsKept) + position - Number(kept.dataset.head);
-  }
-
-  take(entry) {
-    this.position = entry.position;
-    this.epoch = this.log.epoch ?? this.epoch;
-    this.showHead(Math.max(this.log.head ?? 0, entry.position));
-    this.waiting.push(entry);
-    // More than the list holds would only push one another out.
-    if (this.waiting.length > 2 * this.most) this.waiting.splice(0, this.most);
-    this.count = (this.count ?? 0) + 1;
-    if (!this.due) this.due = requestAnimationFrame(() => this.settle());
-  }
-
-  get most() {
-    return Number(this.options.most);
-  }
-
-  /* Somebody reads: the pointer rests on the table, a text is selected, or it is scrolled down. */
+  /* Somebody reads: the pointer rests on the list, a text is selected, or it is scrolled down. */
   get isRead() {
-    const selection = document.getSelection();
-    return (
-      this.hovered ||
-      (selection && !selection.isCollapsed) ||
-      (this.list && this.list.getBoundingClientRect().top < -SCROLLED)
-    );
+    const selected = document.getSelection()?.isCollapsed === false;
+    return selected || this.list.matches(":hover") || this.list.getBoundingClientRect().top < -SCROLLED;
   }
 
   settle() {
     cancelAnimationFrame(this.due);
     this.due = null;
-    if (!this.waiting.length) return;
-    if (this.isRead) this.offer();
-    else this.show();
+    if (!this.news || this.looking) return;
+    this.button.hidden = !this.isRead;
+    if (this.button.hidden) this.show();
+    else this.tell();
   }
 
-  offer() {
-    const one = this.count === 1;
-    const text = one ? this.text("one") : this.text("many").replace("%(count)s", this.count);
-    if (this.button.textContent !== text) this.button.textContent = text;
-    this.button.hidden = false;
-    this.tell();
-  }
-
-  show() {
-    const body = this.list?.tBodies[0];
-    if (!body) {
-      // An empty list has no table; the server makes one of the first rows.
-      location.reload();
-      return;
+  async show() {
+    if (this.looking) return;
+    this.looking = true;
+    const { news } = this;
+    let apart = APART;
+    try {
+      const answer = await fetch(location.href);
+      this.renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      this.news -= news;
+      this.button.hidden = true;
+    } catch {
+      apart = AWAY;
     }
-    const rows = this.waiting.slice(-this.most).map((entry) => this.maker.make(entry));
-    body.prepend(...rows.reverse());
-    while (body.rows.length > this.most) body.lastElementChild.remove();
-    this.waiting = [];
-    this.count = 0;
-    this.button.hidden = true;
     this.tell();
+    setTimeout(() => {
+      this.looking = false;
+      this.settle();
+    }, apart);
   }
+
+  renew(page) {
+    const fresh = page.getElementById("changelist-form");
+    // Who has been signed out meanwhile is to see that.
+    if (!fresh) return location.reload();
+    const known = new Set(addresses(this.list));
+    for (const row of fresh.querySelectorAll("tbody tr")) {
+      row.classList.toggle("events-arrived", !known.has(addresses(row)[0]));
+    }
+    this.list.replaceChildren(...fresh.childNodes);
+    const facts = "[data-events-facts]";
+    document.querySelector(facts).replaceWith(page.querySelector(facts));
+  }
+}
+
+function addresses(part) {
+  return [...part.querySelectorAll(".field-position a")].map((link) => link.getAttribute("href"));
 }
 
 function kept() {

@@ -17,21 +17,27 @@ T = TypeVar("T")
 
 
 class StoreThread:
-    """A thread of its own with its own connections; or, in a test, the thread of the caller."""
+    """A thread of its own with its own connections, from the first work until it is closed; or, in
+    a test, the thread of the caller."""
 
     def __init__(self, name: str, in_callers_thread: bool = False) -> None:
-        self.executor = None if in_callers_thread else ThreadPoolExecutor(1, name)
+        self.name = name
+        self.in_callers_thread = in_callers_thread
+        self.executor: ThreadPoolExecutor | None = None
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        if self.executor is None:
+        if self.in_callers_thread:
             return await sync_to_async(work)(*arguments)
+        if self.executor is None:
+            self.executor = ThreadPoolExecutor(1, self.name)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, closing_connections, work, *arguments)
 
     def close(self) -> None:
-        if self.executor is not None:
-            self.executor.submit(connections.close_all)
-            self.executor.shutdown(wait=False)
+        executor, self.executor = self.executor, None
+        if executor is not None:
+            executor.submit(connections.close_all)
+            executor.shutdown(wait=False)
 
 
 def own_connection(alias: str) -> BaseDatabaseWrapper:

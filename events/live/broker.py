@@ -6,11 +6,14 @@ from a hint: it reads. What it finds goes into the window, which wakes those who
 
     hint, or time is up ──> look ──> window ──> the tails that it concerns
                               └────> streams ──> the tails whose stream has ended
+
+A broker that ends while somebody follows, whatever the reason, is logged and works again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,12 +32,17 @@ from .followed import Streams
 from .group import listen
 from .window import Batch, Wake, Window, portion, seal, wake_all
 
+logger = logging.getLogger("events")
+
 # Seconds without a follower after which the broker stops and gives its connections back.
 LINGER = 5.0
 # Seconds between looks at all the streams that are followed, whatever their events say.
 RECONCILE = 2.0
 # Rows in one look.
 LOOK = 500
+# Seconds from the end of a broker that is still followed to its next beginning. A loop that ends
+# all its tasks is closed by then.
+REVIVE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +97,7 @@ class Broker:
     def followed(self, query: Query, wake: Wake) -> Iterator[None]:
         """Keep this broker at work for a follower."""
         self.wakes.add(wake)
-        if self.task is None:
-            loop = asyncio.get_running_loop()
-            # An empty context: the broker belongs to no request.
-            self.task = loop.create_task(self._work(), context=Context())
+        self._start()
         try:
             with self.streams.followed(query.stream):
                 yield
@@ -134,6 +139,29 @@ class Broker:
         cursor = found.cursor if len(some) == len(found.rows) else some[-1].position
         return Extract(Batch(some, cursor, found.gap), found.state, turn)
 
+    def _start(self) -> None:
+        """Work, if somebody follows and no task does."""
+        if self.task is None and (self.wakes or self.asking):
+            loop = asyncio.get_running_loop()
+            # An empty context: the broker belongs to no request.
+            self.task = loop.create_task(self._work(), context=Context())
+            self.task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody follows any more; or the task failed, or was cancelled by somebody else."""
+        self.task = None
+        self.looker.close()
+        self.pager.close()
+        if task.cancelled() or task.exception() is not None:
+            task.get_loop().call_later(REVIVE, self._revive, task.cancelled())
+
+    def _revive(self, was_cancelled: bool) -> None:
+        if was_cancelled and (self.wakes or self.asking):
+            logger.error("The broker of log %r was ended, and begins again.", self.backend.name)
+        self._start()
+        if self.task is None:
+            forget(_brokers, self.backend.name, self)
+
     async def _work(self) -> None:
         """Look, sleep until a hint or the interval, and stop when nobody follows for a while."""
         loop = asyncio.get_running_loop()
@@ -149,48 +177,46 @@ class Broker:
                 pause = await self._round()
                 if pause:
                     await self._sleep(pause)
+            forget(_brokers, self.backend.name, self)
+        except Exception:
+            # What was read may be taken in by half: followers read the log, and the window begins
+            # anew at its head.
+            logger.exception("The broker of log %r failed, and begins again.", self.backend.name)
+            self.turn, self.looked = self.turn + 1, False
+            self.window.restart(self.window.position)
+            self.streams.doubtful.update(self.streams.followers)
+            raise
         finally:
             listener.cancel()
-            self._close()
 
     async def _round(self) -> float:
         """One look, told to those who asked for it: seconds until the next."""
         asking, self.asking = self.asking, []
         names = self.streams.take_doubtful()
-        try:
-            found, infos = await self.looker.run(self._look, names)
-        except Exception:
-            self.asking[:0] = asking
-            self.streams.doubtful.update(names)
-            return self.backoff.failed()
-        self.backoff.succeeded()
         epoch = self.state.epoch
+        answered = False
         try:
+            try:
+                found, infos = await self.looker.run(self._look, names)
+            except Exception:
+                self.streams.doubtful.update(names)
+                return self.backoff.failed()
+            self.backoff.succeeded()
             self._take(found)
             self._learn(names, infos)
-        except BaseException:
-            # This ends us, and nobody shall wait for it any longer.
-            self.asking[:0] = asking
-            raise
-        if epoch and epoch != self.state.epoch:
-            # The streams may be those of the log before: nobody is answered with them.
-            self.streams.start_anew()
-            self.asking[:0] = asking
-            return 0
+            if epoch and epoch != self.state.epoch:
+                # The streams may be those of the log before: nobody is answered with them.
+                self.streams.start_anew()
+                return 0
+            answered = True
+        finally:
+            if not answered:
+                self.asking[:0] = asking
         for future in asking:
             if not future.done():
                 future.set_result(None)
         more = self.asking or self.streams.doubtful or not found.caught_up
         return 0 if more else self.settings.poll_interval
-
-    def _close(self) -> None:
-        forget(_brokers, self.backend.name, self)
-        for future in self.asking:
-            future.cancel()
-        for shared in self.extracts.values():
-            shared.task.cancel()
-        self.looker.close()
-        self.pager.close()
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -239,8 +265,7 @@ def broker_for(backend: BaseBackend) -> Broker:
     hints.listen(wake)
     brokers = here(_brokers)
     broker = brokers.get(backend.name)
-    finished = broker is not None and broker.task is not None and broker.task.done()
-    if broker is None or broker.backend is not backend or finished:
+    if broker is None or broker.backend is not backend:
         broker = brokers[backend.name] = Broker(backend)
     return broker
 

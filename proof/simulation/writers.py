@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from events.exceptions import EventsError
+from events.live import broker
 from events.types import TERMINAL
 
 from .world import KINDS, STREAMS
@@ -75,6 +76,12 @@ class Deeds:
         for _ in range(world.chance.choice((0, 2, 12))):
             self.write()
 
+    def end_broker(self):
+        for one in broker._brokers.get(self.world.loop, {}).values():
+            if one.task is not None:
+                one.task.cancel()
+                self.world.note("operator", "ended the broker")
+
     def _stream(self):
         return self.world.chance.choice(STREAMS)
 
@@ -100,4 +107,5 @@ def actors(world, deeds):
         world.deeds.append(deeds.prune)
         yield act(world, [deeds.prune], dials.pace * 10)
     for _ in range(dials.disasters):
-        yield act(world, [deeds.renew, deeds.make_anew], dials.span * 0.7)
+        disasters = [deeds.renew, deeds.make_anew, deeds.end_broker]
+        yield act(world, disasters, dials.span * 0.7)

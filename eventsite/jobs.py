@@ -12,11 +12,11 @@ import threading
 from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from events import logs
-from eventsite.views import CONTENT_SECURITY_POLICY
+from eventsite import views
 
 PREFIX = "job-"
 
@@ -56,16 +56,14 @@ def page(
     policy = logs["default"].policy
     # The list of jobs is one of all streams.
     may_read = policy.can_read(request.user, None)
-    may_read = may_read and (stream is None or policy.can_read(request.user, stream))
+    if not may_read or (stream is not None and not policy.can_read(request.user, stream)):
+        return views.welcome(request, status)
     context = {
         "form": form,
         "stream": stream or "",
         "may_emit": policy.can_emit(request.user, stream or PREFIX),
     }
-    template = "jobs.html" if may_read else "welcome.html"
-    response = render(request, template, context, status=status)
-    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    return response
+    return views.page(request, "jobs.html", context, status)
 
 
 def start(stream: str, steps: int) -> None:

@@ -1,7 +1,8 @@
 """Settings of the example site. What differs between machines comes from the environment.
 
-DEBUG, SECRET_KEY, ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, DATABASE_URL, REDIS_URL, EVENTS_TTL and
-EVENTS_MAX_ENTRIES. A variable that is set but empty counts as not set.
+DEBUG, SECRET_KEY, ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, DATABASE_URL, REDIS_URL, EVENTS_TTL,
+EVENTS_MAX_ENTRIES, EVENTS_SHOWCASE and ACCESS_LOG. A variable that is set but empty counts as not
+set.
 """
 
 import os
@@ -101,6 +102,20 @@ EVENTS = {
         "MAX_ENTRIES": env.int("EVENTS_MAX_ENTRIES", default=None),
     },
 }
+
+# A log that anybody may watch, for the page of who is not signed in. `make run` asks for it, and
+# plays invented events into it; nothing else belongs there.
+if env.bool("EVENTS_SHOWCASE", default=False):
+    EVENTS["showcase"] = {"TTL": "15m", "POLICY": "eventsite.policies.ReadOnly"}
+
+# Off: the server's lines about requests that went well, which would carry the login of `make run`
+# out of the window.
+if not env.bool("ACCESS_LOG", default=True):
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "loggers": {"django.channels.server": {"level": "WARNING"}},
+    }
 
 if HAS_SPECTACULAR:
     REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}

@@ -1,5 +1,7 @@
 """The example site's first page."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -22,11 +24,19 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """The live page. It holds no entries: the browser follows the log as any other reader does.
-
-    Who may not read the log gets a page that says so, and no script.
-    """
+    """The live page. It holds no entries: the browser follows the log as any other reader does."""
     may_read = logs["default"].policy.can_read(request.user, None)
-    response = render(request, "live.html" if may_read else "welcome.html")
+    return page(request, "live.html") if may_read else welcome(request)
+
+
+def welcome(request: HttpRequest, status: int = 200) -> HttpResponse:
+    """What this is, for who may not read the log; and the showcase moving, where there is one."""
+    return page(request, "welcome.html", {"showcase": "showcase" in logs}, status)
+
+
+def page(
+    request: HttpRequest, template: str, context: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    response = render(request, template, context, status=status)
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

@@ -21,6 +21,8 @@ MANAGE = [sys.executable, str(Path(__file__).resolve().parent.parent / "manage.p
 PARENT = os.getppid()
 START_UP = 30  # seconds that the site may take to answer
 GRACE = 10  # seconds that a process may take to end
+# Something to see before the password, and no line for each request to push the password away.
+ENVIRONMENT = {"EVENTS_SHOWCASE": "1", "ACCESS_LOG": "0", "PYTHONUNBUFFERED": "1"}
 
 # Set by a signal and looked at between the steps. An exception raised by the handler could hit just
 # after a fork, and the child would be nobody's.
@@ -36,10 +38,12 @@ def main(port: int) -> int:
         # Without the autoreloader: it is one more process to end, and this is for looking around.
         site = start("runserver", "--noreload", f"{HOST}:{port}")
         if wait_for_answer(site, port):
-            announce(port)
-            start("simulate")
+            # Silent ones: the login is to stay the last thing that was printed.
+            start("simulate", "-v0")
+            start("simulate", "-v0", "--log", "showcase", "--rate", "2")
             # Without it nobody would notice that a worker was killed.
-            start("reconcile_streams", "--loop", "2")
+            start("reconcile_streams", "--loop", "2", "-v0")
+            announce(port)
         while keep_running(site):
             time.sleep(0.2)
         return 0 if stopping.is_set() else 1
@@ -65,7 +69,7 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
     child = subprocess.Popen(
         [*MANAGE, *arguments],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **ENVIRONMENT},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     children.append(child)
@@ -91,11 +95,13 @@ def announce(port: int) -> None:
     address = f"http://{HOST}:{port}"
     print(f"\n  Live page  {address}/\n  Jobs       {address}/jobs/")
     print(f"  API        {address}/api/events/")
-    print(f"  Admin      {address}/admin/", flush=True)
-    # Its line is printed whole: the site may be writing to the same terminal.
+    print(
+        f"  Admin      {address}/admin/\n\n  Ctrl-C stops the site and the simulator.", flush=True
+    )
+    # Last, and printed whole: the site may be writing to the same terminal.
     login = subprocess.run([*MANAGE, "demo_user"], capture_output=True, text=True, check=False)
-    print(f"  Login      {login.stdout.strip() or login.stderr.strip()}")
-    print("\nCtrl-C stops the site and the simulator.\n", flush=True)
+    shown = login.stdout.strip() or login.stderr.strip()
+    print(f"\n{'-' * 64}\n  Login      {shown}\n{'-' * 64}\n", flush=True)
 
 
 def end_all() -> None:

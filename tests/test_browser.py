@@ -359,6 +359,34 @@ def test_who_is_not_signed_in_sees_no_entries(process, site, address, new_page):
     page.get_by_role("link", name="Sign in to watch it live").wait_for()
 
 
+@pytest.fixture
+def showcase(site):
+    """The site as `make run` starts it, and a process that emits."""
+    url = site.environment["DATABASE_URL"]
+    site = Site(url, EVENTS_SHOWCASE="1", DJANGO_SETTINGS_MODULE="eventsite.settings")
+    with site.serve("daphne") as (_, address), emitter(site) as process:
+        yield address, process
+
+
+def test_events_move_before_anybody_signs_in(showcase, new_page):
+    """Those of a log that anybody may watch: not those of the site, and nobody can write to it."""
+    address, process = showcase
+    process.emit("secret.kind")
+    page = new_page(address)
+    page.wait_for_selector(LIVE)
+    shown = page.locator("[data-part=entries]")
+    process.emit("turn.started", stream="run-1", log="showcase")
+    sync_api.expect(shown).to_contain_text("turn.started")
+    page.get_by_role("button", name="Drop the connection").click()
+    process.emit("turn.completed", stream="run-1", log="showcase")
+    page.get_by_role("button", name="Reconnect now").click()
+    sync_api.expect(shown).to_contain_text("1 event caught up, none lost")
+    sync_api.expect(shown).to_contain_text("turn.completed")
+    assert "secret" not in page.content()
+    refused = page.request.post(f"{address}/api/events/?log=showcase", data={"kind": "n"})
+    assert refused.status in (401, 403)
+
+
 def test_a_new_login_signs_nobody_out(site, address, new_page):
     """`make run` makes one each time: a page that is open goes on when the site is started anew.
     Whose session had an older password is not let in by that."""

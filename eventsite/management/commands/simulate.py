@@ -7,9 +7,9 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from events import emit, emit_many, logs
+from events import logs
 from events.exceptions import InvalidTransition, StreamClosed
 from eventsite.simulation import Step, steps
 
@@ -33,15 +33,19 @@ def natural(text: str) -> int:
 
 
 class Command(BaseCommand):
-    help = "Plays agent runs, batches and orders into the default log, until it is told to stop."
+    help = "Plays agent runs, batches and orders into a log, until it is told to stop."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
+        add("--log", default="default", help="which log (default: default)")
         add("--rate", type=positive, default=4, help="events per second (default: 4)")
         add("--count", type=natural, help="stop after so many events (default: never)")
         add("--seed", type=int, help="play the same events every time (default: others each time)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["log"] not in logs:
+            raise CommandError(f"There is no log {options['log']!r}.")
+        self.log = logs[options["log"]]
         # In a pipe one level quieter: nobody watches the progress of a log file.
         self.verbosity = options["verbosity"] - (not self.stdout.isatty())
         self.stopping = False
@@ -83,11 +87,11 @@ class Command(BaseCommand):
 
     def emit(self, step: Step) -> None:
         if verb := step[0].get("verb"):
-            getattr(logs["default"].stream(step[0]["stream"]), verb)()
+            getattr(self.log.stream(step[0]["stream"]), verb)()
         elif len(step) == 1:
-            emit(**step[0])
+            self.log.append(**step[0])
         else:
-            emit_many(step)
+            self.log.append_many(step)
         for event in step:
             self.say(2, f"{event['stream']}  {event.get('kind', verb)}  {event.get('payload', '')}")
 

@@ -10,7 +10,8 @@ const SAMPLES = 15; // of the delay
 const SETTLE = 500; // milliseconds: twice the server's POLL_INTERVAL
 
 export class Follower {
-  /* `page` says where the API is, and how long a connection that is dropped on purpose stays away. */
+  /* `page` says where the API is, how long a connection that is dropped on purpose stays away, and
+   * perhaps which `log`, and how many positions to begin with (`backlog`). */
   constructor(page, tell) {
     this.page = page;
     this.tell = tell;
@@ -56,9 +57,9 @@ export class Follower {
     this.reset();
     this.tell.state(this);
     const turn = (this.turn = {});
-    const since = await this.start(filter.stream || filter.kind ? BACKLOG_FILTERED : BACKLOG);
+    const since = await this.start(this.page.backlog ?? (filter.stream || filter.kind ? BACKLOG_FILTERED : BACKLOG));
     if (this.turn !== turn) return;
-    this.options = { stream: filter.stream || undefined, kind: kindsOf(filter.kind) };
+    this.options = { log: this.page.log, stream: filter.stream || undefined, kind: kindsOf(filter.kind) };
     if (filter.transport) this.options.transports = [filter.transport];
     this.connect({ since });
   }
@@ -66,7 +67,8 @@ export class Follower {
   /* Some entries of the past, and none that was pruned: nobody has missed those. */
   async start(backlog) {
     try {
-      const answer = await fetch(`${this.page.api}head/`, { headers: { Accept: "application/json" } });
+      const query = this.page.log ? `?log=${this.page.log}` : "";
+      const answer = await fetch(`${this.page.api}head/${query}`, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(answer.status);
       const { head, floor } = await answer.json();
       return Math.max(floor, head - backlog);

@@ -18,10 +18,17 @@ T = TypeVar("T")
 
 class StoreThread:
     """A thread of its own with its own connections, from the first work until it is closed; or, in
-    a test, the thread of the caller."""
+    a test, the thread of the caller.
 
-    def __init__(self, name: str, in_callers_thread: bool = False) -> None:
+    The connection to the database `beside_pool` is no pool's: its work waits for no request that
+    keeps one.
+    """
+
+    def __init__(
+        self, name: str, *, beside_pool: str | None = None, in_callers_thread: bool = False
+    ) -> None:
         self.name = name
+        self.beside_pool = beside_pool
         self.in_callers_thread = in_callers_thread
         self.executor: ThreadPoolExecutor | None = None
 
@@ -29,9 +36,13 @@ class StoreThread:
         if self.in_callers_thread:
             return await sync_to_async(work)(*arguments)
         if self.executor is None:
-            self.executor = ThreadPoolExecutor(1, self.name)
+            self.executor = ThreadPoolExecutor(1, self.name, self._begin)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, closing_connections, work, *arguments)
+
+    def _begin(self) -> None:
+        if self.beside_pool is not None:
+            connections[self.beside_pool] = own_connection(self.beside_pool)
 
     def close(self) -> None:
         executor, self.executor = self.executor, None

@@ -8,8 +8,11 @@ import time
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 
+from .support import live_clients
+from .support.emitter import emitter
 from .support.live_clients import event_stream
 from .support.sites import scratch_site
 
@@ -78,6 +81,37 @@ async def test_a_response_of_which_nothing_is_taken_ends(server, path):
         await asyncio.to_thread(wait_until_begun, [client])
         await asyncio.sleep(8)  # the client does nothing, for longer than SEND_TIMEOUT
         assert await asyncio.to_thread(rest, client) < 16 * 2**20
+
+
+async def test_a_pool_without_a_free_connection_stops_no_follower(server):
+    """The broker reads through connections of its own: whoever is live stays live, and catches up."""
+    site, address, cookies = server
+    with emitter(site) as other:
+        async with (
+            live_clients.socket(address, cookies) as ws,
+            httpx.AsyncClient(base_url=address, cookies=cookies, timeout=30) as http,
+        ):
+            await ws.subscribe(since="latest")
+            asking = [http.get("/keep/", params={"seconds": 5}) for _ in range(POOL)]
+            keeping = asyncio.gather(*asking)
+            await asyncio.to_thread(wait_until_asleep, site.environment["DATABASE_URL"])
+            for _ in range(3):
+                position = await asyncio.to_thread(other.emit)
+                async with asyncio.timeout(1):
+                    assert await ws.positions(1) == [position]
+            assert not keeping.done()
+            await keeping
+
+
+def wait_until_asleep(url):
+    """All connections of the pool are kept."""
+    asleep = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND state = 'active' AND query LIKE 'SELECT pg_sleep%'"
+    )
+    with psycopg.connect(url, autocommit=True) as other:
+        while other.execute(asleep).fetchone() != (POOL,):
+            time.sleep(0.02)
 
 
 async def test_daphne_ends_a_download_before_it_has_all_of_it_in_memory(tmp_path):

@@ -88,10 +88,15 @@ class Broker:
         self.extracts: dict[Query, Shared] = {}
         self.task: asyncio.Task[None] | None = None
         self.backoff = Backoff(backend.name, self.settings.poll_interval)
+        self.looker, self.pager = self._thread("look"), self._thread("page")
+
+    def _thread(self, name: str) -> StoreThread:
         # In a test, the transaction is the calling thread's, and only there it can be read.
-        in_callers_thread = loop_has_sync_caller()
-        self.looker = StoreThread(f"events-look-{backend.name}", in_callers_thread)
-        self.pager = StoreThread(f"events-page-{backend.name}", in_callers_thread)
+        return StoreThread(
+            f"events-{name}-{self.backend.name}",
+            beside_pool=self.backend.alias,
+            in_callers_thread=loop_has_sync_caller(),
+        )
 
     @contextmanager
     def followed(self, query: Query, wake: Wake) -> Iterator[None]:

@@ -111,7 +111,7 @@ def settle(future, result, error):
 class Executor:
     """Stands for a ThreadPoolExecutor of one thread: the loop does its work."""
 
-    def __init__(self, workers=1, name=""):
+    def __init__(self, workers=1, name="", begin=None):
         self.closed = False
 
     def submit(self, function, *arguments):

@@ -5,7 +5,7 @@ import gc
 import os
 from pathlib import Path
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import JsonResponse
 from django.urls import path
 
@@ -30,4 +30,11 @@ async def held(request):
     )
 
 
-urlpatterns = [path("held/", held), *site]
+def keep(request):
+    """Keep a connection of the database for some seconds, as a slow report would."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [float(request.GET["seconds"])])
+    return JsonResponse({})
+
+
+urlpatterns = [path("held/", held), path("keep/", keep), *site]

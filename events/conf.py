@@ -51,13 +51,24 @@ DEFAULTS: dict[str, Any] = {
     "IDLE_TIMEOUT": 300,
     # As long as common proxies wait for a client.
     "SEND_TIMEOUT": 60,
+    # Of one user and in one process: many tabs, and no storm.
+    "MAX_CONNECTIONS": 100,
+    "MAX_SUBSCRIPTIONS": 1000,
     "OPTIONS": {},
 }
 
 # The process's own memory is not a place to keep everything for ever.
 MEMORY_DEFAULTS = {"TTL": 3600, "MAX_ENTRIES": 10_000}
 
-WHOLE = ("MAX_ENTRIES", "MAX_PAYLOAD_BYTES", "PAGE_SIZE", "MAX_PAGE_SIZE", "WINDOW")
+WHOLE = (
+    "MAX_ENTRIES",
+    "MAX_PAYLOAD_BYTES",
+    "PAGE_SIZE",
+    "MAX_PAGE_SIZE",
+    "WINDOW",
+    "MAX_CONNECTIONS",
+    "MAX_SUBSCRIPTIONS",
+)
 SECONDS = (
     "TTL",
     "POLL_INTERVAL",
@@ -66,7 +77,7 @@ SECONDS = (
     "IDLE_TIMEOUT",
     "SEND_TIMEOUT",
 )
-OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT")
+OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT", "MAX_CONNECTIONS", "MAX_SUBSCRIPTIONS")
 OPTIONS = ("using", "clock", "lock_timeout", "sequence")
 SEQUENCE = ("background", "inline")
 
@@ -103,6 +114,8 @@ class LogSettings:
     window: int
     idle_timeout: float | None
     send_timeout: float
+    max_connections: int | None
+    max_subscriptions: int | None
     options: Mapping[str, Any]
     clock: Clock
     problems: tuple[Problem, ...] = field(default=(), compare=False)

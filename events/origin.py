@@ -77,8 +77,10 @@ def request_of(scope: dict[str, Any]) -> HttpRequest:
         request.META["HTTP_" + name.decode("latin1").upper().replace("-", "_")] = value.decode(
             "latin1"
         )
-    server = scope.get("server") or ("", 80)
-    request.META.update(SERVER_NAME=server[0], SERVER_PORT=str(server[1]))
+    server, client = scope.get("server") or ("", 80), scope.get("client") or ("",)
+    request.META.update(
+        SERVER_NAME=server[0], SERVER_PORT=str(server[1]), REMOTE_ADDR=str(client[0])
+    )
     return request
 
 

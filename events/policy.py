@@ -10,6 +10,8 @@ class Policy(Protocol):
 
     `stream` is None for everything: the whole log, the list of its streams, an event in no
     stream. A policy that hides any stream answers False to `can_read(user, None)`.
+
+    Optional: `count_as(user, request)` says whose a connection is when connections are limited.
     """
 
     def can_read(self, user: Any, stream: str | None) -> bool: ...

@@ -1,8 +1,8 @@
 """Settings of the example site. What differs between machines comes from the environment.
 
 DEBUG, SECRET_KEY, ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, DATABASE_URL, REDIS_URL, EVENTS_TTL,
-EVENTS_MAX_ENTRIES, EVENTS_SHOWCASE and ACCESS_LOG. A variable that is set but empty counts as not
-set.
+EVENTS_MAX_ENTRIES, EVENTS_MAX_CONNECTIONS, EVENTS_MAX_SUBSCRIPTIONS, EVENTS_SHOWCASE and ACCESS_LOG.
+A variable that is set but empty counts as not set.
 """
 
 import os
@@ -100,6 +100,8 @@ EVENTS = {
     "default": {
         "TTL": env.str("EVENTS_TTL", default=None),  # 90 (seconds), 30s, 15m, 12h, 7d
         "MAX_ENTRIES": env.int("EVENTS_MAX_ENTRIES", default=None),
+        "MAX_CONNECTIONS": env.int("EVENTS_MAX_CONNECTIONS", default=None) or 100,
+        "MAX_SUBSCRIPTIONS": env.int("EVENTS_MAX_SUBSCRIPTIONS", default=None) or 1000,
     },
 }
 

@@ -23,6 +23,7 @@ from rest_framework.request import Request
 
 from events.api import eventsource
 from events.api.eventsource import Connection
+from events.limits import Held
 from events.live import access, broker
 from events.websocket import consumer
 from events.websocket.consumer import EventsConsumer
@@ -78,7 +79,7 @@ class Reader:
         self.text = ""
         if Reader.at_once:
             connection.send = self.send
-        self.task = asyncio.ensure_future(self.collect(connection.respond({})))
+        self.task = asyncio.ensure_future(self.collect(connection.respond({}, Held("anybody"))))
 
     async def send(self, message):
         self.text += message["body"].decode()

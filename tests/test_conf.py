@@ -12,11 +12,19 @@ from events import EventLog, logs
 from events.backends.database import DatabaseBackend
 from events.backends.disabled import DisabledBackend
 from events.backends.memory import MemoryBackend
-from events.conf import BACKENDS, DEFAULTS, MEMORY_DEFAULTS, log_settings
+from events.conf import BACKENDS, DEFAULTS, MEMORY_DEFAULTS, OPTIONAL, log_settings
 from events.exceptions import LogDoesNotExist
 from events.testing import ManualClock, memory_log
 
-WHOLE = ["MAX_ENTRIES", "MAX_PAYLOAD_BYTES", "PAGE_SIZE", "MAX_PAGE_SIZE", "WINDOW"]
+WHOLE = [
+    "MAX_ENTRIES",
+    "MAX_PAYLOAD_BYTES",
+    "PAGE_SIZE",
+    "MAX_PAGE_SIZE",
+    "WINDOW",
+    "MAX_CONNECTIONS",
+    "MAX_SUBSCRIPTIONS",
+]
 SECONDS = [
     "TTL",
     "POLL_INTERVAL",
@@ -64,6 +72,8 @@ class TestDefaults:
             "WINDOW": 1000,
             "IDLE_TIMEOUT": 300,
             "SEND_TIMEOUT": 60,
+            "MAX_CONNECTIONS": 100,
+            "MAX_SUBSCRIPTIONS": 1000,
             "OPTIONS": {},
         }
         assert log.clock is time.time
@@ -173,7 +183,7 @@ class TestBounds:
     def test_none(self, configured, key):
         """It means "without a bound" where there can be none, and is a mistake elsewhere."""
         log = configured(**{key: None})
-        if key in ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT"):
+        if key in OPTIONAL:
             assert (getattr(log, key.lower()), ids(log)) == (None, [])
         else:
             assert (getattr(log, key.lower()), ids(log)) == (DEFAULTS[key], ["W003"])

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from events import routing
 from events.api.eventsource import Connection
+from events.limits import Held
 from events.live.bell import Bell
 from events.live.broker import broker_for
 from events.live.eager import RAW_SEND, Deputy
@@ -204,7 +205,7 @@ async def test_a_reader_of_server_sent_events_gets_all_in_order(log, seed):
     connection.send = pipe
 
     async def serve():
-        async for part in connection.respond({}):
+        async for part in connection.respond({}, Held("anybody")):
             await pipe({"body": part})
 
     task = asyncio.ensure_future(serve())
@@ -230,7 +231,7 @@ async def test_middleware_that_wraps_the_frames_sees_every_one(log):
 
     connection = Connection(request_of(), log, log.query(since=0), True)
     connection.send = send
-    response = connection.respond({})
+    response = connection.respond({}, Held("anybody"))
 
     async def upper(parts):
         async for part in parts:
@@ -252,7 +253,9 @@ async def test_who_is_cut_off_in_the_middle_of_a_frame_is_forgotten(log):
     stuck = asyncio.Event()
 
     async def serve():
-        response = Connection(request_of(), log, log.query(since=0), True).respond({})
+        response = Connection(request_of(), log, log.query(since=0), True).respond(
+            {}, Held("anybody")
+        )
         async with aclosing(aiter(response)) as parts:
             async for part in parts:
                 if b"data" in part:
@@ -275,7 +278,7 @@ async def test_a_bookmark_is_not_ahead_of_what_is_sent(log, monkeypatch):
     """B34, B46: what was taken and waits for its turn may never arrive."""
     monkeypatch.setattr(subscription, "READ_AHEAD", 0)
     log.append_many([("n", {})] * 3)
-    one = Subscription("a", log, log.query(since=0))
+    one = Subscription("a", log, log.query(since=0), Held("a"))
     await one.start(lambda: None)
 
     async def taken():

@@ -15,7 +15,7 @@ LAYERS = {
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log streams log __init__",
-    "transports": "parameters origin api websocket",
+    "transports": "limits parameters origin api websocket",
     "apps": "admin apps checks management middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}

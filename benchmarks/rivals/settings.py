@@ -44,8 +44,11 @@ else:
 
 # A log for each server: they share a database, and one must not hear of another's events.
 LOG = os.environ.get("FANOUT_LOG", "default")
+UNLIMITED = {"MAX_CONNECTIONS": None, "MAX_SUBSCRIPTIONS": None}
 EVENTS = {
+    "default": UNLIMITED,
     LOG: {
+        **UNLIMITED,
         "POLICY": "benchmarks.rival.Anybody",
         "POLL_INTERVAL": float(os.environ.get("FANOUT_POLL", "0.25")),
     },

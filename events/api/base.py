@@ -16,6 +16,8 @@ from rest_framework.views import APIView
 
 from ..context import actor_of, context
 from ..exceptions import InvalidEvent, LogDoesNotExist
+from ..internals import django_request
+from ..limits import CONNECTIONS, Held, TooMany, hold, whose
 from ..log import EventLog
 from ..non_atomic import non_atomic, own_transactions_only
 from ..parameters import log_named
@@ -63,7 +65,12 @@ class LogView(APIView):
         give_back_thread()
         if len(response.content) <= PIECE:
             return response
-        return streamed(response, self.log.settings.send_timeout)
+        try:
+            held = self.hold_connection()
+        except TooMany as error:
+            refusal = self.finalize_response(self.request, self.handle_exception(error))
+            return refusal.render()  # type: ignore[no-any-return]
+        return streamed(response, self.log.settings.send_timeout, held)
 
     def handle_exception(self, exc: Exception) -> Response:
         try:
@@ -82,6 +89,12 @@ class LogView(APIView):
             return log_named(self.request.query_params)
         except LogDoesNotExist:
             raise NotFound from None
+
+    def hold_connection(self) -> Held:
+        """Count this request's response, which stays open, among its user's connections."""
+        log = self.log
+        who = whose(log.policy, self.request.user, django_request(self.request))
+        return hold(CONNECTIONS, who, log.settings.max_connections)
 
     def must_read(self, log: EventLog, stream: str | None) -> None:
         """Refuse who may not read: 404 for a named stream, as if it did not exist, else 401 or 403."""

@@ -17,6 +17,7 @@ from ..exceptions import (
     LogBusy,
     StreamClosed,
 )
+from ..limits import RETRY_AFTER, TooMany
 from ..parameters import BadParameter
 from ..types import Gap
 
@@ -37,6 +38,12 @@ class Busy(APIException):
     default_detail = "The log is busy. Try again."
     default_code = "busy"
     wait = 1  # DRF turns it into Retry-After
+
+
+class TooManyOpen(APIException):
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "too_many"
+    wait = RETRY_AFTER
 
 
 class Gone(APIException):
@@ -67,6 +74,8 @@ def as_http() -> Iterator[None]:
         raise Conflict(str(error)) from error
     except LogBusy as error:
         raise Busy from error
+    except TooMany as error:
+        raise TooManyOpen(str(error)) from error
     except RequestDataTooBig as error:
         raise TooLarge from error
     except SuspiciousOperation as error:

@@ -12,13 +12,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
-from django.http import StreamingHttpResponse
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from ..cursors import Query
 from ..internals import django_request, passes_untouched
+from ..limits import Held
 from ..live import access
 from ..live.bell import Bell
 from ..live.eager import RAW_SEND, Deputy, Send
@@ -27,7 +27,7 @@ from ..live.window import Batch
 from ..log import EventLog
 from ..threads import release_thread
 from ..wire import dumps
-from .sending import MAX_BYTES, buffers_everything
+from .sending import MAX_BYTES, OpenResponse, buffers_everything
 
 logger = logging.getLogger("events")
 
@@ -40,15 +40,15 @@ JITTER = 0.1
 BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
 
 
-class Response(StreamingHttpResponse):
+class Response(OpenResponse):
     """Ends its frames with itself. Django only closes the outermost of the generators that they
     pass through: a reader who is cut off in the middle of a frame would stay subscribed until
     the next garbage collection."""
 
-    def __init__(self, connection: Connection, **options: Any) -> None:
+    def __init__(self, connection: Connection, held: Held, **options: Any) -> None:
         self.connection = connection
         self.frames = connection.frames()
-        super().__init__(self.frames, **options)
+        super().__init__(self.frames, held, **options)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         # Middleware that has put something around the frames wants to see every one.
@@ -86,8 +86,8 @@ class Connection:
         # May frames be sent past Django?
         self.passes_django = False
 
-    def respond(self, headers: dict[str, str]) -> StreamingHttpResponse:
-        return Response(self, content_type=CONTENT_TYPE, headers=headers)
+    def respond(self, headers: dict[str, str], held: Held) -> Response:
+        return Response(self, held, content_type=CONTENT_TYPE, headers=headers)
 
     async def frames(self) -> AsyncGenerator[bytes]:
         await release_thread()

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from ..base_log import BaseLog
 from ..cursors import Query, Rows
 from ..exceptions import CursorExpired
+from ..limits import Held
 from ..log import EventLog
 from ..streams import StreamHandle
 from ..threads import give_back_thread
 from ..wire import dumps, encode
 from .pagination import LedgerPagination
 from .renderers import NDJSONRenderer, cursor_headers
-from .sending import MAX_BYTES, at_clients_pace, buffers_everything, is_asgi
+from .sending import MAX_BYTES, OpenResponse, at_clients_pace, buffers_everything, is_asgi
 
 
 def response(
-    source: EventLog | StreamHandle, paginator: LedgerPagination, request: Request
+    source: EventLog | StreamHandle,
+    paginator: LedgerPagination,
+    request: Request,
+    hold: Callable[[], Held],
 ) -> HttpResponseBase:
-    """From the cursor to the head as it is now, or as far as `limit` says."""
+    """From the cursor to the head as it is now, or as far as `limit` says. What is streamed is
+    counted by `hold`."""
     found = paginator.read(source, request)
     query = replace(paginator.params.query, limit=paginator.log.settings.max_page_size)
     limited = paginator.params.limit is not None
@@ -43,7 +48,7 @@ def response(
         body: Any = (
             at_clients_pace(export.achunks(), timeout) if is_asgi(request) else export.chunks()
         )
-        answer = StreamingHttpResponse(body, content_type=media_type, headers=headers)
+        answer = OpenResponse(body, hold(), content_type=media_type, headers=headers)
     answer["X-Events-Last-Idx"] = str(export.end)
     if found.gap is not None:
         answer["X-Events-Gap"] = dumps(found.gap.to_dict())

@@ -9,14 +9,16 @@ piece is sent, and a response of which nothing is taken for SEND_TIMEOUT ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.request import Request
 
 from ..internals import django_request
+from ..limits import Held
 from ..threads import release_thread
 
 # Bytes in one response of a server without backpressure, which would keep in memory all that a
@@ -55,10 +57,28 @@ async def at_clients_pace(
                 timer.cancel()
 
 
-def streamed(response: HttpResponse, send_timeout: float) -> StreamingHttpResponse:
+class OpenResponse(StreamingHttpResponse):
+    """Counts among the connections of its user until it is over, however it ends."""
+
+    def __init__(self, content: Any, held: Held, **options: Any) -> None:
+        self.held = held
+        super().__init__(content, **options)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with self.held:
+            async for part in super().__aiter__():
+                yield part
+
+    def close(self) -> None:
+        super().close()
+        self.held.release()
+
+
+def streamed(response: HttpResponse, send_timeout: float, held: Held) -> StreamingHttpResponse:
     """A large answer, piece by piece."""
-    answer = StreamingHttpResponse(
+    answer = OpenResponse(
         at_clients_pace(_cut(response.content), send_timeout),
+        held,
         status=response.status_code,
         reason=response.reason_phrase,
         headers={**response.headers, "Content-Length": str(len(response.content))},

@@ -72,7 +72,8 @@ class LiveView(LogView):
         }
         if self.request.method == "HEAD":
             return HttpResponse(content_type=CONTENT_TYPE, headers=headers)
-        return Connection(self.request, log, query, named).respond(headers)
+        connection = Connection(self.request, log, query, named)
+        return connection.respond(headers, self.hold_connection())
 
 
 class StreamLiveView(LiveView):

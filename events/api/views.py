@@ -39,14 +39,16 @@ class EntriesView(LogView):
     def page(self, source: EventLog | StreamHandle) -> HttpResponseBase:
         paginator = self.pagination_class()
         if self.request.accepted_renderer.format == NDJSONRenderer.format:
-            return export.response(source, paginator, self.request)
+            return export.response(source, paginator, self.request, self.hold_connection)
         found = paginator.read(source, self.request)
         params = paginator.params
         if params.wait and params.query.limit and not waiting.has_news(found):
             wait = waiting.Wait(paginator.log, params.query, found, params.wait)
+            held = self.hold_connection()
             if is_asgi(self.request):
-                return waiting.DeferredResponse(wait, partial(self.late_answer, paginator))
-            paginator.take(wait.in_this_thread())
+                return waiting.DeferredResponse(wait, partial(self.late_answer, paginator), held)
+            with held:
+                paginator.take(wait.in_this_thread())
         return self.answer(paginator)
 
     def answer(self, paginator: LedgerPagination) -> Response:

@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 
 from ..base_log import BaseLog
 from ..cursors import Query, Rows
+from ..limits import Held
 from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..threads import release_thread
@@ -71,10 +72,13 @@ def has_news(found: Rows) -> bool:
 class DeferredResponse(HttpResponseBase):
     """Waits while Django renders it, and becomes the response that is known then."""
 
-    def __init__(self, wait: Wait, answer: Callable[[Rows], HttpResponseBase]) -> None:
+    def __init__(self, wait: Wait, answer: Callable[[Rows], HttpResponseBase], held: Held) -> None:
         super().__init__()
         self.wait = wait
         self.answer = answer
+        self.held = held
 
     async def render(self) -> HttpResponseBase:
-        return await sync_to_async(self.answer)(await self.wait.in_loop())
+        with self.held:
+            found = await self.wait.in_loop()
+        return await sync_to_async(self.answer)(found)

@@ -14,6 +14,8 @@ logger = logging.getLogger("events")
 
 # Seconds without progress after which a client is too slow.
 TOO_SLOW_AFTER = 30.0
+# Seconds within which a socket has to have subscribed to something.
+SUBSCRIBE_WITHIN = 15.0
 # Frames that a client may send at once, and in a second from then on. An acknowledgement that
 # releases something is free.
 BURST, RATE = 500.0, 50.0
@@ -26,6 +28,8 @@ class Socket(Protocol):
     def heartbeat(self) -> float: ...
 
     def beat(self) -> None: ...
+
+    def unused(self) -> Close: ...
 
     async def ask_again(self) -> None: ...
 
@@ -44,12 +48,14 @@ class Clocks:
         self.blocked_since: float | None = None
         self.asked = self.loop.time()
         self.check_at = self.asked + access.next_check()
+        self.subscribe_by: float | None = self.asked + SUBSCRIBE_WITHIN
         self.check: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def set(self) -> None:
         self._cancel_timer()
         due = [self.last_sent + self.socket.heartbeat, self.check_at]
+        due += [self.subscribe_by] if self.subscribe_by else []
         due += [
             since + TOO_SLOW_AFTER for since in (self.sending_since, self.blocked_since) if since
         ]
@@ -69,6 +75,9 @@ class Clocks:
         waiting = [since for since in (self.sending_since, self.blocked_since) if since]
         if waiting and now - min(waiting) >= TOO_SLOW_AFTER:
             self.end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
+            return
+        if self.subscribe_by and now >= self.subscribe_by:
+            self.end(self.socket.unused())
             return
         if now - self.last_sent >= self.socket.heartbeat:
             self.last_sent = now
@@ -113,6 +122,10 @@ class Clocks:
             self.blocked_since = None
         elif self.blocked_since is None:
             self.blocked_since = self.loop.time()
+
+    def subscribed(self) -> None:
+        self.subscribe_by = None
+        self.set()
 
     def progressed(self) -> None:
         self.blocked_since = None

@@ -11,7 +11,7 @@ client, and when Redis dies, every socket closes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,9 +25,11 @@ from django.http import QueryDict
 from ..conf import DEFAULT_LOG
 from ..cursors import Query
 from ..exceptions import LogDoesNotExist
+from ..limits import CONNECTIONS, SUBSCRIPTIONS, TooMany, hold, whose
 from ..live import access
 from ..live.eager import RAW_SEND
 from ..log import EventLog, logs
+from ..origin import request_of
 from ..parameters import BadParameter, follow_params, frame_query, once
 from .clocks import Budget, Clocks
 from .frames import (
@@ -35,6 +37,8 @@ from .frames import (
     FORBIDDEN,
     MAX_ID,
     NOT_SIGNED_IN,
+    TOO_MANY,
+    TOO_SLOW,
     Close,
     control,
     error,
@@ -46,6 +50,7 @@ from .subscription import Subscription
 from .writer import Writer
 
 MAX_SUBSCRIPTIONS = 128
+CODES = {"forbidden": FORBIDDEN, "too_many": TOO_MANY}
 NO_ID = f"id: a string of at most {MAX_ID} characters is required."
 # Seconds that a close frame may take to be sent.
 FAREWELL = 5.0
@@ -81,8 +86,21 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         if (await receive())["type"] != "websocket.connect":
             return
         await send({"type": "websocket.accept"})
-        with closed_before_restart(self.clocks):
+        try:
+            who = self.who = await self._whose()
+            held = hold(CONNECTIONS, who, logs[DEFAULT_LOG].settings.max_connections)
+        except TooMany as error:
+            await self._close(Close(TOO_MANY, str(error)))
+            return
+        with held, closed_before_restart(self.clocks):
             await self._serve(receive)
+
+    async def _whose(self) -> Hashable | None:
+        policy, request = logs[DEFAULT_LOG].policy, request_of(self.scope)
+        if not hasattr(policy, "count_as"):
+            return whose(policy, self.user, request)
+        found: Hashable | None = await database_sync_to_async(whose)(policy, self.user, request)
+        return found
 
     async def _serve(self, receive: Callable[[], Awaitable[Message]]) -> None:
         tasks = [
@@ -181,8 +199,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             await self._subscribe("", log, query)
         except Refused as refused:
             await self.writer.send_text(error("", refused.code, str(refused)))
-            code = FORBIDDEN if refused.code == "forbidden" else BAD_FRAME
-            raise Close(code, str(refused)) from None
+            raise Close(CODES.get(refused.code, BAD_FRAME), str(refused)) from None
 
     def _log(self, name: str) -> EventLog:
         try:
@@ -199,10 +216,14 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             if not self.user.is_authenticated:
                 raise Close(NOT_SIGNED_IN, "Sign in first.")
             raise Refused("forbidden", "You may not read this.")
-        subscription = Subscription(id, log, query)
+        try:
+            held = hold(SUBSCRIPTIONS, self.who, log.settings.max_subscriptions)
+        except TooMany as error:
+            raise Refused("too_many", str(error)) from None
+        subscription = Subscription(id, log, query, held)
         await subscription.start(partial(self.writer.wake, subscription))
         self.writer.add(subscription)
-        self.clocks.set()
+        self.clocks.subscribed()
 
     def _renew_user(self, fresh: bool = False) -> None:
         """Look the user up again: the handshake may be long ago."""
@@ -221,6 +242,11 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def beat(self) -> None:
         self.writer.beat()
+
+    def unused(self) -> Close:
+        if not self.user.is_authenticated:
+            return Close(NOT_SIGNED_IN, "Sign in, and subscribe.")
+        return Close(TOO_SLOW, "Nothing was subscribed to.")
 
     async def ask_again(self) -> None:
         """Drop the subscriptions that this user may no longer read, and close if none is left."""

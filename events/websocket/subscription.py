@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from ..cursors import Query
+from ..limits import Held
 from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..log import EventLog
@@ -16,11 +17,12 @@ READ_AHEAD = 0.25
 
 
 class Subscription:
-    def __init__(self, id: str, log: EventLog, query: Query) -> None:
+    def __init__(self, id: str, log: EventLog, query: Query, held: Held) -> None:
         self.id = id
         self.log = log
         self.query = query
         self.stack = AsyncExitStack()
+        self.stack.enter_context(held)
         self.announced = False
         # A read that takes its time, and the bookmark when it began.
         self.taking: asyncio.Task[Batch | None] | None = None
@@ -30,7 +32,12 @@ class Subscription:
     async def start(self, wake: Callable[[], None]) -> None:
         """`wake` is called whenever `take()` may have something."""
         self.wake = wake
-        self.tail = await self.stack.enter_async_context(follow(self.log.backend, self.query, wake))
+        try:
+            tail = follow(self.log.backend, self.query, wake)
+            self.tail = await self.stack.enter_async_context(tail)
+        except BaseException:
+            await self.stack.aclose()
+            raise
 
     async def close(self) -> None:
         if self.taking is not None:

@@ -13,7 +13,10 @@ SECRET_KEY = "for-tests-only"
 USE_TZ = True
 
 LOG = os.environ.get("HISTORY_LOG", "default")
-EVENTS = {LOG: {"MAX_PAGE_SIZE": 500, **json.loads(os.environ.get("SITE_EVENTS", "{}"))}}
+# One user follows with as many clients as a run has.
+UNLIMITED = {"MAX_CONNECTIONS": None, "MAX_SUBSCRIPTIONS": None}
+EVENTS = {"default": UNLIMITED}
+EVENTS[LOG] = {**UNLIMITED, "MAX_PAGE_SIZE": 500, **json.loads(os.environ.get("SITE_EVENTS", "{}"))}
 
 CHANNEL_LAYERS = {}
 if url := os.environ.get("REDIS_URL"):

@@ -261,7 +261,18 @@ test("after close code 4429 it stays away for 15 to 30 seconds", async () => {
   }
 });
 
-for (const code of ["forbidden", "not_found", "bad_request", "too_many"]) {
+test("after the error frame too_many it stays away as long, and goes on", async () => {
+  const world = new World({ random: 0 });
+  const log = await world.connect(only);
+  await world.subscribe();
+  await world.socket.say({ type: "error", id: "a", code: "too_many", detail: "Because." });
+  assert.equal(log.state, "offline");
+  assert.ok(Math.abs(world.delays[0] - 15_000) < 100, world.delays);
+  await world.advance(15_000);
+  assert.equal(world.sockets.length, 2);
+});
+
+for (const code of ["forbidden", "not_found", "bad_request"]) {
   test(`the error frame ${code} closes the log, and an iterator throws it`, async () => {
     const world = new World();
     const log = await world.connect();

@@ -39,7 +39,7 @@ export interface StateChange {
   readonly reason?: string;
 }
 
-export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "too_many";
+export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found";
 
 export interface Failure {
   readonly code: ErrorCode | (string & {});

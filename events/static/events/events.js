@@ -42,6 +42,8 @@ const TERMINAL = ["completed", "failed", "stopped"];
 const SOCKET_RETURNS = [1001, 1012, 4408];
 const SOCKET_RESTARTS = [1001, 1012];
 const TOO_MANY = 4429;
+// Seconds, before somebody who has too much open asks again.
+const PAUSE = 15;
 // What a proxy answers whose server is away: no transport is to blame.
 const AWAY = [502, 503, 504];
 
@@ -471,6 +473,7 @@ function socketFrame({ type, id, cursor, epoch, ...message }) {
     case "end":
       return { end: message, cursor };
     case "error":
+      if (message.code === "too_many") throw new Lost("retry", message.detail, { pause: PAUSE });
       throw new Lost("stop", message.detail, { code: message.code });
     default:
       return {};
@@ -484,7 +487,7 @@ function lostSocket(code, reason) {
     return new Lost("retry", "the server restarts", { spread: Number(reason) });
   }
   if (SOCKET_RETURNS.includes(code)) return new Lost("resume", text);
-  return new Lost("retry", text, { pause: code === TOO_MANY ? 15 : 0 });
+  return new Lost("retry", text, { pause: code === TOO_MANY ? PAUSE : 0 });
 }
 
 async function* overServerSentEvents(source, signal) {

@@ -1,0 +1,99 @@
+"""How much one user may have open in this process, so that nobody takes the site from the others.
+
+Only what is open counts, and only here: the connections of a user, whatever their transport and
+their log, and the subscriptions on them. Nobody who is signed in is told apart by address.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from ipaddress import IPv6Address, ip_address, ip_network
+from types import TracebackType
+from typing import Any
+from weakref import WeakSet
+
+from django.http import HttpRequest
+
+from .policy import Policy
+
+CONNECTIONS, SUBSCRIPTIONS = "connections", "subscriptions"
+# Seconds after which somebody who has too many open may come back.
+RETRY_AFTER = 15
+# Addresses of proxies, behind which many people are.
+PROXIES = [
+    *map(ip_network, ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]),
+    *map(ip_network, ["169.254.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"]),
+]
+
+_lock = threading.Lock()
+_open: dict[Hashable, WeakSet[Held]] = {}
+
+
+class TooMany(Exception):
+    """A user has as many open as one may have."""
+
+
+class Held:
+    """Something that is open, and counts until it is released. One that is forgotten, such as the
+    response of a request that is cancelled on its way out, counts until it is garbage."""
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+
+    def release(self) -> None:
+        with _lock:
+            if (held := _open.get(self.key)) is not None:
+                held.discard(self)
+                if not held:
+                    del _open[self.key]
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def hold(what: str, who: Hashable | None, bound: int | None) -> Held:
+    """Count one more; `None` is somebody who is not counted, or a bound that is none."""
+    key = (what, who)
+    one = Held(key)
+    if who is None or bound is None:
+        return one
+    with _lock:
+        held = _open.setdefault(key, WeakSet())
+        if len(held) >= bound:
+            raise TooMany(f"At most {bound} {what} of one user. Come back later.")
+        held.add(one)
+    return one
+
+
+def whose(policy: Policy, user: Any, request: HttpRequest) -> Hashable | None:
+    """Among whose connections does this one count? None: among nobody's."""
+    if (count_as := getattr(policy, "count_as", None)) is not None:
+        found: Hashable | None = count_as(user, request)
+        return found
+    if getattr(user, "is_authenticated", False) and getattr(user, "pk", None) is not None:
+        return "user", user.pk
+    return public_address(request.META.get("REMOTE_ADDR", ""))
+
+
+def public_address(text: str) -> Hashable | None:
+    """One client's address, if it is one; of IPv6 the network, of which a client has all addresses."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:  # such as that of a Unix socket
+        return None
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if any(address in network for network in PROXIES):
+        return None
+    if isinstance(address, IPv6Address):
+        return "address", int(address) >> 64
+    return "address", str(address)

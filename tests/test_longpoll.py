@@ -24,7 +24,8 @@ def pair(request):
 
 @pytest.fixture(scope="module")
 def site(pair, tmp_path_factory):
-    with scratch_site(pair[0], tmp_path_factory.mktemp("site")) as site:
+    folder = tmp_path_factory.mktemp("site")
+    with scratch_site(pair[0], folder, EVENTS_MAX_CONNECTIONS="1000") as site:
         yield site
 
 

@@ -15,6 +15,7 @@ from django.db import connections
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
+import events
 from events.admin.events import export
 from events.admin.events.wanted import SPAN, Wanted
 from events.admin.shared import payloads
@@ -23,6 +24,7 @@ from events.exceptions import CursorExpired
 from events.models import Event, Stream
 from events.testing import ManualClock
 
+from .support.databases import DATABASES
 from .support.http_client import API
 from .test_admin_keyset import link, listing, rows_of, shown, signed_in, staff
 
@@ -42,6 +44,11 @@ HOSTILE = {
 
 @pytest.fixture(params=["default", "postgres"])
 def log(request, make_log):
+    return make_log(request.param)
+
+
+@pytest.fixture(params=DATABASES)
+def any_log(request, make_log):
     return make_log(request.param)
 
 
@@ -259,6 +266,71 @@ def test_a_sparse_stream_is_looked_at_farther(log):
     assert wanted.keyset.span == SPAN * 100_000
 
 
+# The context
+
+
+def test_who_and_why_are_searched_for(clerk, any_log):
+    """As a text or a number, exactly, alone or with more; within the bound of a page."""
+    for number, fields in enumerate(
+        [
+            {"actor": "7", "request": "a b"},
+            {"actor": 7},
+            {"actor": "77", "trace": 'x"actor":"7"'},
+            {"actor": "Seven", "done": True},
+            {"note": "actor", "request": "7"},
+        ],
+        1,
+    ):
+        with events.context(**fields):
+            any_log.append("odd" if number % 2 else "even")
+    any_log.append("odd")
+    for words, positions in {
+        "actor:7": [2, 1],
+        "actor:77": [3],
+        "actor:Seven": [4],
+        "actor:seven": [],
+        "actor:%": [],
+        "actor:_even": [],
+        "request:a b": [1],
+        "request:7": [5],
+        'trace:x"actor":"7"': [3],
+        "actor:7 kind:even": [2],
+        "kind:odd actor:7": [1],
+        "actor:7 request:a b": [1],
+    }.items():
+        assert shown(search(clerk, any_log, words)) == positions, words
+        lines = download(clerk, any_log, "ndjson", f"&q={quote(words)}").splitlines()
+        assert [json.loads(line)["position"] for line in lines] == positions[::-1], words
+    for words in ("actor:", "actor:\0", "actor:1 actor:2"):
+        response = search(clerk, any_log, words)
+        assert response.context["cl"].notes
+        assert shown(response) == []
+
+
+def test_a_rare_actor_costs_bounded_pages(clerk, log, monkeypatch):
+    monkeypatch.setattr("events.admin.events.wanted.SPAN", 100)
+    with events.context(actor=7):
+        log.append("n")
+    log.append_many([("n", {})] * 150)
+    response = search(clerk, log, "actor:7")
+    assert shown(response) == []
+    assert "This page looked at 100 positions, down to 52" in text(response)
+    assert shown(clerk.get(response.request["PATH_INFO"] + link(response, "next"))) == [1]
+
+
+def test_the_page_of_an_event_says_who_and_why(clerk, log):
+    """With links to all that the same one did; nothing of it is alive."""
+    with events.context(actor=7, request=f"<b>{BIDI}", note="by hand"):
+        log.append("n")
+    log.append("n")
+    page = text(page_of(clerk, log, 1))
+    address = html.unescape(re.search(r'<a href="([^"]+)">7</a>', page)[1])
+    assert shown(clerk.get(address)) == [1]
+    assert "<span>by hand</span>" in page
+    assert "&lt;b&gt;\\u202e" in page
+    assert "events-pairs" in text(page_of(clerk, log, 2))
+
+
 # The page of an event
 
 
@@ -371,6 +443,11 @@ def test_an_export_is_of_the_filter(clerk, log, monkeypatch):
     lines = download(clerk, log, "ndjson", "&kind=rare").splitlines()
     assert [json.loads(line)["position"] for line in lines] == list(range(100, 2001, 100))
     assert download(clerk, log, "ndjson", "&kind=none") == ""
+    log.stream("run-1").open()
+    log.append("n", stream="run-1")
+    log.append("n", stream="run-2")
+    lines = download(clerk, log, "ndjson", "&status=running").splitlines()
+    assert [json.loads(line)["position"] for line in lines] == [2001, 2002]
 
 
 def test_an_export_has_a_name(clerk, log):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..limits import Held
 from ..log import EventLog
 from ..streams import StreamHandle
 from ..threads import give_back_thread
+from ..types import Row
 from ..wire import dumps, encode
 from .pagination import LedgerPagination
 from .renderers import NDJSONRenderer, cursor_headers
@@ -43,16 +44,17 @@ def response(
     if buffers_everything(request):
         answer = HttpResponse(export.beginning(), content_type=media_type, headers=headers)
     else:
-        # Django gathers a synchronous iterator in memory before it sends it over ASGI.
-        timeout = paginator.log.settings.send_timeout
-        body: Any = (
-            at_clients_pace(export.achunks(), timeout) if is_asgi(request) else export.chunks()
-        )
+        body = paced(export, paginator.log.settings.send_timeout, is_asgi(request))
         answer = OpenResponse(body, hold(), content_type=media_type, headers=headers)
     answer["X-Events-Last-Idx"] = str(export.end)
     if found.gap is not None:
         answer["X-Events-Gap"] = dumps(found.gap.to_dict())
     return answer
+
+
+def paced(export: Export, send_timeout: float, asgi: bool) -> Any:
+    """Django gathers a synchronous iterator in memory before it sends it over ASGI."""
+    return at_clients_pace(export.achunks(), send_timeout) if asgi else export.chunks()
 
 
 class Export:
@@ -92,7 +94,10 @@ class Export:
             yield self.chunk()
 
     def chunk(self) -> bytes:
-        return b"".join(encode(row) + b"\n" for row in self.found.rows if row.position <= self.end)
+        return self.encoded([row for row in self.found.rows if row.position <= self.end])
+
+    def encoded(self, rows: Sequence[Row]) -> bytes:
+        return b"".join(encode(row) + b"\n" for row in rows)
 
     def advance(self) -> bool:
         """Read the next page; is there one? If pruning has overtaken the reader, the transfer is

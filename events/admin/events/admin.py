@@ -113,10 +113,12 @@ class EventAdmin(KeysetAdmin):
     list_display = ("position", "when", "what", "thread", "number", "excerpt")
     list_filter = (LogFilter, TimeFilter, StreamFilter, KindFilter, StatusFilter)
     search_help_text = gettext_lazy(
-        "A stream, a key, a position (123 or #123), kind:turn.*, or stream:run-42 and key:abc "
-        "to be exact."
+        "A stream, a key, a position (123 or #123), kind:turn.*, actor:7, request:…, trace:…, or "
+        "stream:run-42 and key:abc to be exact."
     )
-    fields = ("position", "exactly", "what", "where", "number", "shown_key", "beside", "payload_")
+    fields = (
+        "position", "exactly", "what", "where", "number", "shown_key", "why", "beside", "payload_",
+    )  # fmt: skip
     readonly_fields = fields
 
     class Media:
@@ -208,6 +210,10 @@ class EventAdmin(KeysetAdmin):
     @admin.display(description=gettext_lazy("key"))
     def shown_key(self, event: Event) -> str:
         return visible(event.key) if event.key else "–"
+
+    @admin.display(description=gettext_lazy("context"), empty_value="–")
+    def why(self, event: Any) -> SafeString | None:
+        return event.page.context()  # type: ignore[no-any-return]
 
     @admin.display(description=gettext_lazy("neighbours"))
     def beside(self, event: Any) -> SafeString:

@@ -10,9 +10,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from ...models import Event, Log
+from ...wire import dumps
 from ..shared import links
 from ..shared.payloads import pretty
 from ..shared.scope import Scope
+from ..shared.visible import visible
+from .search import FIELDS
 
 # Characters of a payload on its page.
 MOST = 200_000
@@ -29,7 +32,7 @@ class EventPage:
 
     def link(self, title: str, address: str | None, rel: str = "", hint: str = "") -> SafeString:
         if not address:
-            return format_html('<span class="events-none">{}</span>', title)
+            return format_html("<span>{}</span>", title)
         some = [(name, value) for name, value in (("rel", rel), ("title", hint)) if value]
         attributes = format_html_join("", ' {}="{}"', some)
         return format_html('<a href="{}"{}>{}</a>', address, attributes, title)
@@ -45,7 +48,7 @@ class EventPage:
             self.pair(title, *positions[number], rel=not number)
             for number, (title, _stream) in enumerate(threads)
         ]
-        return format_html('<ul class="events-neighbours">{}</ul>', joined(rows))
+        return format_html('<ul class="events-pairs">{}</ul>', joined(rows))
 
     def pair(self, title: str, before: int | None, after: int | None, *, rel: bool) -> SafeString:
         return format_html(
@@ -91,6 +94,20 @@ class EventPage:
         events = links.events(self.site, self.scope.name, stream=name)
         both = (self.link(name, address), self.link(_("its events"), events))
         return format_html("{} · {}", *both)
+
+    def context(self) -> SafeString | None:
+        """Who and why, each with a link to its like."""
+        rows = [
+            format_html("<li><span>{}</span> {}</li>", name, self.like(name, value))
+            for name, value in (self.event.context or {}).items()
+        ]
+        return format_html('<ul class="events-pairs">{}</ul>', joined(rows)) if rows else None
+
+    def like(self, name: str, value: object) -> SafeString:
+        said = value if isinstance(value, str) else dumps(value)
+        found = f"{name}:{said}" if name in FIELDS and said else None
+        address = found and links.events(self.site, self.scope.name, q=found)
+        return self.link(visible(said), address)
 
     def payload(self) -> SafeString:
         """Indented, with a button that a script makes work; what is cut is whole as raw JSON."""

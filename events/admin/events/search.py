@@ -3,50 +3,44 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
 from ...validation import shown
-from ..shared.keyset import whole
+from ...wire import dumps
 
 POSITION = re.compile(r"#?([0-9]{1,30})")
-PREFIXES = ("stream", "kind")
+# Of an event's context: who did it, and in the course of what.
+FIELDS = ("actor", "request", "trace")
+PREFIX = f"(?:stream|kind|key|{'|'.join(FIELDS)}):"
 
 
-class Search(NamedTuple):
-    """One of them at most is given, or a stream together with a kind. `bare` is a word that says
-    nothing about itself: what it names has to be looked up."""
-
-    stream: str | None = None
-    kind: str | None = None
-    key: str | None = None
-    position: int | None = None
-    bare: str | None = None
-    problem: str = ""
+class Nonsense(ValueError):
+    def __init__(self, text: str) -> None:
+        said = _(
+            "%(text)s cannot be searched for. Write a stream, a key, #123 for a position, "
+            "kind:turn.*, stream:run-42 or actor:7."
+        )
+        super().__init__(said % {"text": shown(text)})
 
 
-def parse(text: str) -> Search:
-    """`#123`, `key:abc`, `stream:run-42 kind:turn.*`, or a word."""
-    text = text.strip()
-    if not text:
-        return Search()
+def parse(text: str) -> dict[str, str]:
+    """`#123`, `key:abc`, `stream:run-42 kind:turn.*`, by names; or a word, under "": what that
+    names has to be looked up."""
     if position := POSITION.fullmatch(text):
-        return Search(position=whole(position[1]))
+        return {"position": position[1]}
+    if not re.match(PREFIX, text):
+        return {"": text} if text else {}
     # A key may hold anything, also spaces.
-    if text.startswith("key:"):
-        return Search(key=text.removeprefix("key:").strip())
-    words = [word.partition(":") for word in text.split()]
-    if not all(colon and name in PREFIXES for name, colon, _value in words):
-        return Search(kind=text) if text.endswith("*") else Search(bare=text)
-    found = {name: value for name, _colon, value in words}
-    if len(found) < len(words) or not all(found.values()):
-        return Search(problem=nonsense(text))
-    return Search(stream=found.get("stream"), kind=found.get("kind"))
+    parts = [part.split(":", 1) for part in re.split(rf"\s+(?={PREFIX})", text)]
+    found = {name: value.strip() for name, value in parts}
+    if len(found) < len(parts) or not all(found.values()):
+        raise Nonsense(text)
+    return found
 
 
-def nonsense(text: str) -> str:
-    return _(
-        "%(text)s cannot be searched for. Write a stream, a key, #123 for a position, "
-        "kind:turn.* or stream:run-42."
-    ) % {"text": shown(text)}
+def spellings(name: str, value: str) -> tuple[str, ...]:
+    """What is in the text of every context with this field, and in no other: a name is followed by
+    a colon, and a quote within a value by none. The value may have been a number as well."""
+    bare = f'"{name}":{value}'
+    return dumps({name: value})[1:-1], f"{bare},", f"{bare}}}"

@@ -1,19 +1,20 @@
 """What a list of events is asked for, as a range of positions.
 
 Time runs along positions and both are dense, so every filter becomes such a range first, at the
-cost of a look-up in an index; what no index serves (kind, the stream's status) then looks at a
-bounded part of it. An index on kind would make every append dearer, for the sake of this page.
+cost of a look-up in an index; what no index serves (kind, the stream's status, the context) then
+looks at a bounded part of it. An index on kind would make every append dearer, for this page's sake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import StrIndex
+from django.db.models.lookups import GreaterThan
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import get_current_timezone, make_aware
@@ -21,14 +22,14 @@ from django.utils.translation import gettext as _
 
 from ...cursors import Query
 from ...models import Stream
-from ...types import Status, to_micros
+from ...types import Row, Status, to_micros
 from ...validation import MAX_KEY, shown
-from ..shared.keyset import Keyset
+from ..shared.keyset import Keyset, whole
 from ..shared.scope import Scope, is_stream, scope_of
-from .search import Search, nonsense, parse
+from .search import FIELDS, Nonsense, parse, spellings
 
-# How many positions a page looks at for a kind or a status. With 50,000 a page without a match took
-# three times as long as one of a short log, on SQLite (`python -m benchmarks.admin`).
+# How many positions a page looks at for a kind, say. With 50,000 a page without a match took three
+# times as long as one of a short log, on SQLite (`python -m benchmarks.admin`).
 SPAN = 20_000
 # Which kinds are there: those of so many newest events.
 RECENT = 2_000
@@ -57,85 +58,64 @@ class Wanted:
 
     def __init__(self, scope: Scope, params: Mapping[str, str]) -> None:
         self.scope = scope
-        self.params = params
         self.problems: list[str] = [scope.problem] if scope.problem else []
-        search = self._resolved(parse(self._text("q")))
-        if search.problem:
-            self.problems.append(search.problem)
-        self.position = search.position
-        self.key = search.key
-        self.stream = search.stream or self._text("stream") or None
-        self.kind = search.kind or self._text("kind") or None
-        self.status = self._status()
-        self.start, self.end = self._times()
-        self._check_names()
+        self.asked = {name: text for name in params if (text := params[name].strip())}
+        try:
+            self.asked |= self._named(parse(self.asked.get("q", "")))
+        except Nonsense as error:
+            self.problems.append(str(error))
+        self.stream = self._read("stream", _("stream"), checked(is_stream))
+        self.key = self._read("key", _("key"), checked(is_key))
+        self.status = self._read("status", _("status"), Status)
+        self.kind = self._read("kind", _("kind"), self._a_kind)
+        self.fields = {
+            name: text for name in FIELDS if (text := self._read(name, name, checked(is_text)))
+        }
+        self.position = whole(self.asked.get("position", ""))
+        age = self._read("time", _("time"), AGES.__getitem__)
+        since = age and scope.log.backend.now() - age // timedelta(microseconds=1)
+        start = self._read("from", _("time"), moment)
+        self.start = max((one for one in (since, start) if one is not None), default=None)
+        self.end = self._read("to", _("time"), moment)
 
-    def _text(self, name: str) -> str:
-        return self.params.get(name, "").strip()
+    def _read(self, name: str, title: str, read: Callable[[str], Any]) -> Any:
+        text = self.asked.get(name)
+        if text is None:
+            return None
+        try:
+            return read(text)
+        except (ValueError, KeyError, OverflowError):
+            said = _("%(text)s cannot be a %(name)s.") % {"text": shown(text), "name": title}
+            self.problems.append(said)
+            return None
 
-    # Reading
+    def _a_kind(self, text: str) -> str:
+        self.scope.log.query(kind=text)
+        return text
 
-    def _resolved(self, search: Search) -> Search:
-        """What a bare word names: a stream, a key, a kind, or the first parts of one."""
-        word = search.bare
+    def _named(self, found: dict[str, str]) -> dict[str, str]:
+        """With what a bare word names: a stream, a key, a kind, or the first parts of one."""
+        word = found.get("")
         if word is None or self.problems:
-            return search
+            return found
+        if word.endswith("*"):
+            return {"kind": word}
         if not self.scope.everything:
             # Whether such a stream is there is nothing to be told here.
-            return Search(stream=word) if is_stream(word) else Search(problem=nonsense(word))
+            if is_stream(word):
+                return {"stream": word}
+            raise Nonsense(word)
         if is_stream(word) and self.scope.streams(word).exists():
-            return Search(stream=word)
+            return {"stream": word}
         if is_key(word) and self.scope.events().filter(key=word).exists():
-            return Search(key=word)
+            return {"key": word}
         if word in self.kinds:
-            return Search(kind=word)
+            return {"kind": word}
         if any(kind.startswith(f"{word}.") for kind in self.kinds):
-            return Search(kind=f"{word}.*")
-        return Search(
-            problem=_("No stream, no key and no recent kind is called %(word)s.")
-            % {"word": shown(word)}
-        )
-
-    def _status(self) -> Status | None:
-        text = self._text("status")
-        if text and text not in list(Status):
-            self._refuse(_("status"), text)
-            return None
-        return Status(text) if text else None
-
-    def _times(self) -> tuple[int | None, int | None]:
-        starts = [self._moment("from")]
-        if age := self._text("time"):
-            if age in AGES:
-                starts.append(self.scope.log.backend.now() - AGES[age] // timedelta(microseconds=1))
-            else:
-                self._refuse(_("time"), age)
-        return max((one for one in starts if one is not None), default=None), self._moment("to")
-
-    def _moment(self, name: str) -> int | None:
-        text = self._text(name)
-        if not text:
-            return None
-        try:
-            return to_micros(moment(text))
-        except (ValueError, OverflowError):
-            self._refuse(_("time"), text)
-            return None
-
-    def _check_names(self) -> None:
-        if self.stream is not None and not is_stream(self.stream):
-            self._refuse(_("stream"), self.stream)
-        if self.key is not None and not is_key(self.key):
-            self._refuse(_("key"), self.key)
-        try:
-            self.query: Query = self.scope.log.query(kind=self.kind)
-        except ValueError:
-            self._refuse(_("kind"), self.kind or "")
-
-    def _refuse(self, name: str, text: str) -> None:
-        self.problems.append(
-            _("%(text)s cannot be a %(name)s.") % {"text": shown(text), "name": name}
-        )
+            return {"kind": f"{word}.*"}
+        said = _("No stream, no key and no recent kind is called %(word)s.")
+        self.problems.append(said % {"word": shown(word)})
+        return {}
 
     # What there is
 
@@ -158,57 +138,60 @@ class Wanted:
     def can_be_followed(self) -> bool:
         """Can the live API be asked for the same?"""
         others = (self.status, self.end, self.key, self.position)
-        return not self.problems and all(one is None for one in others)
+        return not self.problems and not self.fields and all(one is None for one in others)
 
     # As rows
 
     @cached_property
     def keyset(self) -> Keyset:
-        info = self.scope.info
-        keyset = Keyset(self.scope.nothing, "position", info.floor, info.head)
-        if self.problems or (self.stream is not None and self.thread is None):
-            return keyset
-        keyset = replace(keyset, rows=self.scope.rows(self.stream))
-        for narrow in (
-            self._by_time,
-            self._by_key,
-            self._by_stream,
-            self._by_kind,
-            self._by_status,
-        ):
-            keyset = narrow(keyset)
-        if self.position is not None:
-            return replace(keyset, around=self.position, drop=("q",))
-        return keyset
+        low, high = self.scope.info.floor, self.scope.info.head
+        gone = self.stream is not None and self.thread is None
+        if self.problems or gone or not self.scope.shows(self.stream):
+            # An empty range: an export asks the log for it, and not for these rows.
+            return Keyset(self.scope.nothing, "position", low, low)
+        rows: QuerySet[Any] = self.scope.rows(self.stream)
+        for least, most in self._ranges(rows):
+            low, high = max(low, least), min(high, most)
+        looks = self.query().span or self.fields or (self.status and self.thread is None)
+        span = self._span() if looks else None
+        drop = () if self.position is None else ("q",)
+        rows, high = self._narrowed(rows), max(low, high)
+        return Keyset(rows, "position", low, high, span, self.position, drop)
 
-    def _by_time(self, keyset: Keyset) -> Keyset:
-        if self.start is None and self.end is None:
-            return keyset
-        find = self.scope.log.backend.position_at
-        low = keyset.low if self.start is None else find(self.start)
-        high = keyset.high if self.end is None else find(self.end)
-        return within(keyset, low, high)
+    def _ranges(self, rows: QuerySet[Any]) -> Iterator[tuple[int, int]]:
+        find, head = self.scope.log.backend.position_at, self.scope.info.head
+        if self.start is not None:
+            yield find(self.start), head
+        if self.end is not None:
+            yield 0, find(self.end)
+        if self.key is not None:
+            found = rows.filter(key=self.key).values_list("position", flat=True)
+            position = next(iter(found), 0)
+            yield position - 1, position
+        if self.thread is not None:
+            fits = self.status in (None, self.thread.status)
+            yield self.thread.first_position - 1, self.thread.last_position if fits else 0
 
-    def _by_key(self, keyset: Keyset) -> Keyset:
-        if self.key is None:
-            return keyset
-        found = keyset.rows.filter(key=self.key).values_list("position", flat=True)
-        position = next(iter(found), 0)
-        return within(keyset, position - 1, position)
-
-    def _by_stream(self, keyset: Keyset) -> Keyset:
-        if self.thread is None:
-            return keyset
-        return within(keyset, self.thread.first_position - 1, self.thread.last_position)
-
-    def _by_kind(self, keyset: Keyset) -> Keyset:
-        wanted = Q(kind__in=self.query.exact) if self.query.exact else Q()
-        for prefix in self.query.prefixes:
+    def _narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """By what no index serves."""
+        query = self.query()
+        kinds = Q(kind__in=query.exact) if query.exact else Q()
+        for prefix in query.prefixes:
             # "/" is the character after ".", and kinds are compared byte by byte.
-            wanted |= Q(kind__gte=prefix, kind__lt=prefix[:-1] + "/")
-        if not wanted:
-            return keyset
-        return replace(keyset, rows=keyset.rows.filter(wanted), span=self._span())
+            kinds |= Q(kind__gte=prefix, kind__lt=prefix[:-1] + "/")
+        rows = rows.filter(kinds)
+        for field in self.fields.items():
+            written = Q()
+            for text in spellings(*field):
+                # Not `contains`: on SQLite that takes a letter for its capital.
+                written |= Q(GreaterThan(StrIndex(F("context"), Value(text)), 0))
+            rows = rows.filter(written)
+        if self.status is not None and self.thread is None:
+            streams = Stream.objects.filter(
+                log_id=self.scope.pk, name=OuterRef("stream"), status=self.status
+            )
+            rows = rows.filter(Exists(streams))
+        return rows
 
     def _span(self) -> int:
         """Of one stream a page looks at as many events, which are the farther apart the more
@@ -218,33 +201,49 @@ class Wanted:
         length = self.thread.last_position - self.thread.first_position + 1
         return max(SPAN, SPAN * length // self.thread.seq)
 
-    def _by_status(self, keyset: Keyset) -> Keyset:
-        if self.status is None:
-            return keyset
-        if self.thread is not None:
-            fits = self.thread.status == self.status
-            return keyset if fits else within(keyset, 0, 0)
-        streams = Stream.objects.filter(
-            log_id=self.scope.pk, name=OuterRef("stream"), status=self.status
-        )
-        rows: QuerySet[Any] = keyset.rows.filter(Exists(streams))
-        return replace(keyset, rows=rows, span=SPAN)
+    # As the API reads them
+
+    def query(self, since: int = 0) -> Query:
+        log = self.scope.log
+        return log.query(since, log.settings.max_page_size, stream=self.stream, kind=self.kind)
+
+    def among(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of the API's rows that fit what it cannot be asked for."""
+        found = list(rows)
+        for field in self.fields.items():
+            some = spellings(*field)
+            found = [row for row in found if any(text in (row.context or "") for text in some)]
+        if self.status is not None:
+            names = {row.stream for row in found if row.stream}
+            known = self.scope.log.backend.find_streams(list(names))
+            fits = {name for name, stream in known.items() if stream.status == self.status}
+            found = [row for row in found if row.stream in fits]
+        return found
 
 
-def within(keyset: Keyset, low: int, high: int) -> Keyset:
-    low, high = max(keyset.low, low), min(keyset.high, high)
-    return replace(keyset, low=low, high=max(low, high))
+def checked(rule: Callable[[str], bool]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not rule(text):
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+def is_text(text: str) -> bool:
+    """A NUL is in no column of PostgreSQL's."""
+    return "\0" not in text
 
 
 def is_key(text: str) -> bool:
-    return len(text) <= MAX_KEY and "\0" not in text
+    return len(text) <= MAX_KEY and is_text(text)
 
 
-def moment(text: str) -> datetime:
+def moment(text: str) -> int:
     """`2026-11-20T10:00`, in the time zone of the page unless it names another, or a day."""
     found = parse_datetime(text)
     if found is None and (day := parse_date(text)):
         found = datetime(day.year, day.month, day.day)
     if found is None:
         raise ValueError(text)
-    return found if found.tzinfo else make_aware(found, get_current_timezone())
+    return to_micros(found if found.tzinfo else make_aware(found, get_current_timezone()))

@@ -118,6 +118,12 @@ class Scope:
         """May this user see the entries of a stream, or with "" those in none?"""
         return self.everything or (is_stream(stream) and self.allows(stream))
 
+    def shows(self, stream: str | None) -> bool:
+        """May this user see these entries, all of them or those of a stream, if there are any?"""
+        if self.problem:
+            return False
+        return self.everything if stream is None else self.may_see(stream)
+
     # What there is to see
 
     def events(
@@ -135,7 +141,7 @@ class Scope:
 
     def rows(self, stream: str | None = None) -> EventQuerySet:
         """The same without bounds, for a keyset, which has them."""
-        if not self._shows(stream):
+        if not self.shows(stream):
             return self.nothing
         found = Event.objects.using(self.alias).filter(log_id=self.pk)
         return found if stream is None else found.filter(stream=stream)
@@ -152,7 +158,7 @@ class Scope:
 
     def streams(self, name: str | None = None) -> Any:
         """The same for streams."""
-        if not self._shows(name):
+        if not self.shows(name):
             return Stream.objects.using(self.alias).none()
         # What is in the outbox gets its place first. No assertion: under `python -O` it would not.
         _ = self.info
@@ -162,11 +168,6 @@ class Scope:
     @property
     def nothing(self) -> EventQuerySet:
         return Event.objects.using(self.alias).none()
-
-    def _shows(self, stream: str | None) -> bool:
-        if self.problem:
-            return False
-        return self.everything if stream is None else self.may_see(stream)
 
 
 def is_stream(name: str) -> bool:

@@ -12,7 +12,7 @@ from .backends.base import BaseBackend
 from .coalesce import append_together
 from .conf import LogSettings
 from .context import acurrent, current
-from .cursors import Kinds, Query, Since, make_query
+from .cursors import Kinds, Query, Since, Streams, make_query
 from .exceptions import CursorExpired
 from .internals import has_sync_caller
 from .live.tail import follow
@@ -81,14 +81,14 @@ class BaseLog:
         since: Since = "earliest",
         limit: int | None = None,
         *,
-        stream: str | None = None,
+        stream: Streams = None,
         kind: Kinds = None,
         epoch: str | None = None,
     ) -> Page:
         """A page of what comes after `since`: `earliest`, `latest`, or a position consumed.
 
-        `kind` is `turn.started`, `turn.*`, or a list of such; a `limit` of 0 only looks where
-        the log stands. Go on with `since=page.cursor`, and pass `epoch=page.epoch` along if
+        `kind` is `turn.started`, `turn.*`, or a list of such; `stream` is a name, `red:*`, or a list
+        of such. A `limit` of 0 only looks where the log stands. Go on with `since=page.cursor`, and pass `epoch=page.epoch` along if
         the cursor is kept for long.
         """
         found = self.backend.read(self.query(since, limit, stream=stream, kind=kind, epoch=epoch))
@@ -106,7 +106,7 @@ class BaseLog:
         self,
         since: Since = "earliest",
         *,
-        stream: str | None = None,
+        stream: Streams = None,
         kind: Kinds = None,
         on_gap: Literal["raise", "skip"] = "raise",
         epoch: str | None = None,
@@ -114,7 +114,7 @@ class BaseLog:
         """Follow the log, for ever: `async for entry in log.tail(): …`.
 
         What the reader can no longer have raises CursorExpired, or with `on_gap="skip"` goes
-        unmentioned. With a `stream`, it ends when that has ended or is deleted; a stream that
+        unmentioned. With one `stream`, it ends when that has ended or is deleted; a stream that
         does not exist yet is waited for.
         """
         if on_gap not in ("raise", "skip"):
@@ -135,7 +135,7 @@ class BaseLog:
         since: object = "earliest",
         limit: object = None,
         *,
-        stream: str | None = None,
+        stream: Streams = None,
         kind: Kinds = None,
         epoch: str | None = None,
     ) -> Query:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal, NamedTuple
 
+from .exceptions import InvalidEvent
 from .types import Gap, Row
 from .validation import KIND, MAX_KIND, shown, valid_stream
 
 Since = int | Literal["earliest", "latest"]
 Kinds = str | Iterable[str] | None
+Streams = str | Iterable[str] | None
 
-# A kind filter looks at no more than this many pages' worth of positions at a time, so that
-# a rare kind in a long log costs many short reads and not one that never returns.
+# A filter by kind or by a set of streams looks at no more than this many pages' worth of positions
+# at a time, so that a rare kind in a long log costs many short reads and not one that never returns.
 SCAN_PAGES = 20
+# Streams and prefixes of streams in one read.
+MAX_STREAMS = 32
 
 
 class State(NamedTuple):
@@ -29,6 +34,8 @@ class State(NamedTuple):
 class Query:
     """One read, checked. `exact` and `prefixes` are the kinds wanted; both empty means all.
 
+    Either `stream` is the one stream that is wanted, or there is a set of them: `streams` by their
+    names, and those whose names begin with one of `starts`. None and two empty tuples mean all.
     `span` is how many positions may be looked at; None sets no bound.
     """
 
@@ -39,9 +46,23 @@ class Query:
     prefixes: tuple[str, ...] = ()
     epoch: str | None = None
     span: int | None = None
+    streams: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The streams as they are asked for, prefixes with a `*`; none stand for the whole log."""
+        if self.stream is not None:
+            return (self.stream,)
+        return (*self.streams, *(f"{start}*" for start in self.starts))
 
     def wants(self, row: Row) -> bool:
-        if self.stream is not None and row.stream != self.stream:
+        if self.stream is not None:
+            if row.stream != self.stream:
+                return False
+        elif (self.streams or self.starts) and not (
+            row.stream in self.streams or row.stream.startswith(self.starts)
+        ):
             return False
         if not self.exact and not self.prefixes:
             return True
@@ -73,7 +94,7 @@ class Rows(NamedTuple):
 def make_query(
     since: object,
     limit: object,
-    stream: str | None,
+    stream: Streams,
     kind: Kinds,
     epoch: str | None,
     *,
@@ -81,16 +102,54 @@ def make_query(
     max_page_size: int,
 ) -> Query:
     exact, prefixes = _kinds(kind)
+    patterns = valid_streams(stream)
+    one = only_stream(patterns)
+    several = patterns if one is None else ()
     return Query(
         since=_since(since),
         limit=_limit(limit, page_size, max_page_size),
-        # An empty name asks for what is in no stream, None for everything.
-        stream=None if stream is None else valid_stream(stream),
+        stream=one,
         exact=exact,
         prefixes=prefixes,
         epoch=epoch,
-        span=SCAN_PAGES * max_page_size if exact or prefixes else None,
+        span=SCAN_PAGES * max_page_size if exact or prefixes or several else None,
+        streams=tuple(name for name in several if not name.endswith("*")),
+        starts=tuple(name[:-1] for name in several if name.endswith("*")),
     )
+
+
+def valid_streams(stream: Streams) -> tuple[str, ...]:
+    """Names and prefixes (`red:*`), each once and sorted; none stand for the whole log. An empty name
+    asks for what is in no stream. An empty list is refused: whoever has computed it does not mean
+    everything."""
+    if stream is None:
+        return ()
+    if isinstance(stream, str | bytes | Mapping) or not isinstance(stream, Iterable):
+        stream = [stream]  # type: ignore[list-item]
+    given = list(islice(stream, MAX_STREAMS + 1))
+    if not given or len(given) > MAX_STREAMS:
+        raise InvalidEvent("stream", f"must be 1 to {MAX_STREAMS} names or prefixes")
+    patterns = sorted({*map(_pattern, given)})
+    if len(patterns) > 1 and not patterns[0]:
+        raise InvalidEvent("stream", "must not be empty beside others")
+    return tuple(patterns)
+
+
+def _pattern(stream: object) -> str:
+    """One of these, checked: what a name may begin with may be a name as well."""
+    if not isinstance(stream, str):
+        raise InvalidEvent("stream", f"must be a string, not {type(stream).__name__}")
+    name = valid_stream(stream.removesuffix("*"))
+    if name == stream:
+        return name
+    if not name:
+        raise InvalidEvent("stream", "must have a character before the *")
+    return f"{name}*"
+
+
+def only_stream(patterns: Sequence[str]) -> str | None:
+    """The stream that these ask for, if it is a single one by its name."""
+    return patterns[0] if len(patterns) == 1 and not patterns[0].endswith("*") else None
 
 
 def _since(since: object) -> Since:

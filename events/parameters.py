@@ -12,10 +12,9 @@ from django.http import QueryDict
 
 from .base_log import BaseLog
 from .conf import DEFAULT_LOG
-from .cursors import Query, Since
+from .cursors import Query, Since, Streams, valid_streams
 from .exceptions import InvalidEvent
 from .log import EventLog, logs
-from .validation import valid_stream
 
 MAX_NUMBER = 2**63 - 1
 MAX_WAIT = 30
@@ -58,35 +57,36 @@ def follow_params(
     text = once(params, "since")
     position = as_position(text or "")
     since = valid_since(text if position is None else position)
-    stream = stream if stream is not None else stream_name(params)
-    return _query(log, since, limit, stream, params.getlist("kind"), once(params, "epoch"))
+    streams = stream if stream is not None else streams_asked(params) or None
+    return _query(log, since, limit, streams, params.getlist("kind"), once(params, "epoch"))
 
 
 def frame_query(log: BaseLog, frame: Mapping[str, Any]) -> Query:
     """The same, asked for by the members of a JSON object."""
     since, stream, kind, epoch = map(frame.get, ("since", "stream", "kind", "epoch"))
-    if not isinstance(stream, str | None):
-        raise BadParameter("stream", "A string is required.")
+    if not isinstance(stream, str | list | None):
+        raise BadParameter("stream", "A string or a list of strings is required.")
     if not isinstance(epoch, str | None):
         raise BadParameter("epoch", "A string is required.")
     if not isinstance(kind, str | list | None):
         raise BadParameter("kind", "A string or a list of strings is required.")
     kinds = [kind] if isinstance(kind, str) else kind
-    return _query(log, valid_since(since), None, stream or None, kinds, epoch)
+    streams = _streams(stream if isinstance(stream, list) else [stream or ""])
+    return _query(log, valid_since(since), None, streams or None, kinds, epoch)
 
 
 def _query(
     log: BaseLog,
     since: Since,
     limit: int | None,
-    stream: str | None,
+    streams: Streams,
     kinds: list[Any] | None,
     epoch: str | None,
 ) -> Query:
     if kinds and len(kinds) > MAX_KINDS:
         raise BadParameter("kind", f"At most {MAX_KINDS} kinds.")
     try:
-        return log.query(since, limit, stream=stream, kind=kinds or None, epoch=epoch)
+        return log.query(since, limit, stream=streams, kind=kinds or None, epoch=epoch)
     except InvalidEvent as error:
         raise BadParameter(error.place, error.rule) from None
     except ValueError as error:
@@ -131,11 +131,17 @@ def valid_since(since: object) -> Since:
     raise BadParameter("since", "A position from 0, 'earliest' or 'latest' is required.")
 
 
-def stream_name(params: QueryDict) -> str | None:
+def streams_asked(params: QueryDict) -> tuple[str, ...]:
+    """Names and prefixes; none stand for the whole log, as an empty name does here."""
+    return _streams(params.getlist("stream") or [""])
+
+
+def _streams(given: list[Any]) -> tuple[str, ...]:
     try:
-        return valid_stream(once(params, "stream")) or None
+        patterns = valid_streams(given)
     except InvalidEvent as error:
         raise BadParameter("stream", error.rule) from None
+    return () if patterns == ("",) else patterns
 
 
 def choice(params: QueryDict, name: str, choices: list[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 
@@ -11,7 +12,9 @@ class Policy(Protocol):
     `stream` is None for everything: the whole log, the list of its streams, an event in no
     stream. A policy that hides any stream answers False to `can_read(user, None)`.
 
-    Optional: `count_as(user, request)` says whose a connection is when connections are limited.
+    Two more are optional. `can_read_prefix(user, prefix)` speaks for all the streams whose names
+    begin so; without it, prefixes are for those who may read everything. `count_as(user, request)`
+    says whose a connection is when connections are limited.
     """
 
     def can_read(self, user: Any, stream: str | None) -> bool: ...
@@ -27,3 +30,20 @@ class DefaultPolicy:
 
     def can_emit(self, user: Any, stream: str | None) -> bool:
         return user is not None and bool(user.has_perm("events.add_event"))
+
+
+def may_read(policy: Policy, user: Any, streams: Sequence[str | None]) -> bool:
+    """May this user read all of these: names, and prefixes that end in `*`? None of them, or None,
+    stands for everything."""
+    return all(_may_read(policy, user, stream) for stream in streams or (None,))
+
+
+def _may_read(policy: Policy, user: Any, stream: str | None) -> bool:
+    # A policy is never asked about a prefix as if it were a name: one that hides `secret-1` by its
+    # name would grant `s*`.
+    if stream is None or not stream.endswith("*"):
+        return policy.can_read(user, stream)
+    can_read_prefix = getattr(policy, "can_read_prefix", None)
+    if can_read_prefix is None:
+        return policy.can_read(user, None)
+    return bool(can_read_prefix(user, stream[:-1]))

@@ -362,6 +362,88 @@ class LogContract:
         assert self.positions(log.read(stream="A")) == [4]
         assert self.positions(log.read(stream="c")) == []
 
+    @pytest.mark.parametrize(
+        ("stream", "expected"),
+        [
+            (["a", "Z"], ["a", "Z"]),
+            (["a", "a"], ["a"]),
+            (("Z", "nobody"), ["Z"]),
+            ("a*", ["a", "a_b", "axb", "a_b:1", "a-1", "a.1", "ab"]),
+            ("a_*", ["a_b", "a_b:1"]),
+            ("a_b:1*", ["a_b:1"]),
+            (["a-*", "a.*", "z*"], ["a-1", "a.1", "z"]),
+            (["A*", "a_b", "A_B"], ["a_b", "A_B"]),
+            ({"Z*", "z"}, ["Z", "z"]),
+            ("none*", []),
+        ],
+    )
+    def test_a_set_of_streams(self, log, stream, expected):
+        """Names and prefixes, compared exactly: `_` stands for itself, and case counts."""
+        names = ["a", "a_b", "axb", "A_B", "a_b:1", "a-1", "a.1", "", "Z", "z", "ab"]
+        log.append_many([{"kind": "n", "stream": name} for name in names])
+        page = log.read(stream=stream)
+        assert [entry.stream for entry in page.entries] == expected
+        assert page.cursor == 11
+
+    @pytest.mark.parametrize(
+        "stream",
+        [
+            "*",
+            "a*b",
+            "a**",
+            "-*",
+            "a%*",
+            "á*",
+            ["*"],
+            [],
+            ["a", ""],
+            ["a", None],
+            [1],
+            [["a"]],
+            b"a",
+        ],
+    )
+    def test_a_malformed_set_of_streams(self, log, stream):
+        """An empty list is refused too: whoever has computed it does not mean everything."""
+        with pytest.raises(ValueError, match="^stream"):
+            log.read(stream=stream)
+        with pytest.raises(ValueError, match="^stream: must be 1 to 32 "):
+            log.read(stream=[f"s{n}" for n in range(33)])
+
+    @pytest.mark.parametrize("stream", ["rare*", ["rare-1", "rare-2"]])
+    def test_a_rare_set_is_looked_for_by_stretches(self, new_log, stream):
+        """As a rare kind is."""
+        log = new_log(PAGE_SIZE=1, MAX_PAGE_SIZE=1)
+        self.fill(log, 25, stream="frequent")
+        log.append("n", stream="rare-1")
+        pages, cursor = [], 0
+        while cursor < 26:
+            page = log.read(cursor, stream=stream)
+            pages.append((self.positions(page), page.cursor))
+            cursor = page.cursor
+        assert pages == [([], 20), ([26], 26)]
+
+    def test_a_gap_of_a_set_is_the_logs(self, log):
+        """Whatever the set has lost of it."""
+        self.fill(log, 5, stream="a")
+        log.append("n", stream="b")
+        log.prune(max_entries=1)
+        for stream in ("b*", ["b", "c"]):
+            page = log.read(0, stream=stream)
+            assert (self.positions(page), page.gap.lost) == ([6], 5)
+
+    def test_a_set_and_a_kind(self, log):
+        """Both have to fit."""
+        log.append_many(
+            [
+                {"kind": kind, "stream": stream}
+                for kind in ("a", "b")
+                for stream in ("s1", "s2", "t")
+            ]
+        )
+        assert self.positions(log.read(stream="s*", kind="b")) == [4, 5]
+        assert self.positions(log.read(stream=["t", "s2"], kind=["b", "c.*"], limit=1)) == [5]
+
     def test_a_stream_and_a_kind(self, log):
         log.append_many(
             [{"kind": kind, "stream": stream} for kind in ("a", "b") for stream in ("s", "t")]

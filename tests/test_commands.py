@@ -187,8 +187,12 @@ class TestExport:
         """Only its entries."""
         for stream in ("a", "b", "", "A", "a"):
             log.append("n", stream=stream)
-        out, _ = run("export_events", "--stream", "a")
-        assert [json.loads(line)["position"] for line in out.splitlines()] == [1, 5]
+        for options, positions in [
+            (["--stream", "a"], [1, 5]),
+            (["--stream", "a", "--stream", "b*"], [1, 2, 5]),
+        ]:
+            out, _ = run("export_events", *options)
+            assert [json.loads(line)["position"] for line in out.splitlines()] == positions
 
     def test_holes_are_passed(self, run, log):
         """B63: a deleted stream is no reason to stop or to warn."""
@@ -690,6 +694,9 @@ class TestTail:
             (["--kind", "a.*"], ["a.b", "a.c"]),
             (["--kind", "a.b", "--kind", "d"], ["a.b", "d"]),
             (["--stream", "s"], ["a.b", "d"]),
+            (["--stream", "s*"], ["a.b", "d"]),
+            (["--stream", "s", "--stream", "t*"], ["a.b", "d"]),
+            (["--stream", ""], ["a.b", "a.c", "d"]),
             (["--since", "2"], ["d"]),
             (["--since", "latest"], []),
         ]:

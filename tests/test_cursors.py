@@ -128,7 +128,7 @@ class TestQuery:
             query(kind=kind)
 
     @pytest.mark.parametrize(
-        "stream", ["a b", "\x00", "\ud800", "é", "x" * 129, 5, b"s", ["s"], False, object()]
+        "stream", ["a b", "\x00", "\ud800", "é", "x" * 129, 5, b"s", [["s"]], False, object()]
     )
     def test_a_malformed_stream(self, stream):
         """B6: no store is asked for what it cannot hold; PostgreSQL would raise a DataError."""
@@ -138,6 +138,19 @@ class TestQuery:
     def test_a_stream(self):
         """None is every stream, and an empty name is what is in none."""
         assert [query(stream=stream).stream for stream in (None, "", "s")] == [None, "", "s"]
+
+    def test_sets_of_streams(self):
+        """Sorted and without repetitions, so that those who ask for the same share it."""
+        found = query(stream=["b", "a*", "c", "b"])
+        assert (found.stream, found.streams, found.starts) == (None, ("b", "c"), ("a",))
+        assert found == query(stream=iter(["c", "b", "a*"]))
+        assert found.patterns == ("b", "c", "a*")
+        assert found.span == query(stream="a*").span == SCAN_PAGES * 5
+
+    def test_one_stream_is_no_set(self):
+        """However often it is named."""
+        assert query(stream=["a", "a"]) == query(stream="a")
+        assert (query(stream="a").patterns, query().patterns) == (("a",), ())
 
     def test_a_filter_by_kind_is_bounded(self):
         """B9: a rare kind costs many short reads; a stream has an index of its own."""

@@ -126,6 +126,18 @@ class TestServerSentEvents:
         async with event_stream(*at, since=since, stream=name) as stream:
             assert (await stream.entry())["stream"] == name
 
+    async def test_a_set_of_streams(self, at, other, name):
+        """It waits for streams that do not exist, and does not end with one of its own."""
+        since = await head(at)
+        async with event_stream(*at, since=since, stream=[f"{name}:*", f"{name}-b"]) as stream:
+            assert stream.status == 200
+            await stream.block()
+            other.emit(stream=name)
+            first = other.do(f"log.stream('{name}:1').open()")["position"]
+            other.do(f"log.stream('{name}:1').stop()")
+            last = other.emit(stream=f"{name}-b")
+            assert await stream.positions(3) == [first, first + 1, last]
+
     async def test_an_unknown_stream(self, at):
         """B50"""
         for path, params in (("live/", {"stream": "nobody"}), ("streams/nobody/live/", {})):
@@ -228,6 +240,18 @@ class TestWebSocket:
                 found[frame["id"]] += [entry["position"] for entry in frame["events"]]
             assert found == {"stream": [also, own], "kind": [wanted, also]}
 
+    async def test_a_set_of_streams(self, at, other, name):
+        """One subscription follows several, by a frame or by the address, and does not end."""
+        since = await head(at)
+        async with socket(*at) as ws, socket(*at, f"?since={since}&stream={name}:*") as other_ws:
+            await ws.subscribe(since=since, stream=[f"{name}:*", f"{name}-b"])
+            other.emit(stream=name)
+            first = other.do(f"log.stream('{name}:1').open()")["position"]
+            other.do(f"log.stream('{name}:1').stop()")
+            last = other.emit(stream=f"{name}-b")
+            assert await ws.positions(3) == [first, first + 1, last]
+            assert await other_ws.positions(2, id="") == [first, first + 1]
+
     async def test_by_the_address(self, at, other, name):
         """B42: what the query string asks for has the id ''."""
         position = other.emit(stream=name)
@@ -289,6 +313,13 @@ class TestWebSocket:
             ({"id": "a", "kind": ["a"] * 101}, "bad_request"),
             ({"id": "a", "stream": "no stream"}, "bad_request"),
             ({"id": "a", "stream": 1}, "bad_request"),
+            ({"id": "a", "stream": []}, "bad_request"),
+            ({"id": "a", "stream": ["a", None]}, "bad_request"),
+            ({"id": "a", "stream": [["a"]]}, "bad_request"),
+            ({"id": "a", "stream": {"a": 1}}, "bad_request"),
+            ({"id": "a", "stream": "*"}, "bad_request"),
+            ({"id": "a", "stream": ["a", "b*c"]}, "bad_request"),
+            ({"id": "a", "stream": [f"s{n}" for n in range(33)]}, "bad_request"),
             ({"id": "a", "epoch": 1}, "bad_request"),
             ({"id": "a", "log": "nothing"}, "not_found"),
             ({"id": "a", "log": 1}, "bad_request"),

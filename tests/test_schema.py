@@ -25,6 +25,7 @@ from events.api.items import MAX_ITEMS
 from events.api.openapi import description
 from events.api.spectacular import PREFIX, SchemaView
 from events.conf import DEFAULT_LOG
+from events.cursors import MAX_STREAMS
 from events.parameters import MAX_KINDS, MAX_NUMBER, MAX_WAIT
 from events.types import Entry, Gap, Status, StreamInfo
 
@@ -148,7 +149,10 @@ class TestDocument:
         assert prefix["pattern"] == rf"^(?:{kind}\.\*)$"
         assert prefix["maxLength"] == validation.MAX_KIND + 2
         assert known["kind"]["schema"]["maxItems"] == MAX_KINDS
-        assert known["stream"]["schema"]["pattern"] == f"^(?:(?:{stream})?)$"
+        one, prefix = known["stream"]["schema"]["items"]["anyOf"]
+        assert one["pattern"] == f"^(?:(?:{stream})?)$"
+        assert prefix["pattern"] == rf"^(?:{stream}\*)$"
+        assert known["stream"]["schema"]["maxItems"] == MAX_STREAMS
         assert f"More than {MAX_WAIT} is clamped to {MAX_WAIT}." in known["wait"]["description"]
         assert known["log"]["schema"]["default"] == DEFAULT_LOG
         assert action["name"]["schema"]["pattern"] == f"^(?:{stream})$"
@@ -285,11 +289,11 @@ class TestParameters:
 
 GOOD = [
     "", "?since=1&limit=2", "?since=0", "?since=99", "?limit=0", "?kind=a.*&kind=b", "?epoch=x&since=1",
-    "?format=ndjson", "?format=ndjson&since=0", "?stream=s", "head/", "streams/", "streams/?limit=1",
+    "?format=ndjson", "?format=ndjson&since=0", "?stream=s", "?stream=s&stream=t*", "head/", "streams/", "streams/?limit=1",
     "streams/?status=running", "streams/s/", "streams/s/events/",
 ]  # fmt: skip
 BAD = [
-    ("?since=-1", 400), ("?since=1&since=2", 400), ("?kind=A", 400), ("?stream=a b", 400),
+    ("?since=-1", 400), ("?since=1&since=2", 400), ("?kind=A", 400), ("?stream=a b", 400), ("?stream=*", 400),
     ("?log=nobody", 404), ("?on_gap=error&since=0", 410), ("?on_gap=error&since=99", 410),
     ("?format=nothing", 404), ("?format=ndjson&since=x", 400), ("head/?log=1&log=1", 400),
     ("?" + "&".join(f"a{n}=1" for n in range(2000)), 400), ("streams/nobody/", 404),

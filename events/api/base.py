@@ -21,6 +21,7 @@ from ..limits import CONNECTIONS, Held, TooMany, hold, whose
 from ..log import EventLog
 from ..non_atomic import non_atomic, own_transactions_only
 from ..parameters import log_named
+from ..policy import may_read
 from ..streams import StreamHandle
 from ..threads import give_back_thread
 from ..types import StreamInfo
@@ -96,11 +97,11 @@ class LogView(APIView):
         who = whose(log.policy, self.request.user, django_request(self.request))
         return hold(CONNECTIONS, who, log.settings.max_connections)
 
-    def must_read(self, log: EventLog, stream: str | None) -> None:
-        """Refuse who may not read: 404 for a named stream, as if it did not exist, else 401 or 403."""
-        if log.policy.can_read(self.request.user, stream):
+    def must_read(self, log: EventLog, *streams: str | None) -> None:
+        """Refuse who may not read: 404 for named streams, as if one did not exist, else 401 or 403."""
+        if may_read(log.policy, self.request.user, streams):
             return
-        if stream is not None and self.request.successful_authenticator:
+        if any(streams) and self.request.successful_authenticator:
             raise NotFound
         self.permission_denied(self.request)
 

@@ -25,6 +25,7 @@ from ..live.eager import RAW_SEND, Deputy, Send
 from ..live.tail import Tail, follow
 from ..live.window import Batch
 from ..log import EventLog
+from ..policy import may_read
 from ..threads import release_thread
 from ..wire import dumps
 from .sending import MAX_BYTES, OpenResponse, buffers_everything
@@ -233,7 +234,7 @@ class Connection:
             user = renewed(self.request)
         except APIException:
             return False
-        return self.log.policy.can_read(user, self.query.stream)
+        return may_read(self.log.policy, user, self.query.patterns)
 
 
 def frames_named(batch: Batch) -> str:

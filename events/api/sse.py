@@ -17,10 +17,10 @@ from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from ..cursors import Query, Since
+from ..cursors import Query, Since, only_stream
 from ..internals import django_request
 from ..log import EventLog
-from ..parameters import as_position, choice, follow_params, stream_name
+from ..parameters import as_position, choice, follow_params, streams_asked
 from ..types import TERMINAL, Gap, StreamInfo
 from .base import LogView, existing
 from .eventsource import CONTENT_TYPE, Connection
@@ -47,8 +47,10 @@ class LiveView(LogView):
 
     def get(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         log = self.log
-        name = stream_name(request.query_params)
-        self.must_read(log, name)
+        streams = streams_asked(request.query_params)
+        self.must_read(log, *streams)
+        # A set waits for streams that do not exist yet.
+        name = only_stream(streams)
         return self.follow(log, existing(log.stream(name)) if name else None)
 
     def follow(self, log: EventLog, stream: StreamInfo | None) -> HttpResponseBase:

@@ -15,7 +15,7 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from ..cursors import Rows
 from ..log import EventLog
-from ..parameters import choice, integer, stream_name
+from ..parameters import choice, integer, streams_asked
 from ..streams import StreamHandle
 from ..types import Status, StreamInfo
 from . import export, waiting
@@ -72,9 +72,8 @@ class EventsView(EntriesView):
 
     def get(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         log = self.log
-        name = stream_name(request.query_params)
-        self.must_read(log, name)
-        return self.page(log.stream(name) if name else log)
+        self.must_read(log, *streams_asked(request.query_params))
+        return self.page(log)
 
     def post(self, request: Request, **kwargs: Any) -> Response:
         log = self.log

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from heapq import merge
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from ..cursors import Query
@@ -92,7 +94,7 @@ class Topic:
 
     def __init__(self, window: Window, query: Query) -> None:
         self.window = window
-        self.stream = query.stream
+        self.query = query
         self.wants = query.wants
         self.dropped = window.first - 1
         self.wakes: set[Wake] = set()
@@ -109,7 +111,7 @@ class Topic:
 
     def _batch(self, cursor: int) -> Batch:
         new = []
-        for entry in self.window.newest_first(self.stream):
+        for entry in self.window.newest_first(self.query):
             if entry.position <= cursor:
                 break
             if self.wants(entry.row):
@@ -141,39 +143,52 @@ class Window:
         self.entries: deque[Sealed] = deque()
         self.by_stream: dict[str, deque[Sealed]] = {}
         self.size = 0
-        # By stream, so that an event wakes no reader that does not want it.
+        # By stream, so that an event wakes no reader that does not want it: a set's topic is with
+        # each of its names and prefixes. How many topics there are with a prefix, by its length.
         self.topics: dict[str | None, dict[Hashable, Topic]] = {}
+        self.prefixes: Counter[int] = Counter()
 
     @property
     def first(self) -> int:
         return self.entries[0].position if self.entries else self.position + 1
 
-    def newest_first(self, stream: str | None) -> Iterable[Sealed]:
-        entries = self.entries if stream is None else self.by_stream.get(stream, ())
-        return reversed(entries)
+    def newest_first(self, query: Query) -> Iterable[Sealed]:
+        """All entries that the query may want, and perhaps others."""
+        if query.stream is not None:
+            return reversed(self.by_stream.get(query.stream, ()))
+        if query.streams and not query.starts:
+            some = [self.by_stream[name] for name in query.streams if name in self.by_stream]
+            return merge(*map(reversed, some), key=itemgetter(0), reverse=True)
+        return reversed(self.entries)
 
     @contextmanager
     def topic(self, query: Query, wake: Wake) -> Iterator[Topic]:
         """Join the readers that want the same; `wake` is called when there is something for them."""
-        topics = self.topics.setdefault(query.stream, {})
-        key = (query.exact, query.prefixes)
-        topic = topics.get(key)
+        patterns = query.patterns or (None,)
+        key = (query.exact, query.prefixes, query.streams, query.starts)
+        topic = self.topics.get(patterns[0], {}).get(key)
         if topic is None:
-            topic = topics[key] = Topic(self, query)
+            topic = Topic(self, query)
+            self.prefixes.update(map(len, query.starts))
+            for pattern in patterns:
+                self.topics.setdefault(pattern, {})[key] = topic
         topic.wakes.add(wake)
         try:
             yield topic
         finally:
             topic.wakes.discard(wake)
-            if not topic.wakes and topics.get(key) is topic:
-                del topics[key]
-                if not topics and self.topics.get(query.stream) is topics:
-                    del self.topics[query.stream]
+            if not topic.wakes and self.topics.get(patterns[0], {}).get(key) is topic:
+                self.prefixes -= Counter(map(len, query.starts))
+                for pattern in patterns:
+                    del self.topics[pattern][key]
+                    if not self.topics[pattern]:
+                        del self.topics[pattern]
 
     def topics_for(self, stream: str) -> Iterator[Topic]:
         """The topics that an event of a stream may concern."""
-        for group in (stream, None):
-            yield from self.topics.get(group, {}).values()
+        for group in (stream, None, *(f"{stream[:length]}*" for length in self.prefixes)):
+            if group in self.topics:
+                yield from self.topics[group].values()
 
     def extend(self, rows: Iterable[Row], position: int) -> None:
         """Take in new rows, up to `position`, and wake the readers that want some of them."""

@@ -43,6 +43,15 @@ class LogCommand(BaseCommand):
     def every_log(self, options: dict[str, Any]) -> list[EventLog]:
         return [self.log(options)] if options["log"] else [logs[name] for name in logs]
 
+    @staticmethod
+    def add_streams(parser: CommandParser) -> None:
+        parser.add_argument(
+            "--stream",
+            action="append",
+            metavar="NAME",
+            help="Only this stream: run-42, or red:* for all that begin so; may repeat.",
+        )
+
     def run_from_argv(self, argv: list[str]) -> None:
         """From a shell: 1 for whatever is wrong with the input, and no word when the reader of a
         pipe has seen enough (`| head -1`)."""

@@ -31,6 +31,7 @@ from ..live.eager import RAW_SEND
 from ..log import EventLog, logs
 from ..origin import request_of
 from ..parameters import BadParameter, follow_params, frame_query, once
+from ..policy import may_read
 from .clocks import Budget, Clocks
 from .frames import (
     BAD_FRAME,
@@ -212,7 +213,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Refused("bad_request", "This id is subscribed already.")
         if len(self.writer.held) >= MAX_SUBSCRIPTIONS:
             raise Refused("too_many", f"At most {MAX_SUBSCRIPTIONS} subscriptions a socket.")
-        if not await database_sync_to_async(self._may_read)(log, query.stream):
+        if not await database_sync_to_async(self._may_read)(log, query):
             if not self.user.is_authenticated:
                 raise Close(NOT_SIGNED_IN, "Sign in first.")
             raise Refused("forbidden", "You may not read this.")
@@ -229,9 +230,9 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         """Look the user up again: the handshake may be long ago."""
         self.user = access.current(self.user, self.scope.get("session"), fresh=fresh)
 
-    def _may_read(self, log: EventLog, stream: str | None) -> bool:
+    def _may_read(self, log: EventLog, query: Query) -> bool:
         self._renew_user(fresh=True)
-        return log.policy.can_read(self.user, stream)
+        return may_read(log.policy, self.user, query.patterns)
 
     # What the clocks ask for
 
@@ -267,5 +268,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
     def _unreadable(self, subscriptions: list[Subscription]) -> list[Subscription]:
         self._renew_user()
         return [
-            one for one in subscriptions if not one.log.policy.can_read(self.user, one.query.stream)
+            one
+            for one in subscriptions
+            if not may_read(one.log.policy, self.user, one.query.patterns)
         ]

@@ -247,6 +247,17 @@ test("polling a stream that was deleted ends, and one that is not there yet goes
   }
 });
 
+test("a set of streams is asked for by repetition, and has no end", async () => {
+  const world = new World();
+  const log = await world.connect({ ...POLL, stream: ["red:*", "b", "b"] });
+  assert.deepEqual(world.request.url.searchParams.getAll("stream"), ["red:*", "b"]);
+  await world.request.page([entry(1)]);
+  await world.request.page([], { cursor: 1 });
+  await world.advance(1000);
+  assert.equal(world.request.url.pathname, "/api/events/");
+  assert.equal(log.state, "live");
+});
+
 test("no further page is asked for while the buffer is full", async () => {
   const world = new World();
   const log = await world.connect({ ...POLL, buffer: 3 });

@@ -241,6 +241,7 @@ test("options that make no sense are refused at once", () => {
     assert.throws(() => connect("/", { env, since }), /since must be/);
   assert.throws(() => connect("/", { env, transports: ["carrier pigeon"] }), /no transport "carrier pigeon"/);
   assert.throws(() => connect("/", { env, transports: [] }), /no transport/);
+  assert.throws(() => connect("/", { env, stream: [] }), /stream must not be an empty list/);
 });
 
 test("options may be null, as they come out of a store that has none", async () => {

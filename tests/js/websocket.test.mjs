@@ -25,6 +25,19 @@ test("it subscribes with everything that was asked for", async () => {
   ]);
 });
 
+test("it subscribes to a set of streams, and to a single one that is in a list", async () => {
+  for (const [stream, sent] of [
+    [["red:*", "b"], ["red:*", "b"]],
+    [["b", "b"], "b"],
+    ["red:*", "red:*"],
+  ]) {
+    const world = new World();
+    await world.connect({ ...only, stream });
+    world.socket.open();
+    assert.deepEqual(world.socket.sent[0].stream, sent);
+  }
+});
+
 test("the socket is unencrypted where the API is, and elsewhere if it is told so", async () => {
   const world = new World();
   await world.connect({}, "http://site.test/api/events/");

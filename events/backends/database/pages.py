@@ -6,6 +6,7 @@ that it was not shown loses events.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -89,6 +90,8 @@ def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
     if query.stream is not None:
         where += " AND stream = %(stream)s"
         values["stream"] = query.stream
+    elif query.streams or query.starts:
+        where += f" AND ({' OR '.join(wanted_streams(query, values))})"
     kinds = []
     for number, kind in enumerate(query.exact):
         values[f"kind{number}"] = kind
@@ -100,9 +103,24 @@ def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
     return f"{where} AND ({' OR '.join(kinds)})" if kinds else where
 
 
+def wanted_streams(query: Query, values: dict[str, Any]) -> Iterator[str]:
+    """The conditions of which one has to hold for an entry of a set of streams."""
+    if query.streams:
+        names = {f"stream{number}": name for number, name in enumerate(query.streams)}
+        values.update(names)
+        yield f"stream IN ({', '.join(f'%({name})s' for name in names)})"
+    for number, start in enumerate(query.starts):
+        # The character after the last one ends the range: names are ASCII, compared byte by byte.
+        end = start[:-1] + chr(ord(start[-1]) + 1)
+        values[f"start{number}"], values[f"end{number}"] = start, end
+        yield f"(stream >= %(start{number})s AND stream < %(end{number})s)"
+
+
 def common(query: Query) -> bool:
-    """Is this a query that comes again and again? Kinds and odd limits would make no end of texts."""
-    return not (query.exact or query.prefixes or query.limit % 100)
+    """Is this a query that comes again and again? Kinds, sets and odd limits would make no end of
+    texts."""
+    wants_some = query.exact or query.prefixes or query.streams or query.starts
+    return not (wants_some or query.limit % 100)
 
 
 TYPES = {"before": "bigint", "log": "text", "since": "bigint", "stream": "text"}

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...cursors import Streams
 from ...exceptions import CursorExpired, InvalidEvent
 from ...log import EventLog
 from ...types import Row
-from ...validation import valid_stream
 from ...wire import encode, with_context
 from ..base import LogCommand, Progress, is_terminal, position
 
@@ -26,7 +26,7 @@ class Command(LogCommand):
             metavar="N",
             help="Only what comes after this position (default: all that is there).",
         )
-        parser.add_argument("--stream", metavar="NAME", help="Only this stream.")
+        self.add_streams(parser)
         parser.add_argument(
             "--context", action="store_true", help="With who and why, which readers are not shown."
         )
@@ -34,12 +34,12 @@ class Command(LogCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         log = self.log(options)
+        stream = None if options["stream"] in ("", [""]) else options["stream"]
+        since = "earliest" if options["since"] is None else options["since"]
         try:
-            stream = valid_stream(options["stream"]) or None
+            first = log.backend.read(log.query(since, 0, stream=stream))
         except InvalidEvent as error:
             raise CommandError(str(error)) from None
-        since = "earliest" if options["since"] is None else options["since"]
-        first = log.backend.read(log.query(since, 0, stream=stream))
         if first.gap is not None:
             self.stderr.write(self.style.WARNING(str(CursorExpired(first.gap))))
         start = max(first.cursor, first.state.floor)
@@ -54,7 +54,7 @@ class Command(LogCommand):
         log: EventLog,
         since: int,
         head: int,
-        stream: str | None,
+        stream: Streams,
         epoch: str,
         progress: Progress,
         encoded: Callable[[Row], bytes],

@@ -35,7 +35,7 @@ def since(text: str) -> Since:
 class Command(LogCommand):
     help = (
         "Print the entries of a log and then those that come, like `tail -f`, until Ctrl-C. With "
-        "--stream, until that stream ends."
+        "the --stream of one name, until that stream ends."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,7 +47,7 @@ class Command(LogCommand):
             metavar="N|latest",
             help="Only what comes after this position (default: all that is there).",
         )
-        add("--stream", metavar="NAME", help="Only this stream.")
+        self.add_streams(parser)
         add("--kind", action="append", help="Only this kind: turn.started, turn.*; may repeat.")
         add("--json", action="store_true", help="One entry a line, as it is sent over HTTP.")
         add("--no-follow", action="store_true", help="Stop at the end of what is there.")
@@ -62,7 +62,7 @@ class Command(LogCommand):
             query = log.query(
                 options["since"],
                 log.settings.max_page_size,
-                stream=options["stream"] or None,
+                stream=None if options["stream"] in ("", [""]) else options["stream"],
                 kind=options["kind"],
             )
         except ValueError as error:

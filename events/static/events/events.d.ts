@@ -65,8 +65,11 @@ export interface EventLogEvents<Payload = Record<string, unknown>> {
 }
 
 export interface Options {
-  /** Only this stream. One that does not exist yet is waited for over a WebSocket; otherwise it is an error. */
-  stream?: string;
+  /**
+   * Only this stream: `run-42`. Several: `red:*` for all that begin so, or a list of names and such
+   * prefixes. One that does not exist yet is waited for; several have no end.
+   */
+  stream?: string | readonly string[];
   /** Only these kinds: `turn.started`, `turn.*`, or a list of such. */
   kind?: string | readonly string[];
   /** How many positions were consumed. "earliest" when left out. */

@@ -99,6 +99,7 @@ export class EventLog extends EventTarget {
     super();
     this.#env = { ...platform(), ...options.env };
     this.#source = makeSource(url, options, this.#env, () => this.#query(options));
+    streamsOf(options.stream);
     this.#bound = Math.max(1, options.buffer ?? BUFFER);
     this.#patience = HEARTBEATS_MISSED * this.#source.heartbeat * SECOND;
     this.#transports = usable(options.transports, this.#env);
@@ -192,7 +193,7 @@ export class EventLog extends EventTarget {
 
   #query({ stream, kind, log, since }) {
     const place = { since: this.#cursor ?? since ?? "earliest", epoch: this.#epoch };
-    const asked = { ...place, stream, kind: kind && [kind].flat(), log };
+    const asked = { ...place, stream: streamsOf(stream), kind: kind && [kind].flat(), log };
     return Object.fromEntries(Object.entries(asked).filter(([, value]) => (value ?? "") !== ""));
   }
 
@@ -579,7 +580,8 @@ async function* overPolling(source, signal) {
 /** Why nothing more will come of the stream that is followed, as its page says; "" if something may. */
 async function endOfStream(source, cursor, seen, signal) {
   const { stream } = source.query();
-  if (!stream) return "";
+  // A set of streams has no end.
+  if (!stream || Array.isArray(stream) || stream.endsWith("*")) return "";
   try {
     const response = await source.get(`streams/${stream}/`, {}, "application/json", signal);
     const { status, last_position } = await response.json();
@@ -709,6 +711,13 @@ async function lostRequest(response) {
   if (HTTP_REFUSALS[status]) return new Lost("stop", text, { code: HTTP_REFUSALS[status] });
   if (status === 501) return new Lost("switch", text);
   return new Lost("retry", text, { pause: Number(response.headers.get("Retry-After")) || 0 });
+}
+
+/** A name or a prefix, or a list of several. An empty list is refused: it does not mean everything. */
+function streamsOf(stream) {
+  const names = [...new Set([stream ?? ""].flat())];
+  if (!names.length) throw new TypeError("stream must not be an empty list");
+  return names.length === 1 ? names[0] : names;
 }
 
 function startOf(since) {

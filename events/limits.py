@@ -38,8 +38,14 @@ class Held:
     """Something that is open, and counts until it is released. One that is forgotten, such as the
     response of a request that is cancelled on its way out, counts until it is garbage."""
 
-    def __init__(self, key: Hashable) -> None:
+    def __init__(self, key: tuple[str, Hashable | None]) -> None:
         self.key = key
+
+    @property
+    def who(self) -> Hashable:
+        """Whose this is; of somebody who is not counted, nobody else's."""
+        who = self.key[1]
+        return self if who is None else who
 
     def release(self) -> None:
         with _lock:

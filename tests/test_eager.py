@@ -279,7 +279,7 @@ async def test_a_bookmark_is_not_ahead_of_what_is_sent(log, monkeypatch):
     monkeypatch.setattr(subscription, "READ_AHEAD", 0)
     log.append_many([("n", {})] * 3)
     one = Subscription("a", log, log.query(since=0), Held("a"))
-    await one.start(lambda: None)
+    await one.start(lambda: None, "a")
 
     async def taken():
         assert await one.take() is None

@@ -830,10 +830,10 @@ async def test_an_extract_outlives_nobody(log, monkeypatch):
         waiting = asyncio.ensure_future(tail.next(5))
         await asyncio.sleep(0.1)
         broker = tail.broker
-        assert broker.extracts
+        assert broker.pager.reads
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-    assert not broker.extracts
+    assert not broker.pager.reads
     async with asyncio.timeout(5):
         await asyncio.gather(broker.task)
 

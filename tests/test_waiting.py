@@ -8,6 +8,7 @@ import pytest
 from events.api.waiting import Wait
 from events.backends.memory import MemoryBackend
 from events.live import broker as live
+from events.live.pager import Pager
 from events.live.tail import follow
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
@@ -53,13 +54,13 @@ async def test_a_poll_in_a_change_of_epoch(log, monkeypatch):
         wait = asyncio.ensure_future(Wait(log, query, found, 0.4).in_loop())
         await asyncio.sleep(0.2)
         old = log.info().epoch
-        extract = live.Broker._read_extract
+        extract = Pager._page
 
-        def late(self, query):
+        def late(self, *arguments):
             time.sleep(1)
-            return extract(self, query)
+            return extract(self, *arguments)
 
-        monkeypatch.setattr(live.Broker, "_read_extract", late)
+        monkeypatch.setattr(Pager, "_page", late)
         log.renew_epoch()
         late_answer = await wait
         assert late_answer.gap or late_answer.state.epoch == old, late_answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from contextlib import aclosing
 from copy import copy
 from typing import Any
@@ -48,7 +48,7 @@ class Response(OpenResponse):
 
     def __init__(self, connection: Connection, held: Held, **options: Any) -> None:
         self.connection = connection
-        self.frames = connection.frames()
+        self.frames = connection.frames(held.who)
         super().__init__(self.frames, held, **options)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -90,11 +90,11 @@ class Connection:
     def respond(self, headers: dict[str, str], held: Held) -> Response:
         return Response(self, held, content_type=CONTENT_TYPE, headers=headers)
 
-    async def frames(self) -> AsyncGenerator[bytes]:
+    async def frames(self, who: Hashable) -> AsyncGenerator[bytes]:
         await release_thread()
         self.start_clocks()
         self.deputy = Deputy(self.send if self.passes_django else None, self.bell)
-        async with follow(self.log.backend, self.query, self.wake) as self.tail:
+        async with follow(self.log.backend, self.query, self.wake, who) as self.tail:
             batch = await self.tail.take()
             assert batch is not None  # nosec B101 # for the type checker
             yield self.beginning(batch)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,11 +43,11 @@ class Wait:
             found = self.log.backend.read(self.query.after(found))
         return found
 
-    async def in_loop(self) -> Rows:
+    async def in_loop(self, who: Hashable = None) -> Rows:
         found = self.found
         query = self.query.after(found)
         await release_thread()
-        async with follow(self.log.backend, query) as tail:
+        async with follow(self.log.backend, query, who=who) as tail:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.seconds):
                     async for batch in tail:
@@ -80,5 +80,5 @@ class DeferredResponse(HttpResponseBase):
 
     async def render(self) -> HttpResponseBase:
         with self.held:
-            found = await self.wait.in_loop()
+            found = await self.wait.in_loop(self.held.who)
         return await sync_to_async(self.answer)(found)

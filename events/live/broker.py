@@ -18,7 +18,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass
 
 from .. import hints
 from ..backends.base import BaseBackend
@@ -30,7 +29,8 @@ from ..types import StreamInfo
 from .backoff import Backoff
 from .followed import Streams
 from .group import listen
-from .window import Batch, Wake, Window, portion, seal, wake_all
+from .pager import Pager
+from .window import Wake, Window, wake_all
 
 logger = logging.getLogger("events")
 
@@ -43,32 +43,6 @@ LOOK = 500
 # Seconds from the end of a broker that is still followed to its next beginning. A loop that ends
 # all its tasks is closed by then.
 REVIVE = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Extract:
-    """A batch that was read from the log itself, and where the log stood."""
-
-    batch: Batch
-    state: State
-    turn: int
-
-
-class Shared:
-    """A read that is under way, and how many wait for it."""
-
-    def __init__(self, task: asyncio.Task[Extract]) -> None:
-        self.task = task
-        self.waiting = 0
-
-    async def result(self) -> Extract:
-        self.waiting += 1
-        try:
-            return await asyncio.shield(self.task)
-        finally:
-            self.waiting -= 1
-            if not self.waiting:
-                self.task.cancel()
 
 
 class Broker:
@@ -85,10 +59,10 @@ class Broker:
         self.hinted = asyncio.Event()
         self.wakes: set[Wake] = set()
         self.asking: list[asyncio.Future[None]] = []
-        self.extracts: dict[Query, Shared] = {}
         self.task: asyncio.Task[None] | None = None
         self.backoff = Backoff(backend.name, self.settings.poll_interval)
-        self.looker, self.pager = self._thread("look"), self._thread("page")
+        self.looker = self._thread("look")
+        self.pager = Pager(backend, self._thread("page"), lambda: self.turn)
 
     def _thread(self, name: str) -> StoreThread:
         # In a test, the transaction is the calling thread's, and only there it can be read.
@@ -116,34 +90,6 @@ class Broker:
         self.hinted.set()
         await future
 
-    async def extract(self, query: Query) -> Extract:
-        """Read a batch from the log. Those who ask for the same at the same time share it."""
-        shared = self.extracts.get(query)
-        if shared is None or shared.task.done():
-            loop = asyncio.get_running_loop()
-            shared = Shared(loop.create_task(self._extract(query), context=Context()))
-            self.extracts[query] = shared
-        try:
-            return await shared.result()
-        finally:
-            finished = shared.task.done() or not shared.waiting
-            if finished and self.extracts.get(query) is shared:
-                del self.extracts[query]
-
-    async def _extract(self, query: Query) -> Extract:
-        backoff = Backoff(self.backend.name, self.settings.poll_interval)
-        while True:
-            try:
-                return await self.pager.run(self._read_extract, query, self.turn)
-            except Exception:
-                await asyncio.sleep(backoff.failed())
-
-    def _read_extract(self, query: Query, turn: int) -> Extract:
-        found = self.backend.read(query)
-        some = portion(map(seal, found.rows))
-        cursor = found.cursor if len(some) == len(found.rows) else some[-1].position
-        return Extract(Batch(some, cursor, found.gap), found.state, turn)
-
     def _start(self) -> None:
         """Work, if somebody follows and no task does."""
         if self.task is None and (self.wakes or self.asking):
@@ -156,7 +102,7 @@ class Broker:
         """Nobody follows any more; or the task failed, or was cancelled by somebody else."""
         self.task = None
         self.looker.close()
-        self.pager.close()
+        self.pager.thread.close()
         if task.cancelled() or task.exception() is not None:
             task.get_loop().call_later(REVIVE, self._revive, task.cancelled())
 

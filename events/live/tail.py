@@ -22,7 +22,7 @@ Before `live` and after it come batches of entries, and gaps where the log let g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from math import inf
@@ -40,25 +40,28 @@ ROWS = (500, 100, 10)
 
 @asynccontextmanager
 async def follow(
-    backend: BaseBackend, query: Query, wake: Wake | None = None
+    backend: BaseBackend, query: Query, wake: Wake | None = None, who: Hashable = None
 ) -> AsyncIterator[Tail]:
     """A tail that begins where the query says. To multiplex tails, pass `wake`; call `take()` when
-    it fires, never `next()`."""
+    it fires, never `next()`. Tails of the same `who` share one turn when they read the log."""
     broker = broker_for(backend)
     bell = Bell()
     wake = wake or bell.ring
     with broker.followed(query, wake), broker.window.topic(query, wake) as topic:
-        yield Tail(broker, topic, query, bell)
+        yield Tail(broker, topic, query, bell, who)
 
 
 class Tail:
     """Where one reader stands. `cursor` is behind what it has been given."""
 
-    def __init__(self, broker: Broker, topic: Topic, query: Query, bell: Bell) -> None:
+    def __init__(
+        self, broker: Broker, topic: Topic, query: Query, bell: Bell, who: Hashable
+    ) -> None:
         self.broker = broker
         self.topic = topic
         self.query = query
         self.bell = bell
+        self.who = self if who is None else who
         self.begun = self.live = self.ended = False
         self.cursor = 0
         # The log and the window that the cursor belongs to.
@@ -192,8 +195,9 @@ class Tail:
         return batch
 
     async def _from_log(self) -> Batch:
-        extract = await self.broker.extract(
-            replace(self.query, since=self.cursor, epoch=self.epoch, limit=self.rows_a_read)
+        extract = await self.broker.pager.read(
+            replace(self.query, since=self.cursor, epoch=self.epoch, limit=self.rows_a_read),
+            self.who,
         )
         batch = extract.batch
         if batch.gap:

@@ -222,7 +222,8 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         except TooMany as error:
             raise Refused("too_many", str(error)) from None
         subscription = Subscription(id, log, query, held)
-        await subscription.start(partial(self.writer.wake, subscription))
+        who = self if self.who is None else self.who
+        await subscription.start(partial(self.writer.wake, subscription), who)
         self.writer.add(subscription)
         self.clocks.subscribed()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AsyncExitStack
 
 from ..cursors import Query
@@ -29,11 +29,11 @@ class Subscription:
         self.before = 0
         self.tail: Tail
 
-    async def start(self, wake: Callable[[], None]) -> None:
-        """`wake` is called whenever `take()` may have something."""
+    async def start(self, wake: Callable[[], None], who: Hashable) -> None:
+        """`wake` is called whenever `take()` may have something; `who` subscribes."""
         self.wake = wake
         try:
-            tail = follow(self.log.backend, self.query, wake)
+            tail = follow(self.log.backend, self.query, wake, who)
             self.tail = await self.stack.enter_async_context(tail)
         except BaseException:
             await self.stack.aclose()

@@ -91,7 +91,8 @@ class Follower(Reader):
         self.bell = asyncio.Event()
         way = self.world.chance.choice((self.by_next, self.by_take, self.by_peek))
         own = None if way == self.by_next else self.bell.set
-        async with follow(self.log.backend, account.query, own) as tail:
+        who = self.world.chance.choice((None, "one", "other"))
+        async with follow(self.log.backend, account.query, own, who) as tail:
             try:
                 while not account.ended:
                     await way(tail)

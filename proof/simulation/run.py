@@ -188,6 +188,6 @@ async def nobody(world, watch):
     world.require(not tasks, "end", "tasks stay", tasks)
     world.require(world.loop not in broker._brokers, "end", "a broker stays")
     for one in watch.brokers:
-        held = [one.wakes, one.asking, one.extracts, one.window.topics]
+        held = [one.wakes, one.asking, one.pager.reads, one.window.topics]
         held += [one.streams.followers, one.streams.known, one.streams.deleted]
         world.require(not any(map(len, held)), "end", "something stays", held)

@@ -8,6 +8,7 @@ from django.core.handlers.asgi import ASGIRequest
 from rest_framework.request import Request
 
 from events.api.eventsource import Connection
+from events.limits import CONNECTIONS, hold
 from events.types import Gap
 
 from .followers import Reader
@@ -38,7 +39,7 @@ class Source(Reader):
         self.connection = Connection(request, self.log, account.query, self.named)
         if self.world.maybe(0.8):
             self.connection.send = self.pipe.send
-        response = self.connection.respond({})
+        response = self.connection.respond({}, hold(CONNECTIONS, None, None))
         async with aclosing(aiter(response)) as content:
             async for part in content:
                 body = {"type": "http.response.body", "body": part, "more_body": True}

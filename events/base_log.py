@@ -69,10 +69,12 @@ class BaseLog:
     def _item(
         self, kind: object, payload: object, stream: object, key: object, context: str | None
     ) -> Item:
-        return valid_item(kind, payload, stream, key, self.settings.max_payload_bytes, context)
+        max_bytes, encoder = self.settings.max_payload_bytes, self.settings.encoder
+        return valid_item(kind, payload, stream, key, max_bytes, context, encoder)
 
     def _items(self, items: object, context: str | None) -> list[Item]:
-        return valid_items(items, self.settings.max_payload_bytes, context)
+        max_bytes, encoder = self.settings.max_payload_bytes, self.settings.encoder
+        return valid_items(items, max_bytes, context, encoder)
 
     # Reading
 

@@ -14,6 +14,7 @@ events.W008   a log that lives elsewhere than `default`
 events.W009   no TTL and no MAX_ENTRIES: the log grows for ever (with --deploy)
 events.W010   EVENTS is not a dictionary of dictionaries
 events.W011   a middleware that cannot be asynchronous: each request that waits keeps a thread
+events.W012   an ENCODER that is no json.JSONEncoder; payloads have to be JSON
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from json import JSONEncoder
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from .durations import parse_duration
+from .encoding import DJANGOS, Encoder
 
 logger = logging.getLogger("events")
 
@@ -49,6 +51,8 @@ DEFAULTS: dict[str, Any] = {
     "STREAM_MAX_SECONDS": 600,
     "WINDOW": 1000,
     "IDLE_TIMEOUT": 300,
+    # Nothing is guessed: how a date or an amount is written is a decision.
+    "ENCODER": None,
     # As long as common proxies wait for a client.
     "SEND_TIMEOUT": 60,
     # Of one user and in one process: many tabs, and no storm.
@@ -113,6 +117,7 @@ class LogSettings:
     stream_max_seconds: float
     window: int
     idle_timeout: float | None
+    encoder: Encoder | None
     send_timeout: float
     max_connections: int | None
     max_subscriptions: int | None
@@ -166,6 +171,7 @@ class _Reader:
             backend=backend,
             policy=self.raw.get("POLICY", self.defaults["POLICY"]),
             options=self.options,
+            encoder=self.encoder(),
             clock=self.clock(),
             problems=tuple(self.problems),
             **values,
@@ -242,6 +248,20 @@ class _Reader:
             "Give it a positive value, or leave it out.",
         )
         return options
+
+    def encoder(self) -> Encoder | None:
+        given = self.raw.get("ENCODER")
+        encoder = imported(given) if isinstance(given, str) else given
+        if encoder is None and given is None:
+            return None
+        if isinstance(encoder, type) and issubclass(encoder, JSONEncoder):
+            return encoder
+        self.note(
+            "W012",
+            f"ENCODER is {given!r}, which is no json.JSONEncoder; payloads have to be JSON",
+            f"Give it the dotted path of one, such as {DJANGOS}.",
+        )
+        return None
 
     def clock(self) -> Clock:
         clock = self.options.get("clock", time.time)

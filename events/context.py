@@ -116,7 +116,7 @@ def valid_context(fields: Mapping[str, Any]) -> str | None:
     for name, value in fields.items():
         if len(name) > MAX_KIND or not NAME.fullmatch(name):
             raise InvalidEvent("context", f"{shown(name)} must be lower snake case, like actor")
-        if isinstance(value, (dict, list, tuple)):
+        if not isinstance(value, (str, int, float)) and value is not None:
             raise InvalidEvent(
                 f"context.{name}", f"must be a string, number, boolean or None, not {shown(value)}"
             )

@@ -99,7 +99,8 @@ class StreamHandle:
     def _step(
         self, verb: str, payload: dict[str, Any] | None, idle_timeout: float | None = None
     ) -> Entry | None:
-        text = valid_payload(payload, self.log.settings.max_payload_bytes)
+        settings = self.log.settings
+        text = valid_payload(payload, settings.max_payload_bytes, settings.encoder)
         item = Item(KINDS[verb], self.name, text, None, idle_timeout, current())
         return self.log.backend.step(item)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import lru_cache
 from typing import NamedTuple
 
+from .encoding import Encoder, encoded, not_json
 from .exceptions import InvalidEvent
 from .wire import dumps
 
@@ -54,25 +55,28 @@ def valid_item(
     key: object,
     max_bytes: int,
     context: str | None = None,
+    encoder: Encoder | None = None,
 ) -> Item:
     """One event, checked."""
     return Item(
         valid_kind(kind),
         valid_stream(stream),
-        valid_payload(payload, max_bytes),
+        valid_payload(payload, max_bytes, encoder),
         valid_key(key),
         context=context,
     )
 
 
-def valid_items(items: object, max_bytes: int, context: str | None = None) -> list[Item]:
+def valid_items(
+    items: object, max_bytes: int, context: str | None = None, encoder: Encoder | None = None
+) -> list[Item]:
     """A list of `(kind, payload)` pairs or dictionaries, each checked."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidEvent("items", "must be a list of (kind, payload) pairs or dictionaries")
     found = []
     for index, item in enumerate(items):
         try:
-            found.append(valid_item(*_fields(item), max_bytes, context))
+            found.append(valid_item(*_fields(item), max_bytes, context, encoder))
         except InvalidEvent as error:
             joint = "" if error.place[:1] in ("", "[") else "."
             raise InvalidEvent(f"items[{index}]{joint}{error.place}", error.rule) from None
@@ -146,16 +150,14 @@ def valid_key(key: object) -> str | None:
     return str.__str__(key)
 
 
-def valid_payload(payload: object, max_bytes: int) -> str:
-    """The payload as compact JSON text."""
+def valid_payload(payload: object, max_bytes: int, encoder: Encoder | None = None) -> str:
+    """The payload as compact JSON text. What the encoder gives has to keep every rule, too."""
     if payload is None:
         return "{}"
-    if not isinstance(payload, dict):
-        raise InvalidEvent("payload", f"must be a dict, not {type(payload).__name__}")
-    try:
-        _check(payload, 1, [max_bytes])
-    except _Breach as breach:
-        raise InvalidEvent("payload" + shown_path(reversed(breach.path)), breach.rule) from None
+    _check_payload(payload, _Walk(max_bytes, _refuse if encoder is None else _pass_over))
+    if encoder is not None:
+        payload = _encode(payload, max_bytes, encoder)
+        _check_payload(payload, _Walk(max_bytes, _refuse))
     text = dumps(payload)
     size = len(text) if text.isascii() else len(text.encode())
     if size > max_bytes:
@@ -163,9 +165,52 @@ def valid_payload(payload: object, max_bytes: int) -> str:
     return text
 
 
-def _check(value: object, depth: int, left: list[int]) -> None:
-    """Look at a value and all that is in it. `left` is how many members there may yet be: each
-    takes a byte at least, and a payload that holds one list many times over never ends."""
+def _encode(payload: object, max_bytes: int, encoder: Encoder) -> object:
+    try:
+        return encoded(payload, encoder)
+    except Exception as error:
+
+        def find(value: object) -> None:
+            try:
+                encoded(value, encoder)
+            except Exception as error:
+                name = type(value).__name__
+                raise _Breach(f"is a {name}, which ENCODER refuses: {shown(error)}") from None
+
+        _check_payload(payload, _Walk(max_bytes, find))
+        raise InvalidEvent("payload", f"is refused by ENCODER: {shown(error)}") from None
+
+
+class _Walk:
+    """What is done with a value that JSON does not have, and how many members there may yet be:
+    each takes a byte at least, and a payload that holds one list many times over never ends."""
+
+    __slots__ = ("foreign", "left")
+
+    def __init__(self, left: int, foreign: Callable[[object], None]) -> None:
+        self.left = left
+        self.foreign = foreign
+
+
+def _refuse(value: object) -> None:
+    raise _Breach(not_json(value))
+
+
+def _pass_over(value: object) -> None:
+    """What the encoder makes of it is checked afterwards."""
+
+
+def _check_payload(payload: object, walk: _Walk) -> None:
+    if not isinstance(payload, dict):
+        raise InvalidEvent("payload", f"must be a dict, not {type(payload).__name__}")
+    try:
+        _check(payload, 1, walk)
+    except _Breach as breach:
+        raise InvalidEvent("payload" + shown_path(reversed(breach.path)), breach.rule) from None
+
+
+def _check(value: object, depth: int, walk: _Walk) -> None:
+    """Look at a value and all that is in it."""
     if isinstance(value, str):
         _check_text(value)
     elif value is None or value is True or value is False:
@@ -177,33 +222,33 @@ def _check(value: object, depth: int, left: list[int]) -> None:
         if not math.isfinite(value):
             raise _Breach("must not be NaN or Infinity")
     elif isinstance(value, dict):
-        _check_container(value, depth, left)
+        _check_container(value, depth, walk)
         for key, member in value.items():
             if not isinstance(key, str):
                 raise _Breach(f"has a key that is no string: {shown(key)}")
             try:
                 _check_text(key)
-                _check(member, depth + 1, left)
+                _check(member, depth + 1, walk)
             except _Breach as breach:
                 breach.path.append(key)
                 raise
     elif isinstance(value, (list, tuple)):
-        _check_container(value, depth, left)
+        _check_container(value, depth, walk)
         for index, member in enumerate(value):
             try:
-                _check(member, depth + 1, left)
+                _check(member, depth + 1, walk)
             except _Breach as breach:
                 breach.path.append(index)
                 raise
     else:
-        raise _Breach(f"is a {type(value).__name__}, which JSON does not have")
+        walk.foreign(value)
 
 
-def _check_container(value: Sized, depth: int, left: list[int]) -> None:
+def _check_container(value: Sized, depth: int, walk: _Walk) -> None:
     if depth > MAX_DEPTH:
         raise _Breach(f"is nested more than {MAX_DEPTH} deep")
-    left[0] -= len(value)
-    if left[0] < 0:
+    walk.left -= len(value)
+    if walk.left < 0:
         raise _Breach("is too large, or holds one value many times over")
 
 

@@ -1,5 +1,6 @@
 """The EVENTS setting: what stands in for what is left out or wrong, and the registry of logs."""
 
+import json
 import logging
 import time
 from datetime import timedelta
@@ -81,7 +82,7 @@ class TestDefaults:
 
     def test_every_setting_is_known(self):
         """The keys of the contract and of the defaults are the same."""
-        assert set(DEFAULTS) == {"BACKEND", "POLICY", "OPTIONS", *WHOLE, *SECONDS}
+        assert set(DEFAULTS) == {"BACKEND", "ENCODER", "POLICY", "OPTIONS", *WHOLE, *SECONDS}
 
     def test_the_defaults_of_a_memory_log(self, configured):
         """It is bounded unless it is told not to be."""
@@ -397,6 +398,27 @@ class TestClocks:
         """The time of day stands in, with a warning."""
         log = configured(OPTIONS={"clock": clock})
         assert (log.clock, ids(log)) == (time.time, ["W004"])
+
+
+class TestEncoder:
+    @pytest.mark.parametrize(
+        "encoder", ["django.core.serializers.json.DjangoJSONEncoder", json.JSONEncoder]
+    )
+    def test_one(self, configured, encoder):
+        """A dotted path, or the class."""
+        log = configured(ENCODER=encoder)
+        assert issubclass(log.encoder, json.JSONEncoder)
+        assert ids(log) == []
+
+    def test_none(self, configured):
+        """Payloads have to be JSON, unless it is said otherwise."""
+        assert configured().encoder is configured(ENCODER=None).encoder is None
+
+    @pytest.mark.parametrize("encoder", ["", "no.such", ".x", "json.dumps", "json.JSONDecoder", 7])
+    def test_what_is_no_encoder(self, configured, encoder):
+        """The strict rules stand in, with a warning."""
+        log = configured(ENCODER=encoder)
+        assert (log.encoder, ids(log)) == (None, ["W012"])
 
 
 class TestLogs:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
+from ..conf import LogSettings
 from ..context import current
 from ..exceptions import InvalidEvent
 from ..validation import ITEM_FIELDS, Item, shown_path, valid_item
@@ -14,17 +15,17 @@ from .errors import field_error
 MAX_ITEMS = 1000
 
 
-def read_items(data: object, max_bytes: int) -> list[Item]:
+def read_items(data: object, settings: LogSettings) -> list[Item]:
     """One event or a list of them, checked; a list gets its errors item by item."""
     if not isinstance(data, list):
-        return [read_item(data, max_bytes)]
+        return [read_item(data, settings)]
     if not 1 <= len(data) <= MAX_ITEMS:
         raise ValidationError({"non_field_errors": [f"Send 1 to {MAX_ITEMS} events."]})
     items: list[Item] = []
     errors: list[Any] = []
     for one in data:
         try:
-            items.append(read_item(one, max_bytes))
+            items.append(read_item(one, settings))
             errors.append({})
         except ValidationError as error:
             errors.append(error.detail)
@@ -33,7 +34,7 @@ def read_items(data: object, max_bytes: int) -> list[Item]:
     return items
 
 
-def read_item(data: object, max_bytes: int) -> Item:
+def read_item(data: object, settings: LogSettings) -> Item:
     if not isinstance(data, dict):
         raise ValidationError({"non_field_errors": ["An event is a JSON object."]})
     if "kind" not in data:
@@ -53,8 +54,9 @@ def read_item(data: object, max_bytes: int) -> Item:
             data.get("payload"),
             data.get("stream"),
             data.get("key"),
-            max_bytes,
+            settings.max_payload_bytes,
             current(),
+            settings.encoder,
         )
     except InvalidEvent as error:
         raise ValidationError(field_error(error)) from None

@@ -80,7 +80,7 @@ class EventsView(EntriesView):
         many = isinstance(request.data, list)
         try:
             with self.as_actor():
-                items = read_items(request.data, log.settings.max_payload_bytes)
+                items = read_items(request.data, log.settings)
         except ValidationError:
             self.must_emit(log, [""])
             raise

@@ -15,10 +15,10 @@ from events.api import eventsource
 from events.live import access
 
 from .support import virtual
-from .test_clocks import SOMEBODY, Anybody, Socket, pass_real_time, reading, request_of
+from .support.connections import SOMEBODY, Anybody, Socket, pass_real_time, reading, request_of
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
-POLICY = {"POLICY": "tests.test_clocks.Anybody"}
+POLICY = {"POLICY": "tests.support.connections.Anybody"}
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ from events.websocket import subscription
 from events.websocket.consumer import EventsConsumer
 from events.websocket.subscription import Subscription
 
-from .test_clocks import request_of
+from .support.connections import request_of
 
-OPEN = {"BACKEND": "memory", "TTL": None, "POLICY": "tests.test_clocks.Anybody"}
+OPEN = {"BACKEND": "memory", "TTL": None, "POLICY": "tests.support.connections.Anybody"}
 
 
 @pytest.fixture

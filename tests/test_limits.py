@@ -17,10 +17,10 @@ from events.policy import DefaultPolicy
 from events.websocket import clocks
 
 from .support import virtual
+from .support.connections import SOMEBODY, Anybody, Socket, pass_real_time, until
 from .support.http_client import API
 from .support.live_clients import event_stream, socket
 from .support.sites import scratch_site
-from .test_clocks import SOMEBODY, Anybody, Socket, pass_real_time, until
 from .test_stalled import FILL, stalled, wait_until_begun
 
 BOUND = 3
@@ -227,7 +227,7 @@ class TestInOneProcess:
     @pytest.fixture
     def log(self, make_log, monkeypatch):
         monkeypatch.setattr(Anybody, "answer", True)
-        return make_log(**QUICK, POLICY="tests.test_clocks.Anybody")
+        return make_log(**QUICK, POLICY="tests.support.connections.Anybody")
 
     @pytest.mark.parametrize(("user", "code"), [(None, 4401), (SOMEBODY, 4408)])
     def test_a_socket_that_never_subscribes_is_closed(self, log, user, code):

@@ -13,8 +13,8 @@ from events.live.tail import follow
 from events.policy import may_read
 
 from .support import virtual
+from .support.connections import SOMEBODY, Socket, pass_real_time, reading, until
 from .support.http_client import API
-from .test_clocks import SOMEBODY, Socket, pass_real_time, reading, until
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
 

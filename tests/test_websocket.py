@@ -10,10 +10,10 @@ from events.live import access
 from events.websocket.consumer import EventsConsumer
 
 from .support import virtual
-from .test_clocks import SOMEBODY, Anybody, Socket, pass_real_time
+from .support.connections import SOMEBODY, Anybody, Socket, pass_real_time
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
-POLICY = {"POLICY": "tests.test_clocks.Anybody"}
+POLICY = {"POLICY": "tests.support.connections.Anybody"}
 
 
 @pytest.fixture(autouse=True)

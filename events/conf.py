@@ -58,6 +58,7 @@ DEFAULTS: dict[str, Any] = {
     # Of one user and in one process: many tabs, and no storm.
     "MAX_CONNECTIONS": 100,
     "MAX_SUBSCRIPTIONS": 1000,
+    "KEEP_UNHANDLED": False,
     "OPTIONS": {},
 }
 
@@ -121,6 +122,7 @@ class LogSettings:
     send_timeout: float
     max_connections: int | None
     max_subscriptions: int | None
+    keep_unhandled: bool
     options: Mapping[str, Any]
     clock: Clock
     problems: tuple[Problem, ...] = field(default=(), compare=False)
@@ -170,6 +172,7 @@ class _Reader:
             name=self.name,
             backend=backend,
             policy=self.raw.get("POLICY", self.defaults["POLICY"]),
+            keep_unhandled=self.switch("KEEP_UNHANDLED"),
             options=self.options,
             encoder=self.encoder(),
             clock=self.clock(),
@@ -221,6 +224,14 @@ class _Reader:
             f"{'whole number' if whole else 'number of seconds'}; using {default!r}",
             f"Give {key} a positive value, or leave it out.",
         )
+        return default
+
+    def switch(self, key: str) -> bool:
+        default: bool = self.defaults[key]
+        value = self.raw.get(key, default)
+        if isinstance(value, bool):
+            return value
+        self.note("W003", f"{key} is {value!r}; using {default}", "Give it True or False.")
         return default
 
     def read_options(self) -> Mapping[str, Any]:

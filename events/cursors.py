@@ -36,7 +36,8 @@ class Query:
 
     Either `stream` is the one stream that is wanted, or there is a set of them: `streams` by their
     names, and those whose names begin with one of `starts`. None and two empty tuples mean all.
-    `span` is how many positions may be looked at; None sets no bound.
+    `span` is how many positions may be looked at; None sets no bound. `whole`: down to the floor,
+    whatever the TTL hides (database backend).
     """
 
     since: Since = "earliest"
@@ -48,6 +49,7 @@ class Query:
     span: int | None = None
     streams: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -22,6 +22,11 @@ def listen(listener: Listener) -> None:
         _listeners.append(listener)
 
 
+def forget(listener: Listener) -> None:
+    if listener in _listeners:
+        _listeners.remove(listener)
+
+
 def send(log: str, head: int) -> None:
     """Tell every listener. Called after a commit, so it never raises: the data is safe."""
     for listener in _listeners:

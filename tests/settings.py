@@ -60,6 +60,9 @@ for alias, url in URLS.items():
         digest = hashlib.sha256(str(BASE_DIR).encode()).hexdigest()[:8]
         DATABASES[alias]["TEST"] = {"NAME": f"test_events_{digest}"}  # noqa: F405
 
+# Optional apps, and one that acts on events.
+INSTALLED_APPS = [*INSTALLED_APPS, "events.handlers", "tests.support.acting"]  # noqa: F405
+
 EVENTS = {}
 # Logs in other databases than `default` are what half of the tests are about.
 SILENCED_SYSTEM_CHECKS = ["events.W008"]

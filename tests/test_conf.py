@@ -35,6 +35,8 @@ SECONDS = [
     "SEND_TIMEOUT",
 ]
 
+OTHERS = ["POLICY", "KEEP_UNHANDLED", "OPTIONS"]
+
 CALLED_BY_PATH = ManualClock(1_700_000_000)
 
 
@@ -58,9 +60,7 @@ class TestDefaults:
         """With nothing said, these stand: the contract lists them."""
         log = configured()
         assert (log.name, log.backend) == ("default", BACKENDS["database"])
-        assert {
-            key: getattr(log, key.lower()) for key in (*WHOLE, *SECONDS, "POLICY", "OPTIONS")
-        } == {
+        assert {key: getattr(log, key.lower()) for key in (*WHOLE, *SECONDS, *OTHERS)} == {
             "TTL": None,
             "MAX_ENTRIES": None,
             "MAX_PAYLOAD_BYTES": 65_536,
@@ -75,6 +75,7 @@ class TestDefaults:
             "SEND_TIMEOUT": 60,
             "MAX_CONNECTIONS": 100,
             "MAX_SUBSCRIPTIONS": 1000,
+            "KEEP_UNHANDLED": False,
             "OPTIONS": {},
         }
         assert log.clock is time.time
@@ -82,7 +83,13 @@ class TestDefaults:
 
     def test_every_setting_is_known(self):
         """The keys of the contract and of the defaults are the same."""
-        assert set(DEFAULTS) == {"BACKEND", "ENCODER", "POLICY", "OPTIONS", *WHOLE, *SECONDS}
+        assert set(DEFAULTS) == {"BACKEND", "ENCODER", *OTHERS, *WHOLE, *SECONDS}
+
+    def test_a_switch_is_true_or_false(self, configured):
+        """Anything else is noted."""
+        assert configured(KEEP_UNHANDLED=True).keep_unhandled
+        log = configured(KEEP_UNHANDLED="no")
+        assert (log.keep_unhandled, ids(log)) == (False, ["W003"])
 
     def test_the_defaults_of_a_memory_log(self, configured):
         """It is bounded unless it is told not to be."""

@@ -62,7 +62,13 @@ def test_the_exceptions_stand_in_the_tree():
 
 def test_the_names_for_tests():
     """What a project's own tests may rely on."""
-    assert defined_in(events.testing) == {"Captured", "ManualClock", "capture_events", "memory_log"}
+    assert defined_in(events.testing) == {
+        "Captured",
+        "ManualClock",
+        "capture_events",
+        "memory_log",
+        "run_handlers",
+    }
 
 
 def test_the_names_of_tracking():

@@ -269,3 +269,14 @@ class TestWrites:
         Group.objects.filter(permissions__name=permission.name).delete()
         assert ("told", "update", [70, 71]) in statements
         assert ("told", "delete", [71]) in statements
+
+
+@pytest.mark.django_db
+def test_a_statement_that_is_made_once():
+    """As a text and its parameters, of a SELECT and of an UPDATE."""
+    group = Group.objects.create(name="a")
+    rows = Group.objects.using("default").filter(pk=group.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(*internals.compiled(rows, name="b"))
+        cursor.execute(*internals.compiled(rows.values_list("name")))
+        assert cursor.fetchall() == [("b",)]

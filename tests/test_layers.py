@@ -11,12 +11,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom. What a folder is named for is all that is in it.
 LAYERS = {
     "core": "conf context cursors durations encoding exceptions fields hints internals lifecycle loops non_atomic "
-    "policy threads twins types validation wire",
+    "policy threads twins types unhandled validation wire",
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log streams log __init__",
     "transports": "limits parameters origin api websocket",
-    "apps": "admin apps checks management middleware routing testing tracking urls",
+    "apps": "admin apps checks handlers management middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 

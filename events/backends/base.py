@@ -30,6 +30,9 @@ class BaseBackend(ABC):
     # Does it pay to put appends that arrive together into one call?
     coalesces = False
 
+    # Are the entries in a database of Django's, `alias`?
+    in_database = False
+
     # The database whose transactions an append takes part in.
     alias = DEFAULT_DB_ALIAS
 
@@ -82,6 +85,10 @@ class BaseBackend(ABC):
     @abstractmethod
     def in_transaction(self) -> bool:
         """Would an append now be part of a transaction of the caller's?"""
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Does the database ask to try that transaction again?"""
+        return False
 
     @abstractmethod
     def read(self, query: Query) -> Rows:

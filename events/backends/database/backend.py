@@ -46,6 +46,7 @@ LOCK_TIMEOUT = 5.0
 
 class DatabaseBackend(BaseBackend):
     coalesces = True
+    in_database = True
 
     def __init__(self, settings: LogSettings) -> None:
         super().__init__(settings)
@@ -68,6 +69,9 @@ class DatabaseBackend(BaseBackend):
         if connection.in_atomic_block:
             return in_callers_atomic(connection)
         return in_own(connection) or not connection.get_autocommit()
+
+    def is_transient(self, error: BaseException) -> bool:
+        return isinstance(error, LogBusy) or is_transient(error) or is_timeout(error)
 
     # Writing
 
@@ -201,10 +205,9 @@ class DatabaseBackend(BaseBackend):
         return (self._look(query) or found)._replace(partial=partial)
 
     def _look(self, query: Query) -> pages.Snapshot | None:
+        cutoff = None if query.whole else self.cutoff(self.settings.ttl)
         with self.connection.cursor() as cursor:
-            return pages.snapshot(
-                cursor, self.dialect, self.name, query, self.cutoff(self.settings.ttl)
-            )
+            return pages.snapshot(cursor, self.dialect, self.name, query, cutoff)
 
     def position_at(self, micros: int) -> int:
         with self.connection.cursor() as cursor:
@@ -249,6 +252,8 @@ class DatabaseBackend(BaseBackend):
         log = self._row()
         with self.connection.cursor() as cursor:
             target = retention.last_to_go(cursor, log, self.cutoff(ttl), max_entries)
+            if self.settings.keep_unhandled:
+                target = retention.last_unwanted(log, target)
             if dry_run:
                 return retention.count_below(cursor, log.pk, target)
         return retention.let_go(self.lock, log, target, batch_size, progress)

@@ -1,0 +1,118 @@
+"""Entries that come after a shard's cursor."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from itertools import islice
+from typing import Any
+
+from ..cursors import Rows
+from ..types import Gap, Row
+from . import holding, locks, moves, store
+from .models import Held, Shard
+from .shard import Elsewhere, ShardWork, Source, Step, Taken
+
+logger = logging.getLogger("events")
+
+# Entries among which one step looks for its batch.
+LOOK = 100
+
+
+class Fresh(Source):
+    def __init__(self, work: ShardWork) -> None:
+        super().__init__(work)
+        self.rows: deque[Row] = deque()
+        # What `rows` belong to, and how far they were read.
+        self.start = work.place[:3]
+        self.scanned = work.place.cursor
+
+    def find(self) -> bool:
+        work = self.work
+        if self.start != work.place[:3]:
+            self.rows.clear()
+            self.start, self.scanned = work.place[:3], work.place.cursor
+        if not self.rows and self.scanned <= work.place.cursor:
+            self.read()
+        return self.scanned > work.place.cursor
+
+    def read(self) -> None:
+        work = self.work
+        cursor, epoch, upto, _ = work.place
+        end = work.until if upto is None else upto
+        if cursor >= end:
+            return
+        limit = max(store.PAGE, work.spec.batch)
+        found = work.read(store.query(work.spec, cursor, epoch, limit))
+        if found.gap is not None:
+            self.meet(found.gap, found)
+            raise Elsewhere(Step.MOVED if work.spec.on_gap == "skip" else Step.BUSY)
+        self.rows.extend(row for row in found.rows if row.position <= end and work.is_mine(row))
+        self.scanned = min(found.cursor, end)
+
+    def take(self) -> Taken:
+        work = self.work
+        look = list(islice(self.rows, max(work.spec.batch, LOOK)))
+        blocked = (
+            holding.blocked(work.alias, work.subscription, look) if work.place.holds else set()
+        )
+        batch: list[Row] = []
+        behind: list[Row] = []
+        for row in look:
+            if row.stream in blocked:
+                behind.append(row)
+                continue
+            full = len(batch) == work.spec.batch
+            if batch and (full or batch[0].position in work.alone):
+                break
+            batch.append(row)
+        count = len(batch) + len(behind)
+        return Taken(
+            batch, behind, self.scanned if count == len(self.rows) else look[count - 1].position
+        )
+
+    def write(self, taken: Taken) -> None:
+        self.pass_by(taken, holding.copies(self.work.subscription, taken.behind))
+
+    def fail(self, taken: Taken, error: str) -> dict[str, Any] | None:
+        work = self.work
+        again = self.take()
+        if again != taken:
+            # Somebody has freed a stream meanwhile.
+            return None
+        values = holding.attempt_failed(work.spec, 1, error, work.log.backend.now())
+        culprit = holding.copies(work.subscription, taken.batch, **values)
+        self.pass_by(taken, [*holding.copies(work.subscription, taken.behind), *culprit])
+        return values
+
+    def pass_by(self, taken: Taken, held: list[Held]) -> None:
+        alias = self.work.alias
+        if held:
+            Held.objects.using(alias).bulk_create(held, batch_size=store.PAGE)
+        locks.move(alias, self.work.id, taken.reached)
+        if held and not self.work.place.holds:
+            Shard.objects.using(alias).filter(pk=self.work.id).update(holds=True)
+
+    def done(self, taken: Taken, failed: bool) -> None:
+        work = self.work
+        for _ in range(len(taken.batch) + len(taken.behind)):
+            work.alone.discard(self.rows.popleft().position)
+        holds = work.place.holds or failed
+        work.place = work.place._replace(cursor=taken.reached, holds=holds)
+        self.start = work.place[:3]
+
+    def meet(self, gap: Gap, found: Rows) -> None:
+        """Entries after the cursor are gone: stop, or go on with what is left."""
+        work = self.work
+        with work.locked():
+            if work.spec.on_gap == "skip":
+                moves.skip_gap(work.shard, gap, found.state)
+            else:
+                moves.note_gap(work.alias, work.subscription, gap)
+        logger.log(
+            logging.WARNING if work.spec.on_gap == "skip" else logging.ERROR,
+            "%s: %s; it %s.",
+            work.where,
+            moves.told(gap),
+            "goes on with what is left" if work.spec.on_gap == "skip" else "stops",
+        )

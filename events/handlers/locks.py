@@ -1,0 +1,125 @@
+"""A shard's lock, in a transaction, which keeps it to its end; and the lease in its place where
+nothing may be locked while a handler works."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from ..internals import compiled
+from .models import Shard, State, Subscription
+from .spec import hash_of
+
+# Seconds for which a process may work without a lock before it has to say that it still does.
+LEASE = 3.0
+FREE = Q(lease_until=None) | Q(lease_until__lt=Now())
+
+
+class Place(NamedTuple):
+    """A shard's row as it is under its lock."""
+
+    cursor: int
+    epoch: str
+    upto: int | None
+    holds: bool
+
+
+def lock(alias: str, shard: int, token: int | None, running: bool) -> Place | None:
+    """Lock a shard, to work on it. None if somebody else does, or if the lease with the `token` is
+    lost; and, where it has to be `running`, if the handler is not."""
+    _become_writer(alias)
+    found = _run(alias, _lock(alias, token is not None, running), shard, token)
+    if found is None:
+        return None
+    cursor, epoch, upto, holds = found
+    return Place(cursor, epoch, upto, bool(holds))
+
+
+def move(alias: str, shard: int, cursor: int) -> None:
+    """With the shard locked."""
+    _run(alias, _move(alias), shard, cursor)
+
+
+# These two run for every step. In their place stand, until then, the shard and another value.
+SHARD, VALUE = -1, -2
+Statement = tuple[str, tuple[Any, ...]]
+
+
+@cache
+def _lock(alias: str, leased: bool, running: bool) -> Statement:
+    rows = Shard.objects.using(alias).filter(Q(token=VALUE) if leased else FREE, pk=SHARD)
+    if running:
+        handlers = Subscription.objects.using(alias).filter(state=State.RUNNING)
+        rows = rows.filter(subscription__in=handlers.values("pk"))
+    return compiled(_for_update(rows, wait=leased).values_list(*Place._fields))
+
+
+@cache
+def _move(alias: str) -> Statement:
+    return compiled(Shard.objects.using(alias).filter(pk=SHARD), cursor=VALUE)
+
+
+def _run(alias: str, statement: Statement, shard: int, value: int | None) -> Any:
+    sql, parameters = statement
+    values = {SHARD: shard, VALUE: value}
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, [values.get(one, one) for one in parameters])
+        return cursor.fetchone() if cursor.description else None
+
+
+def _become_writer(alias: str) -> None:
+    """On SQLite, whoever has written in this transaction is the one writer."""
+    if not connections[alias].features.has_select_for_update:
+        _run(alias, _move(alias), 0, 0)
+
+
+def lock_all(found: Subscription, wait: bool = False) -> list[Shard]:
+    """Lock all shards; an empty list if somebody works on one of them."""
+    alias = found._state.db or ""
+    _become_writer(alias)
+    rows = Shard.objects.using(alias).filter(subscription=found).order_by("number")
+    locked = list(_for_update(rows if wait else rows.filter(FREE), wait))
+    return locked if len(locked) == len(shards_of(found)) else []
+
+
+def lock_stream(found: Subscription, stream: str, wait: bool = False) -> bool:
+    """Lock the shard of a stream; False if somebody works on it."""
+    _become_writer(found._state.db or "")
+    while shards := shards_of(found):
+        here = Q(of=len(shards), number=hash_of(stream) % len(shards))
+        rows = Shard.objects.using(found._state.db).filter(here, subscription=found)
+        if _for_update(rows if wait else rows.filter(FREE), wait).first():
+            return True
+        if not wait:
+            break
+        # Their number has just changed.
+    return False
+
+
+def shards_of(found: Subscription) -> list[Shard]:
+    return list(Shard.objects.using(found._state.db).filter(subscription=found).order_by("number"))
+
+
+def _for_update(rows: QuerySet[Shard], wait: bool) -> QuerySet[Shard]:
+    features = connections[rows.db].features
+    if not features.has_select_for_update:
+        return rows
+    skips = not wait and features.has_select_for_update_skip_locked
+    return rows.select_for_update(skip_locked=skips, nowait=not wait and not skips)
+
+
+def claim(alias: str, shard: int) -> int:
+    """With the shard locked: a lease on it, for the time after; its token."""
+    token = secrets.randbits(62)
+    Shard.objects.using(alias).filter(pk=shard).update(token=token, lease_until=lease_end())
+    return token
+
+
+def lease_end() -> object:
+    return Now() + timedelta(seconds=LEASE)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections
+
+from ....log import logs
+from ....management.base import LogCommand, positive
+from ... import turn
+from ...models import State
+from ...registry import handlers
+from ...runner import Runner
+
+THREADS = 4
+
+
+class Command(LogCommand):
+    help = (
+        "Run handlers: all of them, or those that are named. As many processes on as many machines "
+        "as you like; SIGTERM and Ctrl-C finish the entries at hand."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help="Only this handler.")
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="Do what is due now; 1 if anything is held, parked or stopped.",
+        )
+        parser.add_argument(
+            "--threads",
+            type=positive,
+            default=THREADS,
+            metavar="N",
+            help="How many handlers work at once (default: %(default)s; on SQLite always 1).",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        names = options["names"]
+        for name in names:
+            if name not in handlers:
+                known = ", ".join(handlers) or "none"
+                raise CommandError(f"There is no handler {name!r}; known: {known}.")
+        if options["once"]:
+            self.once(names or list(handlers))
+            return
+        aliases = {logs[spec.log].backend.alias for spec in handlers.specs().values()}
+        only_sqlite = all(connections[alias].vendor == "sqlite" for alias in aliases)
+        runner = Runner(names, 1 if only_sqlite else options["threads"])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: runner.stop())
+        runner.run()
+
+    def once(self, names: list[str]) -> None:
+        ending = False
+
+        def stop(*_: Any) -> None:
+            nonlocal ending
+            ending = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        for log in {handlers[name].spec.log for name in names}:
+            logs[log].backend.sequence_inline()
+        for name in names:
+            turn.run_now(handlers[name].spec, stopping=lambda: ending)
+        if ending:
+            return
+        for name in names:
+            status = handlers[name].status()
+            if status.held or status.parked or status.state == State.STOPPED:
+                sys.exit(1)

@@ -1,0 +1,212 @@
+"""`manage.py run_handlers`: one thread that looks what there is to do, and a few that do it.
+
+    every second      where the handlers stand, by a statement or two for each database
+    at a hint, or     where the logs stand
+    POLL_INTERVAL
+                      → a shard with entries after its cursor, or a held one that is due, goes to a
+                        thread, which works on it for a turn
+
+A shard that somebody else works on costs one statement now and then. Nothing here is relied on: what
+a thread works on it looks at anew, under the shard's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from django.db import connections
+
+from .. import hints
+from ..log import logs
+from . import holding, store, turn
+from .hearing import Hearing
+from .models import Shard, State
+from .newest import Newest
+from .pool import Pool
+from .registry import handlers
+from .shard import Step
+from .spec import Spec, is_in
+
+logger = logging.getLogger("events")
+
+# Seconds for which a thread works on one shard before others have their turn; between two looks at
+# the handlers' rows; and until the next attempt at what somebody else works on, or what failed.
+TURN = 0.5
+REFRESH = 1.0
+TAKEN = 0.3
+TROUBLE = 1.0
+# Seconds until a cursor passes entries that its handler does not want.
+PASS_BY = 0.5
+
+Key = tuple[str, int]
+
+
+@dataclass
+class Task:
+    """A shard as it was when its row was last read."""
+
+    spec: Spec
+    shard: Shard
+    busy: bool = False
+    not_before: float = 0.0
+    worked: float = 0.0
+
+
+@dataclass
+class Standing:
+    newest: dict[str, Newest] = field(default_factory=dict)
+    tasks: dict[Key, Task] = field(default_factory=dict)
+    # By handler: microseconds of the log's clock.
+    due: dict[str, int] = field(default_factory=dict)
+
+
+class Runner:
+    def __init__(self, names: Sequence[str], threads: int) -> None:
+        self.names = names
+        self.pool = Pool(threads)
+        self.news = threading.Event()
+        self.hearing = Hearing(self.news.set)
+        # Not an Event: it is set by a signal's handler, and this thread may hold the Event's lock.
+        self.ending = False
+        self.standing = Standing()
+        self.refreshed = float("-inf")
+        self.told: set[str] = set()
+        self.failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """Finish the entries at hand, and end. For a signal's handler as well."""
+        self.ending = True
+
+    def run(self) -> None:
+        hints.listen(self.hear)
+        try:
+            while not self.ending:
+                pause = self.round()
+                self.news.wait(pause)
+                self.news.clear()
+        finally:
+            hints.forget(self.hear)
+            self.hearing.close()
+            self.pool.close()
+            connections.close_all()
+        if self.failure is not None:
+            raise self.failure
+
+    def hear(self, log: str, head: int) -> None:
+        self.news.set()
+
+    def round(self) -> float:
+        """Look, and hand out what there is to do; seconds until the next look."""
+        specs = self.specs()
+        try:
+            self.look(specs)
+        except Exception:
+            logger.warning(
+                "Handlers: cannot look what there is to do; trying again.", exc_info=True
+            )
+            connections.close_all()
+            return TROUBLE
+        now = time.monotonic()
+        for task in self.standing.tasks.values():
+            if not task.busy and task.not_before <= now and self.is_wanted(task):
+                task.busy = True
+                self.pool.submit(partial(self.work, task))
+        if any(newest.is_behind for newest in self.standing.newest.values()):
+            return 0.0
+        intervals = [logs[spec.log].settings.poll_interval for spec in specs.values()]
+        return min([REFRESH, *intervals])
+
+    def specs(self) -> dict[str, Spec]:
+        known = handlers.specs()
+        return {name: known[name] for name in self.names or known if name in known}
+
+    def look(self, specs: dict[str, Spec]) -> None:
+        for log in {spec.log for spec in specs.values()}:
+            if log not in self.standing.newest:
+                self.standing.newest[log] = Newest(logs[log].backend)
+                self.hearing.follow(log)
+            self.standing.newest[log].look()
+        if time.monotonic() - self.refreshed > REFRESH:
+            self.refresh(specs)
+            self.refreshed = time.monotonic()
+
+    def refresh(self, specs: dict[str, Spec]) -> None:
+        """Where the handlers stand. The rows of one that is new are made."""
+        tasks: dict[Key, Task] = {}
+        self.standing.due = holding.next_due(specs.values())
+        for spec, found, shards in store.standing(specs.values()):
+            if found.state != State.RUNNING:
+                continue
+            if found.shards != spec.shards:
+                if spec.name not in self.told:
+                    logger.warning(
+                        "Handler %r: others run it with %s shards, not with %s; it is left to them.",
+                        spec.name, found.shards, spec.shards,
+                    )  # fmt: skip
+                self.told.add(spec.name)
+                continue
+            self.told.discard(spec.name)
+            if spec.name in self.standing.due:
+                holding.free_deleted(spec)
+            for shard in turn.workable(found, shards):
+                key = spec.name, shard.pk
+                old = self.standing.tasks.get(key)
+                if old is not None and old.busy:
+                    old.spec = spec
+                    tasks[key] = old
+                else:
+                    tasks[key] = Task(spec, shard)
+                    if old is not None:
+                        tasks[key].not_before, tasks[key].worked = old.not_before, old.worked
+        self.standing.tasks = tasks
+
+    def is_wanted(self, task: Task) -> bool:
+        spec, shard = task.spec, task.shard
+        due = self.standing.due.get(spec.name)
+        if shard.holds and due is not None and due <= logs[spec.log].backend.now():
+            return True
+        if shard.upto is not None:
+            return shard.cursor < shard.upto
+        newest = self.standing.newest[spec.log]
+        if shard.cursor >= newest.head and shard.epoch == newest.epoch:
+            return False
+        rows = newest.after(store.query(spec, shard.cursor, shard.epoch))
+        if rows is None or any(is_in(row.stream, shard.number, shard.of) for row in rows):
+            return True
+        # Only the cursor has to move, and that can wait.
+        return time.monotonic() - task.worked > PASS_BY
+
+    def work(self, task: Task) -> None:
+        """A turn, in a thread."""
+        deadline = time.monotonic() + TURN
+        step = Step.BUSY
+        try:
+            read = self.standing.newest[task.spec.log].read
+            work = turn.work_on(task.spec, task.shard, read=read)
+            try:
+                _, step = turn.run_shard(work, deadline, lambda: self.is_over(deadline))
+            finally:
+                task.shard.cursor, task.shard.epoch, task.shard.upto, task.shard.holds = work.place
+        except Exception:
+            logger.warning("Handler %r: cannot work; trying again.", task.spec.name, exc_info=True)
+            connections.close_all()
+            task.not_before = time.monotonic() + TROUBLE
+        except BaseException as error:
+            # A handler that ends the process: the entry is not done.
+            self.failure = error
+            self.stop()
+        if step is Step.BUSY:
+            task.not_before = max(task.not_before, time.monotonic() + TAKEN)
+        if step is not Step.MOVED:
+            self.refreshed = min(self.refreshed, time.monotonic() - REFRESH + TAKEN)
+        task.worked = time.monotonic()
+        task.busy = False
+        self.news.set()
+
+    def is_over(self, deadline: float) -> bool:
+        return self.ending or time.monotonic() > deadline

@@ -1,0 +1,453 @@
+"""Handlers: each entry acted upon once, in order, whatever fails."""
+
+import pytest
+from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
+
+from events import emit
+from events.handlers import handler, handlers, registry
+from events.handlers.models import Held, Shard
+from events.testing import ManualClock
+
+from .support.acting.models import Effect
+from .support.databases import DATABASES, skip_unless
+
+SOME = ("default",)
+
+
+@pytest.fixture(params=DATABASES)
+def alias(request):
+    skip_unless(request.param)
+    return request.param
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def log(make_log, alias, clock):
+    return make_log(alias, OPTIONS={"clock": clock})
+
+
+@pytest.fixture
+def register(log):
+    """Register a function as a handler of this test's log, until its end."""
+    before = list(registry._decorated)
+
+    def register(function, kind=None, name="h", **options):
+        options = {"log": log.name, "since": "earliest", **options}
+        handler(kind, name=name, **options)(function)
+        return handlers[name]
+
+    yield register
+    registry._decorated[:] = before
+
+
+class Recorder:
+    """A function that notes what it was given, and fails for the positions that it is told."""
+
+    def __init__(self, alias=None):
+        self.seen = []
+        self.bad = set()
+        self.alias = alias
+
+    def __call__(self, given):
+        entries = given if isinstance(given, list) else [given]
+        for entry in entries:
+            if self.alias:
+                Effect.objects.using(self.alias).create(
+                    handler="h", position=entry.position, stream=entry.stream,
+                    seq=entry.seq or 0, process=0,
+                )  # fmt: skip
+            if entry.position in self.bad:
+                raise ValueError(f"bad {entry.position}")
+        self.seen.append(
+            [e.position for e in entries] if isinstance(given, list) else given.position
+        )
+
+
+@pytest.fixture
+def record():
+    return Recorder()
+
+
+def effects(alias):
+    return list(Effect.objects.using(alias).order_by("pk").values_list("position", flat=True))
+
+
+pytestmark = pytest.mark.django_db(databases=DATABASES, transaction=True)
+
+
+class TestOnce:
+    def test_each_entry_is_given_once_in_order(self, log, register, record):
+        log.append_many([("a", {"n": n}) for n in range(5)])
+        h = register(record)
+        h.run_once()
+        h.run_once()
+        assert record.seen == [1, 2, 3, 4, 5]
+        assert (h.status().cursor, h.status().lag) == (5, 0)
+
+    def test_the_kinds_that_it_asked_for(self, log, register, record):
+        log.append_many([("a.x",), ("b",), ("a.y",), ("c",)])
+        h = register(record, ["a.*", "c"])
+        h.run_once()
+        assert record.seen == [1, 3, 4]
+        assert h.status().cursor == 4
+
+    def test_a_batch_is_a_list_and_never_empty(self, log, register, record):
+        log.append_many([("a",)] * 5 + [("b",)])
+        h = register(record, "a", batch=2)
+        h.run_once()
+        assert record.seen == [[1, 2], [3, 4], [5]]
+        assert h.status().lag == 0
+
+    def test_latest_begins_at_the_head_of_the_first_run(self, log, register, record):
+        """Neither status() nor pause() is a first run."""
+        log.append("a")
+        h = register(record, since="latest")
+        assert h.status().lag == 0
+        h.pause()
+        h.run_once()
+        log.append("a")
+        h.resume()
+        h.run_once()
+        assert record.seen == []
+        log.append("a")
+        h.run_once()
+        assert record.seen == [3]
+
+    def test_effects_and_cursor_are_one_transaction(self, log, alias, register, record):
+        """What a function has written before it raised is undone."""
+        log.append_many([("a",)] * 3)
+        record.alias, record.bad = alias, {2}
+        h = register(record)
+        h.run_once()
+        assert effects(alias) == [1, 3]
+        assert h.status().held == 1
+
+    def test_what_it_emits_has_its_cause_and_trace(self, log, register):
+        from events import context
+
+        with context(trace="t-1", actor="7"):
+            log.append("a")
+        h = register(lambda entry: log.append("b", {"of": entry.position}), "a")
+        h.run_once()
+        entry = log.read(1).entries[0]
+        assert (entry.kind, entry.context) == ("b", {"cause": 1, "trace": "t-1"})
+
+    def test_an_async_function_works_in_the_transaction(self, log, alias, register):
+        async def act(entry):
+            await Effect.objects.using(alias).acreate(
+                handler="h", position=entry.position, stream="", seq=0, process=0
+            )
+            if entry.position == 2:
+                raise ValueError("no")
+
+        log.append_many([("a",)] * 3)
+        register(act).run_once()
+        assert effects(alias) == [1, 3]
+
+    def test_a_swallowed_error_of_the_database_counts_as_raised(self, log, alias, register):
+        def act(entry):
+            try:
+                with transaction.atomic(using=alias, savepoint=False):
+                    Effect.objects.using(alias).create(
+                        pk=1, position=1, handler="", stream="", seq=0, process=0
+                    )
+                    Effect.objects.using(alias).create(
+                        pk=1, position=1, handler="", stream="", seq=0, process=0
+                    )
+            except IntegrityError:
+                pass
+
+        log.append("a")
+        h = register(act)
+        h.run_once()
+        assert h.status().held == 1
+        assert effects(alias) == []
+
+    def test_without_a_transaction_the_cursor_moves_after_the_function(self, log, alias, register):
+        inside = []
+
+        def act(entry):
+            inside.append(connections[alias].in_atomic_block)
+            if entry.position == 2:
+                raise ValueError("no")
+
+        log.append_many([("a",)] * 3)
+        h = register(act, atomic=False)
+        h.run_once()
+        assert inside == [False] * 3
+        assert (h.status().cursor, h.status().held) == (3, 1)
+        assert Shard.objects.using(alias).get().lease_until is None
+
+    def test_one_that_another_took_over_moves_nothing(self, log, alias, register):
+        """The token is checked when the cursor moves."""
+        seen = []
+
+        def act(entry):
+            seen.append(entry.position)
+            if len(seen) == 1:
+                Shard.objects.using(alias).update(
+                    token=5, lease_until=timezone.now() + timezone.timedelta(hours=1)
+                )
+                Shard.objects.using(alias).update(cursor=1)
+
+        log.append_many([("a",)] * 2)
+        h = register(act, atomic=False)
+        from events.handlers import turn
+
+        turn.PATIENCE, before = 0, turn.PATIENCE
+        try:
+            h.run_once()
+        finally:
+            turn.PATIENCE = before
+        assert seen == [1]
+        assert h.status().cursor == 1
+
+
+class TestHeld:
+    def test_what_follows_in_its_stream_waits_and_the_rest_goes_on(
+        self, log, register, record, clock
+    ):
+        log.append_many([{"kind": "a", "stream": s} for s in ("x", "y", "x", "y", "x")])
+        record.bad = {1}
+        h = register(record, retry=(10, 60))
+        h.run_once()
+        assert record.seen == [2, 4]
+        [held] = h.held()
+        assert (held.position, held.stream, held.attempts, held.parked, held.behind) == (
+            1,
+            "x",
+            1,
+            False,
+            2,
+        )
+        assert held.error == "ValueError: bad 1"
+        assert held.next_attempt_at.timestamp() == clock.now + 10
+        assert (h.status().cursor, h.status().lag) == (5, 0)
+        record.bad = set()
+        h.run_once()
+        assert record.seen == [2, 4]
+        clock.advance(10)
+        log.append("a", stream="x")
+        h.run_once()
+        assert record.seen == [2, 4, 1, 3, 5, 6]
+        assert h.held() == []
+        assert not Held.objects.using(log.backend.alias).exists()
+
+    def test_after_the_last_retry_it_is_parked(self, log, register, record, clock, caplog):
+        log.append_many([{"kind": "a", "stream": "x"}] * 2)
+        record.bad = {1}
+        h = register(record, retry=(10, 60))
+        for seconds in (0, 10, 59, 1, 10_000):
+            clock.advance(seconds)
+            h.run_once()
+        [held] = h.held()
+        assert (held.attempts, held.parked, held.next_attempt_at) == (3, True, None)
+        status = h.status()
+        assert (status.held, status.parked, status.state) == (0, 1, "running")
+        assert [r.levelname for r in caplog.records if "'h'" in r.message] == [
+            "WARNING",
+            "WARNING",
+            "ERROR",
+        ]
+        assert record.seen == []
+        h.retry(1)
+        assert h.held()[0].attempts == 0
+        record.bad = set()
+        h.run_once()
+        assert record.seen == [1, 2]
+
+    def test_a_batch_that_fails_is_tried_one_by_one(self, log, register, record):
+        log.append_many([("a",)] * 5)
+        record.bad = {3}
+        h = register(record, batch=10)
+        h.run_once()
+        assert record.seen == [[1], [2], [4], [5]]
+        assert [held.position for held in h.held()] == [3]
+
+    def test_what_waits_is_given_in_batches(self, log, register, record, clock):
+        log.append_many([{"kind": "a", "stream": "x"}] * 8)
+        record.bad = {1, 5}
+        h = register(record, batch=3)
+        h.run_once()
+        assert record.seen == []
+        assert h.held()[0].behind == 7
+        record.bad = {5}
+        clock.advance(10)
+        h.run_once()
+        assert record.seen == [[1], [2, 3, 4]]
+        assert [(held.position, held.behind) for held in h.held()] == [(5, 3)]
+
+    def test_drop_lets_the_others_go_on(self, log, register, record):
+        log.append_many([{"kind": "a", "stream": "x"}] * 3)
+        record.bad = {1}
+        h = register(record)
+        h.run_once()
+        h.drop(1)
+        h.run_once()
+        assert record.seen == [2, 3]
+        with pytest.raises(LookupError):
+            h.drop(1)
+
+    def test_an_entry_in_no_stream_holds_nobody(self, log, register, record):
+        log.append_many([("a",)] * 3)
+        record.bad = {1, 2}
+        h = register(record)
+        h.run_once()
+        assert record.seen == [3]
+        assert [(held.position, held.behind) for held in h.held()] == [(1, 0), (2, 0)]
+
+    def test_retention_does_not_take_it(self, log, register, record, clock):
+        log.append_many([{"kind": "a", "stream": "x", "payload": {"n": n}} for n in range(3)])
+        record.bad = {1}
+        h = register(record)
+        h.run_once()
+        log.clear()
+        record.bad = set()
+        clock.advance(10)
+        h.run_once()
+        assert record.seen == [1, 2, 3]
+        assert h.status().state == "running"
+
+    def test_a_deleted_stream_frees_its_entries(self, log, register, record, clock):
+        log.append_many([{"kind": "a", "stream": "x"}] * 3)
+        record.bad = {1}
+        h = register(record, "a")
+        h.run_once()
+        log.stream("x").delete()
+        log.append("a", stream="x")
+        assert h.held() == []
+        h.run_once()
+        assert record.seen == [5]
+
+    def test_replay_forgets_what_is_held_after(self, log, register, record, clock):
+        log.append_many([{"kind": "a", "stream": s} for s in ("x", "y", "x", "y")])
+        record.bad = {1, 4}
+        h = register(record)
+        h.run_once()
+        assert record.seen == [2, 3] or record.seen == [2]
+        record.bad = set()
+        h.replay(1)
+        assert [held.position for held in h.held()] == [1]
+        h.run_once()
+        assert record.seen == [2, 2, 4]
+        clock.advance(10)
+        h.run_once()
+        assert record.seen == [2, 2, 4, 1, 3]
+        h.replay("earliest")
+        assert h.held() == []
+
+
+class TestLoss:
+    def test_a_gap_stops_it(self, log, register, record, caplog):
+        log.append_many([("a",)] * 5)
+        h = register(record)
+        h.replay(1)
+        log.prune(max_entries=2)
+        h.run_once()
+        status = h.status()
+        assert (status.state, record.seen) == ("stopped", [])
+        assert status.reason.startswith("pruned")
+        assert [r.levelname for r in caplog.records if "'h'" in r.message] == ["ERROR"]
+        h.resume()
+        h.run_once()
+        assert (h.status().state, record.seen) == ("running", [4, 5])
+
+    def test_or_is_skipped(self, log, register, record, caplog):
+        log.append_many([("a",)] * 5)
+        h = register(record, on_gap="skip")
+        h.replay(1)
+        log.prune(max_entries=2)
+        h.run_once()
+        assert record.seen == [4, 5]
+        assert [r.levelname for r in caplog.records if "'h'" in r.message] == ["WARNING"]
+
+    def test_another_epoch_stops_it(self, log, register, record):
+        log.append_many([("a",)] * 2)
+        h = register(record)
+        h.run_once()
+        log.renew_epoch()
+        log.append("a")
+        h.run_once()
+        assert h.status().reason.startswith("epoch")
+        h.replay(2)
+        h.run_once()
+        assert (h.status().state, record.seen) == ("running", [1, 2, 3])
+
+    def test_what_the_ttl_hides_is_read(self, make_log, alias, register, record, clock):
+        log = make_log(alias, TTL=60, OPTIONS={"clock": clock})
+        log.append_many([("a",)] * 3)
+        clock.advance(100)
+        h = register(record, log=log.name)
+        assert log.read().entries == []
+        h.run_once()
+        assert record.seen == [1, 2, 3]
+
+    def test_keep_unhandled(self, make_log, alias, register, record, clock, caplog):
+        log = make_log(alias, KEEP_UNHANDLED=True, OPTIONS={"clock": clock})
+        log.append_many([{"kind": "a", "stream": s} for s in ("x", "y", "x", "y")])
+        record.bad = {1}
+        h = register(record, log=log.name)
+        h.replay("earliest")
+        assert log.prune(max_entries=1) == 0
+        assert "'h'" in caplog.text
+        h.run_once()
+        assert log.prune(max_entries=1) == 2
+        assert log.info().floor == 2
+        h.pause()
+        assert log.prune(max_entries=1) == 1
+
+
+class TestShards:
+    @pytest.mark.parametrize(("old", "new"), [(1, 4), (4, 2), (3, 1)])
+    def test_their_number_changes(self, log, register, record, old, new):
+        """Nothing is lost or done twice, and what is held stays so."""
+        streams = [f"s{n}" for n in range(9)]
+        log.append_many([{"kind": "a", "stream": s} for s in streams * 3])
+        record.bad = {2}
+        register(record, shards=old).run_once()
+        log.append_many([{"kind": "a", "stream": s} for s in streams * 3])
+        # Some are ahead of the others.
+        rows = Shard.objects.using(log.backend.alias)
+        assert rows.count() == old
+        h = register(record, shards=new)
+        h.run_once()
+        h.run_once()
+        assert rows.count() == new
+        assert set(rows.values_list("of", "cursor")) == {(new, 54)}
+        assert sorted(record.seen) == sorted(set(range(1, 55)) - {2, 11, 20, 29, 38, 47})
+        record.bad = set()
+        h.retry()
+        h.run_once()
+        assert record.seen[-6:] == [2, 11, 20, 29, 38, 47]
+        assert h.status().shards == new
+
+
+@pytest.mark.django_db
+def test_the_kit_raises(settings):
+    """`run_handlers` works in the test's own transaction."""
+    from events.testing import run_handlers
+
+    before = list(registry._decorated)
+    try:
+        seen = []
+
+        @handler("a", name="kit")
+        def act(entry):
+            seen.append(entry.position)
+            if entry.payload.get("bad"):
+                raise ValueError("no")
+
+        first = emit("a").position
+        run_handlers("kit")
+        assert seen == [first]
+        emit("a", {"bad": True})
+        with pytest.raises(ValueError, match="no"):
+            run_handlers()
+        assert handlers["kit"].status().held == 0
+    finally:
+        registry._decorated[:] = before

@@ -1,0 +1,236 @@
+"""Handlers from outside: registration, checks, commands."""
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command, load_command_class
+from django.core.management.base import BaseCommand
+
+from events.handlers import checks, handler, handlers, registry
+from events.testing import run_handlers
+
+from .support.pages import DOCS, rows
+
+PAGE = DOCS / "reference/handlers.md"
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    before = list(registry._decorated)
+    yield
+    registry._decorated[:] = before
+
+
+def act(entry):
+    """Nothing."""
+
+
+def found():
+    return [
+        message for message in checks.check_handlers() if message.id.startswith("events_handlers.E")
+    ]
+
+
+class TestRegistration:
+    def test_the_function_stays_as_it_is(self):
+        """And iterating gives names."""
+        assert handler("a", name="h")(act) is act
+        assert list(handlers) == ["h"]
+        assert ("h" in handlers, len(handlers)) == (True, 1)
+        with pytest.raises(KeyError, match="known: 'h'"):
+            handlers["g"]
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"nonsense": 1},
+            {"name": 7},
+            {"log": None},
+            {"shards": "4"},
+            {"shards": True},
+            {"batch": 1.5},
+            {"atomic": 1},
+            {"retry": 10},
+            {"retry": ["10"]},
+            {"stream": 5},
+            {"since": None},
+            {"since": 1.5},
+            {"on_gap": None},
+            {"kind": 5},
+            {"kind": [None]},
+            {"kind": act},
+        ],
+    )
+    def test_a_wrong_type_raises_at_import(self, options):
+        """As an unknown keyword does."""
+        with pytest.raises(TypeError):
+            handler(**{"name": "h", **options})
+
+    def test_the_name_is_required(self):
+        with pytest.raises(TypeError):
+            handler("a")
+        with pytest.raises(TypeError):
+            handler("a", name="h")(7)
+
+
+class TestChecks:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"name": ""},
+            {"name": "-x"},
+            {"name": "x" * 101},
+            {"shards": 0},
+            {"batch": 0},
+            {"retry": (-1,)},
+            {"retry": (float("nan"),)},
+            {"since": -1},
+            {"since": "yesterday"},
+            {"on_gap": "raise"},
+            {"kind": "A B"},
+            {"stream": "a b"},
+            {"stream": "a*"},
+            {"log": "nowhere"},
+        ],
+    )
+    def test_a_value_that_cannot_be_used(self, options):
+        """The message names the handler."""
+        handler(**{"name": "hans", **options})(act)
+        [message] = found()
+        assert repr(options.get("name", "hans")) in message.msg
+
+    def test_a_log_in_memory(self, make_log):
+        handler(name="h", log=make_log(BACKEND="memory").name)(act)
+        assert "in no database" in found()[0].msg
+
+    def test_two_of_one_name(self):
+        handler("a", name="h")(act)
+        handler("b", name="h")(act)
+        [message] = found()
+        assert "'h'" in message.msg
+
+    def test_what_is_well(self):
+        handler(["a", "b.*"], name="h", since=5, stream="x", shards=4, batch=10, retry=[])(act)
+        assert found() == []
+
+    def test_sqlite_is_warned_of(self):
+        handler("a", name="h")(act)
+        handler("a", name="free", atomic=False)(act)
+        [message] = checks.check_handlers()
+        assert message.id == "events_handlers.W001"
+        assert "'h'" in message.msg
+        assert "'free'" not in message.msg
+
+
+def command(*arguments, **options):
+    out = io.StringIO()
+    try:
+        call_command(*arguments, stdout=out, **options)
+    except SystemExit as error:
+        return error.code, out.getvalue()
+    return 0, out.getvalue()
+
+
+@pytest.mark.django_db
+class TestCommands:
+    @pytest.fixture
+    def log(self, make_log):
+        return make_log(name="default")
+
+    @pytest.fixture
+    def h(self, log):
+        @handler("a", name="h", since="earliest", retry=[])
+        def act(entry):
+            if entry.payload:
+                raise ValueError("no")
+
+        return handlers["h"]
+
+    def test_the_fields(self, log, h):
+        log.append("a", {"bad": 1}, stream="x")
+        log.append("a", stream="x")
+        h.run_once()
+        code, text = command("handlers", json=True)
+        assert json.loads(text) == [
+            {
+                "name": "h", "log": "default", "shards": 1, "state": "running", "cursor": 2,
+                "head": 2, "lag": 0, "held": 0, "parked": 1, "reason": "",
+                "last_error": "ValueError: no",
+            }
+        ]  # fmt: skip
+        assert code == 0
+        assert "ValueError: no" in command("handlers")[1]
+
+    def test_the_bounds(self, log, h):
+        log.append("a", {"bad": 1})
+        assert command("handlers", max_lag=0)[0] == 1
+        assert command("handlers", max_lag=1, max_held=0)[0] == 0
+        h.run_once()
+        assert command("handlers", max_lag=0)[0] == 0
+        assert command("handlers", max_held=0)[0] == 1
+        assert command("handlers", "--max-held", "1")[0] == 0
+
+    def test_the_actions(self, log, h):
+        log.append("a", {"bad": 1}, stream="x")
+        command("handlers", "h", "--pause")
+        assert h.status().state == "paused"
+        assert command("run_handlers", "--once")[0] == 0
+        command("handlers", "h", "--resume")
+        assert command("run_handlers", "h", "--once")[0] == 1
+        command("handlers", "h", "--retry")
+        assert (h.status().held, h.status().parked) == (1, 0)
+        command("handlers", "h", "--drop", "1")
+        assert h.held() == []
+        command("handlers", "h", "--replay", "earliest")
+        assert h.status().lag == 1
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["handlers", "nobody"],
+            ["handlers", "--pause"],
+            ["handlers", "h", "--drop", "7"],
+            ["handlers", "h", "--drop", "x"],
+            ["handlers", "h", "--retry", "7"],
+            ["handlers", "h", "--replay", "x"],
+            ["handlers", "h", "--pause", "--resume"],
+            ["handlers", "--max-lag", "-1"],
+            ["run_handlers", "nobody", "--once"],
+            ["run_handlers", "--threads", "0"],
+        ],
+    )
+    def test_wrong_input(self, h, arguments):
+        with pytest.raises(CommandError):
+            call_command(*arguments)
+
+    def test_the_kit(self, log, h):
+        """It begins at the earliest entry, and raises."""
+        log.append("a")
+        assert run_handlers() == 1
+        log.append("a", {"bad": 1})
+        with pytest.raises(ValueError, match="no"):
+            run_handlers("h")
+        assert h.status().lag == 1
+        with pytest.raises(KeyError):
+            run_handlers("nobody")
+
+
+@pytest.mark.parametrize("name", ["run_handlers", "handlers"])
+def test_the_page_has_every_argument(name):
+    parser = load_command_class("events.handlers", name).create_parser("manage.py", name)
+    own = {a.option_strings[-1] if a.option_strings else a.metavar for a in parser._actions}
+    django = BaseCommand().create_parser("manage.py", name)
+    everybodys = {action.option_strings[-1] for action in django._actions}
+    assert set(rows(PAGE, name)) == own - everybodys
+
+
+def test_the_page_has_every_option_check_and_verb():
+    import inspect
+
+    from events.handlers.control import Handler
+
+    assert set(rows(PAGE, "Options")) == set(inspect.signature(handler).parameters)
+    verbs = {name for name, value in vars(Handler).items() if callable(value) and name[0] != "_"}
+    assert set(rows(PAGE, "Python")) == verbs
+    assert set(rows(PAGE, "Checks")) == {"events_handlers.E001", "events_handlers.W001"}

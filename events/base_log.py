@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
@@ -12,7 +13,7 @@ from .backends.base import BaseBackend
 from .coalesce import append_together
 from .conf import LogSettings
 from .context import acurrent, current
-from .cursors import Kinds, Query, Since, Streams, make_query
+from .cursors import Kinds, Query, Rows, Since, Streams, make_query, unreadable
 from .exceptions import CursorExpired
 from .internals import has_sync_caller
 from .live.tail import follow
@@ -93,9 +94,10 @@ class BaseLog:
         of such. A `limit` of 0 only looks where the log stands. Go on with `since=page.cursor`, and pass `epoch=page.epoch` along if
         the cursor is kept for long.
         """
-        found = self.backend.read(self.query(since, limit, stream=stream, kind=kind, epoch=epoch))
+        query = self.query(since, limit, stream=stream, kind=kind, epoch=epoch)
+        found, entries = self.read_entries(query)
         return Page(
-            entries=[Entry.from_row(row) for row in found.rows],
+            entries=entries,
             cursor=found.cursor,
             head=found.state.head,
             epoch=found.state.epoch,
@@ -103,6 +105,14 @@ class BaseLog:
         )
 
     aread = twin(read)
+
+    def read_entries(self, query: Query) -> tuple[Rows, list[Entry]]:
+        found = self.backend.read(query)
+        try:
+            return found, [Entry.from_row(row) for row in found.rows]
+        except ValueError:
+            found = self.backend.read(replace(query, careful=True))
+            return found, [Entry.from_row(row) for row in found.rows]
 
     def tail(
         self,
@@ -129,8 +139,14 @@ class BaseLog:
             async for batch in tail:
                 if batch.gap and strict:
                     raise CursorExpired(batch.gap)
-                for entry in batch.entries:
-                    yield Entry.from_row(entry.row)
+                for sealed in batch.entries:
+                    try:
+                        entry = Entry.from_row(sealed.row)
+                    except ValueError:
+                        if strict:
+                            raise CursorExpired(unreadable(sealed.position)) from None
+                        continue
+                    yield entry
 
     def query(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -37,7 +37,8 @@ class Query:
     Either `stream` is the one stream that is wanted, or there is a set of them: `streams` by their
     names, and those whose names begin with one of `starts`. None and two empty tuples mean all.
     `span` is how many positions may be looked at; None sets no bound. `whole`: down to the floor,
-    whatever the TTL hides (database backend).
+    whatever the TTL hides (database backend). `careful`: every row is examined, and not only those
+    that look damaged.
     """
 
     since: Since = "earliest"
@@ -50,6 +51,7 @@ class Query:
     streams: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     whole: bool = False
+    careful: bool = False
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -79,6 +81,7 @@ class Rows(NamedTuple):
     """What a backend answers to a query; its `state.floor` is the effective one.
 
     `partial`: more was committed before the query, and does not have its positions yet.
+    `cut`: fewer than were asked for, because of their bytes or of a row that cannot be read.
     """
 
     rows: list[Row]
@@ -86,6 +89,7 @@ class Rows(NamedTuple):
     state: State
     gap: Gap | None
     partial: bool = False
+    cut: bool = False
 
     @property
     def caught_up(self) -> bool:
@@ -213,17 +217,39 @@ def locate(query: Query, state: State) -> tuple[int, Gap | None]:
     return since, None
 
 
-def finish(query: Query, state: State, rows: list[Row], partial: bool = False) -> Rows:
-    """Put the cursor behind everything that was looked at, matching or not."""
+def finish(
+    query: Query,
+    state: State,
+    rows: list[Row],
+    partial: bool = False,
+    cut: bool = False,
+    bad: Collection[int] = (),
+) -> Rows:
+    """Put the cursor behind everything that was looked at, matching or not.
+
+    A row at one of the `bad` positions, which cannot be read, is a gap of its own: the page before
+    ends there, and the page after begins with it.
+    """
     start, gap = locate(query, state)
     if query.limit == 0:
         # A probe consumes nothing, so a cursor below the floor stays there.
         cursor = query.since if gap and gap.reason == "pruned" else start
-    elif len(rows) == query.limit:
+    elif cut or len(rows) == query.limit:
         cursor = rows[-1].position
     elif query.span is not None:
         cursor = min(start + query.span, state.head)
     else:
         cursor = state.head
     assert isinstance(cursor, int)  # nosec B101 # for the type checker
-    return Rows(rows, cursor, state, gap, partial)
+    if bad and gap is None and rows[0].position in bad:
+        gap = unreadable(rows[0].position)
+        rows = rows[1:]
+    for index, row in enumerate(rows) if bad else ():
+        if row.position in bad:
+            return Rows(rows[:index], row.position - 1, state, gap, partial, True)
+    return Rows(rows, cursor, state, gap, partial, cut)
+
+
+def unreadable(position: int) -> Gap:
+    """In place of an entry whose row is damaged."""
+    return Gap("unreadable", position - 1, position + 1, 1)

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Microseconds: the times that a calendar has, from the year 1 to the end of 9999.
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 # `json.loads` without its search for white space around the text: half of the time.
 _parse = json.JSONDecoder().raw_decode
@@ -115,7 +117,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What a reader missed, and why: `pruned`, `ahead` (of the head) or `epoch`."""
+    """What a reader missed, and why: `pruned`, `ahead` (of the head), `epoch` or `unreadable`."""
 
     reason: str
     requested: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from .types import Row, wire_micros
 
@@ -11,6 +12,26 @@ from .types import Row, wire_micros
 dumps = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
+
+
+# Bytes of entries in one page, unless one alone is larger.
+PAGE_BYTES = 8 * 2**20
+# Bytes of an entry without its kind, stream and payload, at the most; and of those two names.
+FRAME = 136
+NAMES = 228
+
+
+def fitting(rows: Iterable[Row]) -> list[Row]:
+    """The first of these rows, as many as make a page."""
+    size, some = 0, list[Row]()
+    for row in rows:
+        text = row.text
+        size += FRAME + len(row.kind) + len(row.stream)
+        size += len(text) if text.isascii() else len(text.encode())
+        if some and size > PAGE_BYTES:
+            break
+        some.append(row)
+    return some
 
 
 def encode(row: Row) -> bytes:

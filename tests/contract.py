@@ -11,6 +11,7 @@ from django.db.transaction import TransactionManagementError
 
 from events.exceptions import InvalidEvent, KeyConflict
 from events.testing import ManualClock
+from events.wire import PAGE_BYTES, encode
 
 DAY = 86_400
 
@@ -71,6 +72,53 @@ class LogContract:
 
     def positions(self, page):
         return [entry.position for entry in page.entries]
+
+    # Pages of many bytes
+
+    def test_a_page_is_bounded_in_bytes(self, new_log):
+        """13.4: a page ends at its last entry, and its reader is not at the head."""
+        log = new_log(MAX_PAYLOAD_BYTES=2**20)
+        self.fill(log, 3, "small")
+        for _ in range(10):
+            log.append("large", {"text": "é" * 500_000})
+        first = log.backend.read(log.query(0, 1000))
+        assert [row.position for row in first.rows] == [*range(1, 12)]
+        assert sum(len(encode(row)) for row in first.rows) <= PAGE_BYTES
+        assert first.cursor == 11
+        assert not first.caught_up
+        assert self.positions(log.read(first.cursor, 1000)) == [12, 13]
+        assert [row.position for page in log.backend.pages(log.query(0)) for row in page.rows] == [
+            *range(1, 14)
+        ]
+
+    def test_entries_that_fit_share_a_page(self, new_log):
+        """13.4: as many as were asked for, however uneven their sizes."""
+        log = new_log()
+        self.fill(log, 900)
+        log.append_many([("large", {"text": "x" * 60_000})] * 100)
+        page = log.read(0, 1000)
+        assert len(page.entries) == page.cursor == page.head == 1000
+
+    def test_a_filtered_page_is_bounded_in_bytes(self, new_log):
+        """13.4: what is left out counts neither in bytes nor in positions."""
+        log = new_log()
+        for _ in range(5):
+            log.append_many(
+                [{"kind": kind, "payload": {"text": "x" * 60_000}} for kind in ("a", "b")] * 20
+            )
+        first = log.read(0, 1000, kind="b")
+        assert 50 < len(first.entries) < 140
+        assert first.cursor == first.entries[-1].position
+        assert len(first.entries) + len(log.read(first.cursor, 1000, kind="b").entries) == 100
+
+    def test_one_entry_larger_than_a_page_comes_alone(self, new_log):
+        """13.4: it would never come otherwise."""
+        log = new_log(MAX_PAYLOAD_BYTES=2**24)
+        log.append("small")
+        log.append("huge", {"text": "x" * 9_000_000})
+        log.append("small")
+        cursors = [page.cursor for page in log.backend.pages(log.query(0))]
+        assert cursors == [1, 2, 3]
 
     # Appending
 

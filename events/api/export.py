@@ -36,7 +36,8 @@ def response(
     found = paginator.read(source, request)
     query = replace(paginator.params.query, limit=paginator.log.settings.max_page_size)
     limited = paginator.params.limit is not None
-    export = Export(paginator.log, query, found, found.cursor if limited else found.state.head)
+    end = end_of_page(paginator, found) if limited else found.state.head
+    export = Export(paginator.log, query, found, end)
     # See `sse`: compressed by chunks, a client would see the end of the first as the end of all.
     headers = {**cursor_headers(found), "Content-Encoding": "identity"}
     media_type = NDJSONRenderer.media_type
@@ -55,6 +56,19 @@ def response(
 def paced(export: Export, send_timeout: float, asgi: bool) -> Any:
     """Django gathers a synchronous iterator in memory before it sends it over ASGI."""
     return at_clients_pace(export.achunks(), send_timeout) if asgi else export.chunks()
+
+
+def end_of_page(paginator: LedgerPagination, found: Rows) -> int:
+    """The cursor after as many entries as were asked for, also where their bytes are more than a
+    page's. An entry that cannot be read breaks the transfer off when it is met."""
+    query = paginator.params.query
+    left = query.limit - len(found.rows)
+    while found.cut and left > 0 and not found.caught_up:
+        found = paginator.log.backend.read(replace(query.after(found), limit=left))
+        left -= len(found.rows)
+        if found.gap is not None:
+            return found.gap.first_available - 1
+    return found.cursor
 
 
 class Export:

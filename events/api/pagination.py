@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..base_log import BaseLog
-from ..cursors import Rows
+from ..cursors import Query, Rows
 from ..log import EventLog
 from ..parameters import ReadParams, read_params
 from ..streams import StreamHandle
@@ -42,18 +42,25 @@ class LedgerPagination(BasePagination):
     def paginate_queryset(  # type: ignore[override]
         self, queryset: EventLog | StreamHandle, request: Request, view: Any = None
     ) -> list[Entry]:
-        self.read(queryset, request)
-        return [Entry.from_row(row) for row in self.found.rows]
+        with as_http():
+            query = self.asked(queryset, request)
+            found, entries = self.log.read_entries(query)
+            self.take(found)
+        return entries
 
     def read(self, source: EventLog | StreamHandle, request: Request) -> Rows:
+        with as_http():
+            query = self.asked(source, request)
+            self.take(self.log.backend.read(query))
+        return self.found
+
+    def asked(self, source: EventLog | StreamHandle, request: Request) -> Query:
         self.log, stream = (
             (source.log, source.name) if isinstance(source, StreamHandle) else (source, None)
         )
         self.request = request
-        with as_http():
-            self.params = read_params(self.log, request.query_params, stream)
-            self.take(self.log.backend.read(self.params.query))
-        return self.found
+        self.params = read_params(self.log, request.query_params, stream)
+        return self.params.query
 
     def take(self, found: Rows) -> None:
         if found.gap is not None and self.params.strict:

@@ -22,7 +22,7 @@ from ..internals import commit_hooks
 from ..lifecycle import FAILED_IDLE
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
-from ..wire import dumps
+from ..wire import dumps, fitting
 from .base import DELETE_BATCH, BaseBackend, Progress
 from .memory_ledger import MemoryLedger, follow_status
 from .receipts import defer, in_callers_atomic, receipt, warn
@@ -177,7 +177,8 @@ class MemoryBackend(BaseBackend):
                     break
                 if query.wants(row):
                     rows.append(row)
-        return finish(query, state, rows)
+        some = fitting(rows)
+        return finish(query, state, some, cut=len(some) < len(rows))
 
     def info(self) -> LogInfo:
         self._settle()

@@ -182,7 +182,7 @@ class Broker:
         infos = self.backend.find_streams(names) if names else {}
         if not self.looked:
             return self.backend.read(Query(since="latest", limit=0)), infos
-        query = Query(since=self.window.position, limit=LOOK, epoch=self.state.epoch)
+        query = Query(since=self.window.position, limit=LOOK, epoch=self.state.epoch, careful=True)
         return self.backend.read(query), infos
 
     def _take(self, found: Rows) -> None:

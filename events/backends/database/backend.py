@@ -166,7 +166,7 @@ class DatabaseBackend(BaseBackend):
         _, gap = locate(query, found.state)
         if gap is not None and gap.reason == "epoch":
             found = self._snapshot(replace(query, since="earliest"))
-        return finish(query, found.state, found.rows, found.partial)
+        return finish(query, found.state, found.rows, found.partial, found.cut, found.bad)
 
     def info(self) -> LogInfo:
         found = self._snapshot(Query(limit=0))

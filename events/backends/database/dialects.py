@@ -28,6 +28,8 @@ class Dialect:
 
     for_update = " FOR UPDATE"
     greatest = "GREATEST"
+    # The bytes of a payload.
+    size = "LENGTH(payload)"
     ignore, or_nothing = "", "ON CONFLICT (name) DO NOTHING"
     busy_hint = "Is a process stopped in the middle of an append?"
     # Does an emit inside a transaction wait in the outbox until the commit?
@@ -42,6 +44,10 @@ class Dialect:
 
     def after(self, cursor: CursorWrapper) -> None:
         """Undo what `begin` set for longer than the transaction."""
+
+    def joined(self, *columns: str) -> str:
+        """These columns as one text, with a space between each two."""
+        return f"CONCAT_WS(' ', {', '.join(columns)})"
 
     def join(self, cursor: CursorWrapper) -> None:
         """Before we write within the caller's transaction: see to it that there is one."""
@@ -96,6 +102,7 @@ def _element(value: str | int | None) -> str:
 class PostgreSQL(Dialect):
     sequences_at_once = True
     prepares = True
+    size = "OCTET_LENGTH(payload)"
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         # One round trip; every setting ends with the transaction. `synchronous_commit` is
@@ -180,12 +187,16 @@ class MariaDB(Dialect):
 class SQLite(Dialect):
     for_update = ""
     greatest = "MAX"
+    size = "LENGTH(CAST(payload AS BLOB))"
     busy_hint = (
         "SQLite lets one connection write at a time; raise OPTIONS['timeout'] of the database, "
         "or shorten the transactions that write to it."
     )
     # There is one writer anyway: whoever writes in a transaction holds the lock already.
     uses_outbox = False
+
+    def joined(self, *columns: str) -> str:
+        return " || ' ' || ".join(columns)
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         cursor.execute("BEGIN IMMEDIATE")

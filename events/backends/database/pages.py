@@ -6,14 +6,16 @@ that it was not shown loses events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
 from ...cursors import Query, State
-from ...types import Row
+from ...types import FIRST, LAST, Row
+from ...wire import FRAME, NAMES, PAGE_BYTES
+from .damage import examined, rows_seem_sound
 from .dialects import Dialect
 from .prepared import Prepared
 from .rows import EXPIRED, ROW_COLUMNS
@@ -23,21 +25,52 @@ MAX_BIGINT = 2**63 - 1
 
 class Snapshot(NamedTuple):
     """A log at one moment. `outbox`: are there committed events that have no position yet?
-    `partial`: were there some when the reader came, and they are not among these?"""
+    `partial`: were there some when the reader came, and they are not among these? `cut`, `bad`:
+    see `Rows` and `finish`."""
 
     state: State
     removed: int
     outbox: bool
     rows: list[Row]
     partial: bool = False
+    cut: bool = False
+    bad: Collection[int] = ()
 
 
 def snapshot(
     cursor: CursorWrapper, dialect: Dialect, log: str, query: Query, cutoff: int | None
 ) -> Snapshot | None:
     """What a query finds; None when the log has no row. Entries older than `cutoff` are expired,
-    and since time runs along positions they are a prefix, which ends at `expired`."""
-    sql, values = statement(dialect, query, cutoff)
+    and since time runs along positions they are a prefix, which ends at `expired`.
+
+    A statement that adds up bytes takes a quarter longer. So the first one leaves out payloads
+    that are too large for a whole page of their like, and only if there are any is the page read
+    again, as far as its bytes go. That is also how what is damaged is found.
+    """
+    found = _run(cursor, dialect, log, query, cutoff, guarded)
+    if found is None:
+        return None
+    if not rows_seem_sound(found.rows):
+        found = _run(cursor, dialect, log, query, cutoff, bounded)
+        if found is None:
+            return None
+        # There may be more, whatever the first statement saw: the cursor goes no further.
+        found = found._replace(cut=bool(found.rows))
+    elif not query.careful:
+        return found
+    rows, bad = examined(log, found.state.epoch, found.rows)
+    return found._replace(rows=rows, bad=bad)
+
+
+def _run(
+    cursor: CursorWrapper,
+    dialect: Dialect,
+    log: str,
+    query: Query,
+    cutoff: int | None,
+    entries: Entries,
+) -> Snapshot | None:
+    sql, values = statement(dialect, query, cutoff, entries)
     values["log"] = log
     if dialect.prepares and common(query):
         prepared(sql).run(cursor, values)
@@ -46,15 +79,21 @@ def snapshot(
     found = cursor.fetchall()
     if not found:
         return None
-    head, floor, epoch, removed, last_expired, pending = found[0][:6]
+    standing, last_expired, pending, *entry = found[0]
+    head, floor, removed, epoch = standing.split(" ", 3)
     make = Row._make
-    rows = [make(row[6:]) for row in found] if len(found[0]) > 6 and found[0][6] else []
-    state = State(head, max(floor, last_expired), epoch)
-    return Snapshot(state, removed, bool(pending), rows)
+    rows = [make(row[3:]) for row in found] if entry and entry[0] else []
+    state = State(int(head), max(int(floor), last_expired), epoch)
+    return Snapshot(state, int(removed), bool(pending), rows)
 
 
-def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, dict[str, Any]]:
-    """The SQL, which is the same text for queries of the same shape, and its values."""
+def statement(
+    dialect: Dialect, query: Query, cutoff: int | None, entries: Entries
+) -> tuple[str, dict[str, Any]]:
+    """The SQL, which is the same text for queries of the same shape, and its values.
+
+    Where the log stands is one text: it comes with every row, and six columns took longer.
+    """
     values: dict[str, Any] = {}
     halving, expired, outbox = "", "0", "0"
     if cutoff is not None:
@@ -62,21 +101,55 @@ def statement(dialect: Dialect, query: Query, cutoff: int | None) -> tuple[str, 
         values["before"] = cutoff
     if dialect.uses_outbox:
         outbox = "EXISTS (SELECT 1 FROM events_outbox WHERE log = %(log)s AND refused = '')"
+    standing = dialect.joined("head", "floor", "removed", "epoch")
     sql = (
-        f"WITH {halving}log AS (SELECT id, head, floor, epoch, removed, {expired} AS expired, "
+        f"WITH {halving}log AS (SELECT id, floor, {standing} AS standing, {expired} AS expired, "
         f"{outbox} AS outbox FROM events_log WHERE name = %(log)s) "
-        "SELECT log.head, log.floor, log.epoch, log.removed, log.expired, log.outbox"  # nosec B608 # our own words
+        "SELECT log.standing, log.expired, log.outbox"  # nosec B608 # our own words
     )
     if not query.limit or query.since == "latest":
         return f"{sql} FROM log", values
     where = conditions(dialect, query, values)
-    # The limit is in the text: of one that it does not know, PostgreSQL thinks a tenth of the
-    # table, and then plans anew at every use.
     return (
-        f"{sql}, entry.* FROM log LEFT JOIN (SELECT {ROW_COLUMNS} FROM events_event "
-        f"WHERE log_id = (SELECT id FROM log) AND {where} ORDER BY position LIMIT {query.limit}"
-        ") AS entry ON 1 = 1 ORDER BY entry.position"  # nosec B608 # a number; for `where` see below
+        f"{sql}, entry.* FROM log LEFT JOIN ({entries(dialect, where, query.limit)}) AS entry "
+        "ON 1 = 1 ORDER BY entry.position"  # nosec B608 # see there
     ), values
+
+
+# How the entries are selected, of which there is a WHERE and a limit. The limit is in the text: of
+# one that it does not know, PostgreSQL thinks a tenth of the table, and plans anew at every use.
+Entries = Callable[[Dialect, str, int], str]
+
+
+def guarded(dialect: Dialect, where: str, limit: int) -> str:
+    """Without payloads that are too large, and of times that no calendar has."""
+    most = max(0, PAGE_BYTES // limit - FRAME - NAMES)
+    columns = ROW_COLUMNS.replace(
+        "payload",
+        f"CASE WHEN {dialect.size} <= {most} AND timestamp BETWEEN {FIRST} AND {LAST} "
+        "THEN payload END",
+    )
+    return _entries(columns, where, limit)
+
+
+def bounded(dialect: Dialect, where: str, limit: int) -> str:
+    """As far as the bytes of a page go, and one at the least."""
+    size = f"{dialect.size} + LENGTH(kind) + LENGTH(stream) + {FRAME}"
+    sizes = _entries(f"position, {size} AS size", where, limit)
+    return _entries(
+        ROW_COLUMNS,
+        f"{where} AND position <= (SELECT MAX(position) FROM (SELECT position, size, SUM(size) "
+        "OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS total "
+        f"FROM ({sizes}) AS sizes) AS totals WHERE total <= {PAGE_BYTES} OR total = size)",  # nosec B608 # our own words
+        limit,
+    )
+
+
+def _entries(columns: str, where: str, limit: int) -> str:
+    return (
+        f"SELECT {columns} FROM events_event WHERE log_id = (SELECT id FROM log) AND {where} "
+        f"ORDER BY position LIMIT {limit}"  # nosec B608 # our own words
+    )
 
 
 def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:

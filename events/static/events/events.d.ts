@@ -14,7 +14,7 @@ export interface Entry<Payload = Record<string, unknown>> {
 
 /** What was missed: `lost` positions up to `first_available`, whatever the filter. */
 export interface Gap {
-  readonly reason: "pruned" | "ahead" | "epoch";
+  readonly reason: "pruned" | "ahead" | "epoch" | "unreadable";
   readonly requested: number;
   readonly first_available: number;
   readonly lost: number;

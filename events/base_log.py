@@ -95,7 +95,7 @@ class BaseLog:
         the cursor is kept for long.
         """
         query = self.query(since, limit, stream=stream, kind=kind, epoch=epoch)
-        found, entries = self.read_entries(query)
+        found, entries = read_entries(self.backend, query)
         return Page(
             entries=entries,
             cursor=found.cursor,
@@ -105,14 +105,6 @@ class BaseLog:
         )
 
     aread = twin(read)
-
-    def read_entries(self, query: Query) -> tuple[Rows, list[Entry]]:
-        found = self.backend.read(query)
-        try:
-            return found, [Entry.from_row(row) for row in found.rows]
-        except ValueError:
-            found = self.backend.read(replace(query, careful=True))
-            return found, [Entry.from_row(row) for row in found.rows]
 
     def tail(
         self,
@@ -167,3 +159,13 @@ class BaseLog:
             page_size=self.settings.page_size,
             max_page_size=self.settings.max_page_size,
         )
+
+
+def read_entries(backend: BaseBackend, query: Query) -> tuple[Rows, list[Entry]]:
+    """A page, parsed. A row that only a parser finds damaged has the page read again."""
+    found = backend.read(query)
+    try:
+        return found, [Entry.from_row(row) for row in found.rows]
+    except ValueError:
+        found = backend.read(replace(query, careful=True))
+        return found, [Entry.from_row(row) for row in found.rows]

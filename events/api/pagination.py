@@ -20,7 +20,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..base_log import BaseLog
+from ..base_log import BaseLog, read_entries
 from ..cursors import Query, Rows
 from ..log import EventLog
 from ..parameters import ReadParams, read_params
@@ -44,7 +44,7 @@ class LedgerPagination(BasePagination):
     ) -> list[Entry]:
         with as_http():
             query = self.asked(queryset, request)
-            found, entries = self.log.read_entries(query)
+            found, entries = read_entries(self.log.backend, query)
             self.take(found)
         return entries
 

@@ -38,6 +38,8 @@ class Dialect:
     sequences_at_once = False
     # Does a statement gain from being planned once for a connection?
     prepares = False
+    # The pause after a batch that pruning deletes, in times of what the batch took.
+    delete_pause = 1
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         raise NotImplementedError
@@ -194,6 +196,8 @@ class SQLite(Dialect):
     )
     # There is one writer anyway: whoever writes in a transaction holds the lock already.
     uses_outbox = False
+    # A writer that finds the lock taken sleeps, for longer each time, before it looks again.
+    delete_pause = 3
 
     def joined(self, *columns: str) -> str:
         return " || ' ' || ".join(columns)

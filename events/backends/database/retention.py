@@ -123,9 +123,9 @@ def delete_below(
     """Delete the rows up to `target`, oldest first; each batch commits by itself.
 
     By primary key, since on MariaDB a range would wait for its neighbours' locks. After each
-    batch as long a pause as the batch took, so that a writer beside it finds the disk, and on
-    SQLite the one write lock, free half of the time. The floor is looked at each time: if the
-    database was flushed meanwhile, what is there now is not what was to go.
+    batch comes a pause that is a multiple of what the batch took, so that a writer beside it
+    finds the disk, and on SQLite the one write lock, mostly free. The floor is looked at each
+    time: if the database was flushed meanwhile, what is there now is not what was to go.
     """
     total = count_below(cursor, log_id, target) if progress else 0
     done, after = 0, -1
@@ -150,4 +150,4 @@ def delete_below(
         after = found[-1][1]
         if progress:
             progress(done, max(total, done))
-        time.sleep(time.monotonic() - began)
+        time.sleep(dialect.delete_pause * (time.monotonic() - began))

@@ -101,12 +101,41 @@ def test_a_row_shows_what_happened(clerk, log):
     """Position, time, kind with a colour, stream, seq, and the start of the payload."""
     log.append("turn.started", {"n": "x" * 500}, stream="run-1")
     page = text(listing(clerk, log))
-    assert re.search(r'class="events-kind events-tone-\d+">turn.started<', page)
+    assert re.search(
+        r'class="events-kind events-tone-\d+ events-shade-\d">turn.<wbr>started<', page
+    )
     assert re.search(r'<td class="field-number">1</td>', page)
     assert re.search(
         r'<code class="events-excerpt">{&quot;n&quot;:<wbr>&quot;xxx[x]+…</code>', page
     )
     assert re.search(r'<time datetime="[\d-]+T[\d:.]+Z" title="[^"]* ago">', page)
+
+
+def test_a_kind_has_one_colour_on_every_page(clerk, make_log):
+    """In the list, in the charts of the overview, and in the picture of a stream."""
+    log = make_log(name="default")
+    for number, kind in enumerate(("turn.started", "turn.done", "job.done"), 1):
+        log.append_many([{"kind": kind, "stream": "run-1"}] * number)
+    stream = Stream.objects.get(log__name=log.name)
+    pages = {
+        listing(clerk, log): 'class="events-kind ([^"]+)">{marked}<',
+        clerk.get(
+            reverse("admin:events_log_changelist")
+        ): '<rect class="([^"]+)"[^>]*></svg> {kind} ',
+        clerk.get(reverse("admin:events_stream_timeline", args=[stream.pk])): (
+            '{kind} · \\d</text>\\s*<g class="events-mark">.*?<circle class="([^"]+)"'
+        ),
+    }
+    looks = set()
+    for kind in ("turn.started", "turn.done", "job.done"):
+        marked = kind.replace(".", ".<wbr>")
+        found = {
+            re.search(pattern.format(kind=kind, marked=marked), text(page))[1]
+            for page, pattern in pages.items()
+        }
+        assert len(found) == 1, kind
+        looks |= found
+    assert len(looks) > 1
 
 
 # Search and filters

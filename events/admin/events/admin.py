@@ -32,8 +32,6 @@ from .filters import KindFilter, StatusFilter, StreamFilter, TimeFilter
 from .page import EventPage
 from .wanted import Wanted, wanted_of
 
-STYLES = ("admin", "kinds", "events")
-
 
 class EventChangeList(KeysetChangeList):
     """With what the rows need to know besides themselves, looked up once for all of them."""
@@ -122,7 +120,6 @@ class EventAdmin(KeysetAdmin):
     readonly_fields = fields
 
     class Media:
-        css = {"all": [f"events/admin/{name}.css" for name in STYLES]}
         js = [Script("events/admin/page.js", type="module")]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:

@@ -22,7 +22,7 @@ class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A page to look at; its rows are the logs' own business."""
 
     class Media:
-        css = {"all": ["events/admin/charts.css"]}
+        css = {"all": ["events/admin/admin.css"]}
 
     @non_atomic
     def changelist_view(

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ..shared.bars import Tick, percent
+from ..shared.kinds import OTHER, look
 from ..shared.words import clock, number
 from .activity import Span, Stretch
 
@@ -74,14 +75,11 @@ class Chart(NamedTuple):
 
 
 def palette(stretches: Sequence[Stretch]) -> dict[str, str]:
-    """The most frequent kinds and their classes: one for all charts of a log, so that a colour
-    means the same in each."""
+    """The most frequent kinds and their classes."""
     totals: Counter[str] = Counter()
     for stretch in stretches:
         totals.update(stretch.kinds)
-    return {
-        kind: f"events-kind-{place}" for place, (kind, _) in enumerate(totals.most_common(KINDS))
-    }
+    return {kind: look(kind) for kind, _ in totals.most_common(KINDS)}
 
 
 def chart(
@@ -142,15 +140,15 @@ def bars(stretches: Sequence[Stretch], colours: dict[str, str], top: int) -> Ite
 def parts(stretch: Stretch, colours: dict[str, str], top: int) -> Iterator[Part]:
     counts: Counter[str] = Counter()
     for kind, count in stretch.kinds.items():
-        counts[colours.get(kind, "events-kind-other")] += count
+        counts[kind if kind in colours else ""] += count
     # Without a sample (the entries went meanwhile) the total is all that is known.
-    counts["events-kind-other"] += stretch.total - counts.total()
+    counts[""] += stretch.total - counts.total()
     below = 0
-    for css in (*colours.values(), "events-kind-other"):
-        if counts[css]:
-            y, bottom = (TOP + HEIGHT * (1 - at / top) for at in (below + counts[css], below))
-            yield Part(css, f"{y:.1f}", f"{bottom - y:.1f}")
-            below += counts[css]
+    for kind in (*colours, ""):
+        if counts[kind]:
+            y, bottom = (TOP + HEIGHT * (1 - at / top) for at in (below + counts[kind], below))
+            yield Part(colours.get(kind, OTHER), f"{y:.1f}", f"{bottom - y:.1f}")
+            below += counts[kind]
 
 
 def told(stretch: Stretch) -> str:
@@ -176,5 +174,5 @@ def legend(stretches: Sequence[Stretch], colours: dict[str, str]) -> list[Key]:
     keys = [Key(css, kind, number(totals[kind])) for kind, css in colours.items() if totals[kind]]
     rest = sum(count for kind, count in totals.items() if kind not in colours)
     if rest:
-        keys.append(Key("events-kind-other", _("other kinds"), number(rest)))
+        keys.append(Key(OTHER, _("other kinds"), number(rest)))
     return keys

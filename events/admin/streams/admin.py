@@ -27,8 +27,6 @@ from .views import StreamViews
 # Did a search find more than it may look at? Said of the request, since an admin is everybody's.
 CUT = "_events_search_is_cut"
 
-STYLES = ("charts", "kinds", "streams")
-
 
 class StatusFilter(ChoiceFilter):
     title = gettext_lazy("status")
@@ -62,9 +60,6 @@ class StreamAdmin(StreamViews):
     search_fields = ("name",)
     search_help_text = gettext_lazy("A stream's name, or how it begins.")
     actions = ("stop_selected", "fail_selected", "delete_selected")
-
-    class Media:
-        css = {"all": [f"events/admin/{name}.css" for name in STYLES]}
 
     # The list
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from ...types import from_micros
 from ..shared.bars import percent
+from ..shared.kinds import OTHER, look
 from ..shared.words import date_and_time, number, to_the_millisecond
 from .timeline import STRETCHES, Frame, Point, Stretch
 
@@ -51,12 +52,9 @@ def rows(totals: Counter[str]) -> dict[str, Row]:
     """By kind. The most frequent have a lane of their own; with a ninth, the rest share one."""
     common = totals.most_common()
     own = common if len(common) <= LANES + 1 else common[:LANES]
-    found = {
-        kind: Row(f"events-kind-{place}" if place < LANES else "events-kind-other", kind, count)
-        for place, (kind, count) in enumerate(own)
-    }
+    found = {kind: Row(look(kind), kind, count) for kind, count in own}
     rest = sum(count for kind, count in common if kind not in found)
-    other = Row("events-kind-other", _("other kinds"), rest)
+    other = Row(OTHER, _("other kinds"), rest)
     return {kind: found.get(kind, other) for kind, _count in common}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -49,6 +50,14 @@ class StoreThread:
         if executor is not None:
             executor.submit(connections.close_all)
             executor.shutdown(wait=False)
+
+
+def at_end_of_child(work: Callable[[], object], priority: int = 0) -> None:
+    """Call `work` when the process ends, if it is a child of multiprocessing, or of Celery's
+    billiard: these end without atexit. Those of a higher priority come first."""
+    for library in ("multiprocessing", "billiard"):
+        if util := sys.modules.get(f"{library}.util"):
+            util.Finalize(None, work, exitpriority=priority)
 
 
 def own_connection(alias: str) -> BaseDatabaseWrapper:

@@ -307,7 +307,7 @@ class TestProcesses:
 
     def test_a_child_of_billiard_flushes_too(self, log, alias, background):
         """B35: such are Celery's workers."""
-        billiard = pytest.importorskip("billiard")
+        billiard = pytest.importorskip("billiard", reason="billiard (Celery) is not installed")
         connections.close_all()
         child = billiard.get_context("fork").Process(target=commit, args=(log, alias, "a", "b"))
         child.start()

@@ -218,20 +218,29 @@ async def test_two_projects_on_one_redis(log, settings, redis, monkeypatch):
 
 EMIT = "from events import emit; emit('n')"
 EMIT_IN_A_CHILD = """
-import multiprocessing
+import {library}
 from events import emit
-process = multiprocessing.get_context("fork").Process(target=emit, args=("n",))
+process = {library}.get_context("fork").Process(target=emit, args=("n",))
 process.start()
 process.join()
 """
 
 
 @pytest.mark.parametrize(
-    ("code", "host"), [(EMIT, "127.0.0.1"), (EMIT, "localhost"), (EMIT_IN_A_CHILD, "127.0.0.1")]
+    ("code", "host"),
+    [
+        (EMIT, "127.0.0.1"),
+        (EMIT, "localhost"),
+        (EMIT_IN_A_CHILD.format(library="multiprocessing"), "127.0.0.1"),
+        (EMIT_IN_A_CHILD.format(library="billiard"), "127.0.0.1"),
+    ],
+    ids=["", "localhost", "multiprocessing", "billiard"],
 )
 def test_before_the_process_ends(redis, tmp_path, code, host):
     """B36: who emits and is done has told everybody; also a child, which ends without the usual
-    farewell."""
+    farewell; such are Celery's workers."""
+    if "billiard" in code:
+        pytest.importorskip("billiard", reason="billiard (Celery) is not installed")
     url = redis.url.replace("127.0.0.1", host)
     pubsub = redis.client.pubsub()
     pubsub.psubscribe("*")

@@ -13,16 +13,15 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import multiprocessing
 import os
 import socket
 import threading
 import time
-from multiprocessing.util import Finalize
 from typing import Any
 
 from .. import hints
 from ..internals import loop_of_readers
+from ..threads import at_end_of_child
 from .group import channel_layer, crosses_processes, group_name, inner_group_name
 
 logger = logging.getLogger("events")
@@ -65,9 +64,7 @@ class Notifier:
                     target=self._run, name="events-notifier", daemon=True
                 )
                 self.thread.start()
-                if multiprocessing.parent_process() is not None:
-                    # Such a child ends without atexit.
-                    Finalize(None, self.flush, exitpriority=0)
+                at_end_of_child(self.flush)
         self.wanted.set()
 
     def flush(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import threading
 import time
 from functools import cache
@@ -24,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ... import hints
 from ...exceptions import LogBusy
 from ...internals import in_test_environment
-from ...threads import own_connection
+from ...threads import at_end_of_child, own_connection
 from .lock import LedgerLock
 
 logger = logging.getLogger("events")
@@ -102,10 +101,7 @@ class Sequencer:
         self.thread = thread
         # Before the notifier's, which was registered earlier: what is sequenced is hinted at.
         atexit.register(self.stop)
-        for library in ("multiprocessing", "billiard"):
-            # Their children end without atexit.
-            if util := sys.modules.get(f"{library}.util"):
-                util.Finalize(None, self.stop, exitpriority=10)
+        at_end_of_child(self.stop, priority=10)
 
     def _run(self) -> None:
         self.connection = connections[self.alias] = own_connection(self.alias)

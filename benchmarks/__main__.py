@@ -23,6 +23,7 @@ PARTS = {
     "append": "Appending, beside plain ORM inserts",
     "read": "Reading and exporting, beside a serializer",
     "prune": "Pruning, and what a writer notices of it",
+    "handlers": "Handlers, beside a loop by hand",
     "fanout": "Live: events to many browsers, and their return",
     "fanout.pieces": "Live: what sending at once buys",
     "admin": "The admin on a long log, beside a short one",

@@ -168,6 +168,92 @@ class TestOnce:
         assert h.status().held == 1
         assert effects(alias) == []
 
+    @pytest.mark.parametrize("alias", ["postgres"], indirect=True)
+    def test_what_fails_at_its_commit_counts_as_raised(self, log, alias, register):
+        """As a deferred constraint does."""
+
+        def act(entry):
+            with connections[alias].cursor() as cursor:
+                cursor.execute("INSERT INTO deferred VALUES (1)")
+                if entry.position == 2:
+                    cursor.execute("INSERT INTO deferred VALUES (1)")
+
+        log.append_many([("a",)] * 3)
+        with connections[alias].cursor() as cursor:
+            cursor.execute("CREATE TABLE deferred (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        try:
+            h = register(act)
+            h.run_once()
+            assert [held.position for held in h.held()] == [2, 3]
+            assert h.status().cursor == 3
+            assert "IntegrityError" in h.status().last_error
+        finally:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("DROP TABLE deferred")
+
+    def test_what_fails_after_its_commit_is_done(self, log, alias, register, caplog):
+        """A function of on_commit() raises: the entry is done, and the log says so."""
+
+        def after():
+            raise ValueError("too late")
+
+        def act(entry):
+            transaction.on_commit(after, using=alias)
+
+        log.append_many([("a",)] * 2)
+        h = register(act)
+        h.run_once()
+        status = h.status()
+        assert (status.cursor, status.held, status.last_error) == (2, 0, "")
+        assert "too late" in caplog.text
+
+    @pytest.mark.parametrize("alias", ["postgres", "mariadb"], indirect=True)
+    def test_a_lost_connection_is_no_attempt(self, log, alias, register):
+        seen = []
+
+        def act(entry):
+            seen.append(entry.position)
+            with connections[alias].cursor() as cursor:
+                if len(seen) == 1:
+                    if connections[alias].vendor == "postgresql":
+                        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                    else:
+                        cursor.execute("KILL CONNECTION_ID()")
+
+        log.append_many([("a",)] * 2)
+        h = register(act)
+        h.run_once()
+        assert seen == [1, 1, 2]
+        assert (h.status().cursor, h.held()) == (2, [])
+
+    @pytest.mark.parametrize("alias", ["mariadb"], indirect=True)
+    def test_a_deadlock_that_is_swallowed_undoes_all(self, log, alias, register):
+        """On MariaDB the whole transaction is gone then, and what follows it would be half of it."""
+
+        def act(entry):
+            Effect.objects.using(alias).create(handler="h", position=1, stream="", seq=0, process=0)
+            with connections[alias].cursor() as cursor:
+                # As the server does it to the victim of a deadlock.
+                cursor.execute("ROLLBACK")
+            Effect.objects.using(alias).create(handler="h", position=2, stream="", seq=0, process=0)
+
+        log.append("a")
+        h = register(act)
+        h.run_once()
+        assert effects(alias) == []
+        assert h.status().held == 1
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+    def test_what_ends_the_process_leaves_it_undone(self, log, register, error):
+        def act(entry):
+            raise error
+
+        log.append("a")
+        h = register(act)
+        with pytest.raises(error):
+            h.run_once()
+        assert (h.status().lag, h.held()) == (1, [])
+
     def test_without_a_transaction_the_cursor_moves_after_the_function(self, log, alias, register):
         inside = []
 

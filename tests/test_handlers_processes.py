@@ -111,6 +111,26 @@ def taken_by(alias, first, atomic):
 
 
 @pytest.mark.parametrize("alias", SEVERAL, indirect=True)
+def test_one_that_slept_through_its_lease_moves_nothing(alias, log):
+    """What another has done meanwhile is not done again after it."""
+    emit_some(log, 1, sleep=1.5)
+    emit_some(log, 3)
+    with runners(alias, {"name": "h", "atomic": False}) as run:
+        first = run.start()
+        wait_until(caught_up(alias, 1))
+        first.send_signal(signal.SIGSTOP)
+        second = run.start()
+        wait_until(lambda: Shard.objects.using(alias).get().cursor == 4)
+        first.send_signal(signal.SIGCONT)
+        emit_some(log, 1)
+        wait_until(caught_up(alias, 6))
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    assert sorted(effects(alias).values_list("position", flat=True)) == [1, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("alias", SEVERAL, indirect=True)
 def test_shards_change_under_load(alias, log):
     """1 → 4 → 2, while processes with the old number still run."""
     options = {"name": "h", "retry": [0.2] * 50}

@@ -90,6 +90,10 @@ class BaseBackend(ABC):
         """Does the database ask to try that transaction again?"""
         return False
 
+    def is_locked(self, error: BaseException) -> bool:
+        """Did somebody else hold a lock for too long?"""
+        return False
+
     @abstractmethod
     def read(self, query: Query) -> Rows:
         """The entries after a cursor, from one consistent view: a prefix without holes."""

@@ -18,11 +18,12 @@ def note_gap(alias: str, subscription_id: int, gap: Gap) -> None:
 
 
 def skip_gap(shard: Shard, gap: Gap, state: LogState) -> None:
-    """Go on with what is left. In another epoch that is everything, what is held of it as well."""
+    """Go on with what is left. Positions that will be used again are those of other entries:
+    what is held there is forgotten."""
     alias = shard._state.db or ""
     cursor = gap.first_available - 1
     Shard.objects.using(alias).filter(pk=shard.pk).update(cursor=cursor, epoch=state.epoch)
-    if gap.reason == "epoch":
+    if gap.reason in ("epoch", "ahead"):
         rows = holding.held(alias, shard.subscription_id).filter(position__gt=cursor)
         holding.in_shard(rows, shard.number, shard.of).delete()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Asked again and again, so that handlers may come and go while a worker runs.
+# Asked every second, so that handlers may come and go while a worker runs.
 Source = Callable[[], Iterable[Spec]]
 
 _decorated: list[Spec] = []

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from django.db import connections
+from django.db.backends.signals import connection_created
 
 from .. import hints
 from ..log import logs
-from . import holding, store, turn
+from . import holding, locks, store, turn
 from .hearing import Hearing
 from .models import Shard, State
 from .newest import Newest
@@ -40,6 +41,8 @@ TURN = 0.5
 REFRESH = 1.0
 TAKEN = 0.3
 TROUBLE = 1.0
+# Seconds between two looks in a burst of hints.
+SPACING = 0.01
 # Seconds until a cursor passes entries that its handler does not want.
 PASS_BY = 0.5
 
@@ -84,13 +87,16 @@ class Runner:
 
     def run(self) -> None:
         hints.listen(self.hear)
+        connection_created.connect(locks.keep_alive)
         try:
             while not self.ending:
                 pause = self.round()
+                time.sleep(SPACING)
                 self.news.wait(pause)
                 self.news.clear()
         finally:
             hints.forget(self.hear)
+            connection_created.disconnect(locks.keep_alive)
             self.hearing.close()
             self.pool.close()
             connections.close_all()
@@ -102,9 +108,8 @@ class Runner:
 
     def round(self) -> float:
         """Look, and hand out what there is to do; seconds until the next look."""
-        specs = self.specs()
         try:
-            self.look(specs)
+            self.look()
         except Exception:
             logger.warning(
                 "Handlers: cannot look what there is to do; trying again.", exc_info=True
@@ -118,25 +123,25 @@ class Runner:
                 self.pool.submit(partial(self.work, task))
         if any(newest.is_behind for newest in self.standing.newest.values()):
             return 0.0
-        intervals = [logs[spec.log].settings.poll_interval for spec in specs.values()]
-        return min([REFRESH, *intervals])
+        return min([REFRESH, *(logs[log].settings.poll_interval for log in self.standing.newest)])
+
+    def look(self) -> None:
+        if time.monotonic() - self.refreshed > REFRESH:
+            self.refresh()
+            self.refreshed = time.monotonic()
+        for newest in self.standing.newest.values():
+            newest.look()
 
     def specs(self) -> dict[str, Spec]:
         known = handlers.specs()
         return {name: known[name] for name in self.names or known if name in known}
 
-    def look(self, specs: dict[str, Spec]) -> None:
-        for log in {spec.log for spec in specs.values()}:
-            if log not in self.standing.newest:
-                self.standing.newest[log] = Newest(logs[log].backend)
-                self.hearing.follow(log)
-            self.standing.newest[log].look()
-        if time.monotonic() - self.refreshed > REFRESH:
-            self.refresh(specs)
-            self.refreshed = time.monotonic()
-
-    def refresh(self, specs: dict[str, Spec]) -> None:
-        """Where the handlers stand. The rows of one that is new are made."""
+    def refresh(self) -> None:
+        """Which handlers there are, and where they stand. The rows of one that is new are made."""
+        specs = self.specs()
+        for log in {spec.log for spec in specs.values()} - self.standing.newest.keys():
+            self.standing.newest[log] = Newest(logs[log].backend)
+            self.hearing.follow(log)
         tasks: dict[Key, Task] = {}
         self.standing.due = holding.next_due(specs.values())
         for spec, found, shards in store.standing(specs.values()):
@@ -151,7 +156,7 @@ class Runner:
                 self.told.add(spec.name)
                 continue
             self.told.discard(spec.name)
-            if spec.name in self.standing.due:
+            if any(shard.holds for shard in shards):
                 holding.free_deleted(spec)
             for shard in turn.workable(found, shards):
                 key = spec.name, shard.pk

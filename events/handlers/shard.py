@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -118,6 +118,8 @@ class ShardWork:
         # Positions of a batch that failed, which are tried one by one.
         self.alone: set[int] = set()
         self.sources: list[Source] = []
+        # The driver's connection in which the work began.
+        self.opened: Any = None
 
     @property
     def where(self) -> str:
@@ -171,7 +173,14 @@ class ShardWork:
     @contextmanager
     def locked(self, running: bool = False) -> Iterator[None]:
         with transaction.atomic(using=self.alias):
-            place = locks.lock(self.alias, self.id, self.token, running)
+            self.opened = connections[self.alias].connection
+            try:
+                place = locks.lock(self.alias, self.id, self.token, running)
+            except DatabaseError as error:
+                # A database without SKIP LOCKED.
+                if not self.log.backend.is_locked(error):
+                    raise
+                place = None
             if place is None:
                 raise Elsewhere(Step.BUSY)
             moved = place[:3] != self.place[:3]
@@ -198,32 +207,42 @@ class ShardWork:
     def inner(self) -> Iterator[None]:
         """Notice a transaction that the function has broken and said nothing."""
         connection = connections[self.alias]
-        if self.spec.atomic and connection.vendor == "mysql":
-            # A deadlock undoes all of the transaction: then this savepoint is not there.
-            with transaction.atomic(using=self.alias):
-                yield
-        else:
+        with ExitStack() as stack:
+            if self.spec.atomic and connection.vendor == "mysql":
+                # A deadlock undoes all of the transaction: then this savepoint is not there.
+                stack.enter_context(transaction.atomic(using=self.alias))
             yield
-        if self.spec.atomic and connection.needs_rollback:
-            raise TransactionManagementError("the handler has left its transaction broken")
+            if self.spec.atomic and connection.needs_rollback:
+                raise TransactionManagementError("the handler has left its transaction broken")
 
     def is_transient(self, error: Exception) -> bool:
         """Is it the database's trouble, and no attempt?"""
-        lost = connections[self.alias].connection is None
         return isinstance(error, DatabaseError | InterfaceError) and (
-            lost or self.log.backend.is_transient(error)
+            self.log.backend.is_transient(error) or self.has_lost_connection()
         )
+
+    def has_lost_connection(self) -> bool:
+        """At the end of a transaction, Django puts another one in its place."""
+        connection = connections[self.alias]
+        is_same = connection.connection is not None and connection.connection is self.opened
+        return not (is_same and connection.is_usable())
 
     def failed(self, source: Source, taken: Taken, error: Exception) -> None:
         """Hold the culprit: of a batch, when it was tried alone."""
         if len(taken.batch) > 1:
             self.alone.update(row.position for row in taken.batch)
+            logger.info("%s: a batch failed; its entries are tried alone: %s", self.where, error)
             return
         text = one_line(error)
-        with self.locked():
-            values = source.fail(taken, text)
-            if values is not None:
-                store.note_error(self.alias, self.subscription, text)
+        try:
+            with self.locked():
+                values = source.fail(taken, text)
+                if values is not None:
+                    store.note_error(self.alias, self.subscription, text)
+        except Elsewhere:
+            # One of `on_commit`, or somebody else has taken the shard.
+            logger.warning("%s: an error, and its entry is done:", self.where, exc_info=error)
+            raise
         if values is not None:
             source.done(taken, failed=True)
             [row] = taken.batch

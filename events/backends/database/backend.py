@@ -71,7 +71,12 @@ class DatabaseBackend(BaseBackend):
         return in_own(connection) or not connection.get_autocommit()
 
     def is_transient(self, error: BaseException) -> bool:
-        return isinstance(error, LogBusy) or is_transient(error) or is_timeout(error)
+        # SQLite's one writer is always somebody else's short work.
+        waited = not self.dialect.uses_outbox and is_timeout(error)
+        return isinstance(error, LogBusy) or is_transient(error) or waited
+
+    def is_locked(self, error: BaseException) -> bool:
+        return is_timeout(error)
 
     # Writing
 

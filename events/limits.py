@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from ipaddress import IPv6Address, ip_address, ip_network
 from types import TracebackType
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from django.http import HttpRequest
 
@@ -27,7 +27,8 @@ PROXIES = [
 ]
 
 _lock = threading.Lock()
-_open: dict[Hashable, WeakSet[Held]] = {}
+# Kept by those that are in them: a key goes with the last.
+_open: WeakValueDictionary[Hashable, WeakSet[Held]] = WeakValueDictionary()
 
 
 class TooMany(Exception):
@@ -38,21 +39,19 @@ class Held:
     """Something that is open, and counts until it is released. One that is forgotten, such as the
     response of a request that is cancelled on its way out, counts until it is garbage."""
 
-    def __init__(self, key: tuple[str, Hashable | None]) -> None:
-        self.key = key
+    def __init__(self, who: Hashable | None = None, among: WeakSet[Held] | None = None) -> None:
+        self.whose = who
+        self.among = among
 
     @property
     def who(self) -> Hashable:
         """Whose this is; of somebody who is not counted, nobody else's."""
-        who = self.key[1]
-        return self if who is None else who
+        return self if self.whose is None else self.whose
 
     def release(self) -> None:
-        with _lock:
-            if (held := _open.get(self.key)) is not None:
-                held.discard(self)
-                if not held:
-                    del _open[self.key]
+        if self.among is not None:
+            self.among.discard(self)
+            self.among = None
 
     def __enter__(self) -> Held:
         return self
@@ -68,15 +67,14 @@ class Held:
 
 def hold(what: str, who: Hashable | None, bound: int | None) -> Held:
     """Count one more; `None` is somebody who is not counted, or a bound that is none."""
-    key = (what, who)
-    one = Held(key)
     if who is None or bound is None:
-        return one
+        return Held(who)
     with _lock:
-        held = _open.setdefault(key, WeakSet())
-        if len(held) >= bound:
+        among = _open.setdefault((what, who), WeakSet())
+        if len(among) >= bound:
             raise TooMany(f"At most {bound} {what} of one user. Come back later.")
-        held.add(one)
+        one = Held(who, among)
+        among.add(one)
     return one
 
 

@@ -205,7 +205,7 @@ async def test_a_reader_of_server_sent_events_gets_all_in_order(log, seed):
     connection.send = pipe
 
     async def serve():
-        async for part in connection.respond({}, Held("anybody")):
+        async for part in connection.respond({}, Held()):
             await pipe({"body": part})
 
     task = asyncio.ensure_future(serve())
@@ -231,7 +231,7 @@ async def test_middleware_that_wraps_the_frames_sees_every_one(log):
 
     connection = Connection(request_of(), log, log.query(since=0), True)
     connection.send = send
-    response = connection.respond({}, Held("anybody"))
+    response = connection.respond({}, Held())
 
     async def upper(parts):
         async for part in parts:
@@ -253,9 +253,7 @@ async def test_who_is_cut_off_in_the_middle_of_a_frame_is_forgotten(log):
     stuck = asyncio.Event()
 
     async def serve():
-        response = Connection(request_of(), log, log.query(since=0), True).respond(
-            {}, Held("anybody")
-        )
+        response = Connection(request_of(), log, log.query(since=0), True).respond({}, Held())
         async with aclosing(aiter(response)) as parts:
             async for part in parts:
                 if b"data" in part:

@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import gc
+import io
 import json
 from types import SimpleNamespace
 
 import httpx
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.core.handlers.asgi import ASGIHandler
 from django.test import RequestFactory
+from django.urls import path
 
 from events import limits
+from events.api.sending import OpenResponse
 from events.limits import CONNECTIONS, Held, TooMany, hold, public_address, whose
 from events.policy import DefaultPolicy
 from events.websocket import clocks
@@ -84,6 +88,7 @@ class TestHold:
         with hold("things", "a", 2), pytest.raises(TooMany):
             hold("things", "a", 2)
         ours[1].release()
+        gc.collect()
         assert not limits._open
 
     @pytest.mark.parametrize(("who", "bound"), [(None, 1), ("a", None)])
@@ -102,7 +107,7 @@ class TestHold:
         assert not limits._open
 
     def test_one_that_was_never_counted(self):
-        Held("x").release()
+        Held().release()
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "daphne"])
@@ -221,6 +226,91 @@ async def test_a_user_has_so_many_subscriptions(server):
         await two.until("unsubscribed")
         await two.subscribe("e", since="latest")
     await until_open(server.at)
+
+
+def answer_in_pieces(request):
+    """A response as an export is one; of a request whose view says that it goes wrong, it does."""
+
+    async def pieces():
+        yield b"a"
+        if "fail" in request.GET:
+            raise RuntimeError("the database is away")
+        yield b"b"
+
+    return OpenResponse(pieces(), hold("things", "a", 1), 0.2)
+
+
+urlpatterns = [path("", answer_in_pieces)]
+
+
+class TestResponses:
+    """What is open is let go, wherever its end comes from."""
+
+    @pytest.fixture
+    def serve(self, settings, monkeypatch):
+        async def read_body(self, receive):
+            return io.BytesIO()
+
+        # Its own is left open where an answer cannot be sent.
+        monkeypatch.setattr(ASGIHandler, "read_body", read_body)
+        settings.ROOT_URLCONF = __name__
+        settings.MIDDLEWARE = []
+        settings.ALLOWED_HOSTS = ["*"]
+
+        async def serve(send, query=b""):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            scope["query_string"] = query
+            async with asyncio.timeout(10):
+                await ASGIHandler()(scope, asyncio.Future, send)
+
+        yield serve
+        assert not limits._open
+
+    async def test_to_its_end(self, serve):
+        """It counts until the client was told of the end."""
+        counted = []
+
+        async def send(message):
+            counted.append(len(limits._open))
+
+        await serve(send)
+        assert counted == [1, 1, 1, 1]
+
+    @pytest.mark.parametrize("taken", range(4))
+    async def test_a_client_that_takes_no_more(self, serve, taken):
+        """Of the headers, of a piece, or of the end; the headers alone fit into any buffer."""
+        sent = []
+
+        async def send(message):
+            if len(sent) > taken:
+                await asyncio.Future()
+            sent.append(message)
+
+        await serve(send)
+        assert len(sent) == min(4, taken + 1)
+
+    @pytest.mark.parametrize("taken", range(4))
+    async def test_a_server_that_fails(self, serve, taken):
+        sent = []
+
+        async def send(message):
+            if len(sent) == taken:
+                raise OSError("gone")
+            sent.append(message)
+
+        with contextlib.suppress(OSError):
+            await serve(send)
+        assert len(sent) == taken
+        # At the end, what waits for the client to take it is forgotten only after its time.
+        await until(lambda: [gc.collect()] and not limits._open)
+
+    async def test_a_body_that_fails(self, serve):
+        async def send(message):
+            pass
+
+        with contextlib.suppress(RuntimeError):
+            await serve(send, b"fail=1")
+        gc.collect()
 
 
 class TestInOneProcess:

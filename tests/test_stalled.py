@@ -14,6 +14,7 @@ import pytest
 from .support import live_clients
 from .support.emitter import emitter
 from .support.live_clients import event_stream
+from .support.servers import wait_until
 from .support.sites import scratch_site
 
 FILL = (
@@ -73,7 +74,7 @@ async def test_a_download_that_nobody_reads_keeps_nothing_from_the_others(server
             assert time.monotonic() - began < 4
 
 
-@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000"])
+@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000", "live/?since=0"])
 async def test_a_response_of_which_nothing_is_taken_ends(server, path):
     """After SEND_TIMEOUT the server lets go of a stalled client, and what it gets is not whole."""
     _, address, cookies = server
@@ -112,6 +113,45 @@ def wait_until_asleep(url):
     with psycopg.connect(url, autocommit=True) as other:
         while other.execute(asleep).fetchone() != (POOL,):
             time.sleep(0.02)
+
+
+@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000", "live/?since=0"])
+async def test_a_slow_client_goes_on(server, path):
+    """One that takes a page in longer than SEND_TIMEOUT has taken something all the while."""
+    _, address, cookies = server
+    with stalled(address, path, cookies) as client:
+        await asyncio.to_thread(wait_until_begun, [client])
+        assert await asyncio.to_thread(read_slowly, client, 10)
+
+
+def read_slowly(client, seconds):
+    """A mebibyte a second; does more come in the end?"""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        taken = 0
+        while taken < 2**18:
+            if not (piece := client.recv(2**18 - taken)):
+                return False
+            taken += len(piece)
+        time.sleep(0.25)
+    return bool(client.recv(1))
+
+
+async def test_a_follower_that_stops_reading_ends(server):
+    """Also one that had caught up, to which the broker sends."""
+    site, address, cookies = server
+    with stalled(address, "live/?since=latest", cookies) as client:
+        await asyncio.to_thread(wait_until_begun, [client])
+        async with event_stream(address, cookies, since="latest") as stream:
+            assert await asyncio.to_thread(followers, address) == 2
+            await asyncio.to_thread(site.manage, "shell", "-v0", "-c", FILL)
+            await stream.positions(600)
+            # After SEND_TIMEOUT, and not when the test ends.
+            await asyncio.to_thread(wait_until, lambda: followers(address) == 1)
+
+
+def followers(address):
+    return httpx.get(f"{address}/held/").json()["followers"]
 
 
 async def test_daphne_ends_a_download_before_it_has_all_of_it_in_memory(tmp_path):

@@ -28,7 +28,7 @@ from ..log import EventLog
 from ..policy import may_read
 from ..threads import release_thread
 from ..wire import dumps
-from .sending import MAX_BYTES, OpenResponse, buffers_everything
+from .sending import MAX_BYTES, OpenResponse, Patience, buffers_everything
 
 logger = logging.getLogger("events")
 
@@ -49,7 +49,7 @@ class Response(OpenResponse):
     def __init__(self, connection: Connection, held: Held, **options: Any) -> None:
         self.connection = connection
         self.frames = connection.frames(held.who)
-        super().__init__(self.frames, held, **options)
+        super().__init__(self.frames, held, connection.send_timeout, **options)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         # Middleware that has put something around the frames wants to see every one.
@@ -72,6 +72,7 @@ class Connection:
         self.query = query
         self.make_frames = frames_named if named else frames_unnamed
         self.heartbeat = log.settings.heartbeat_interval
+        self.send_timeout = log.settings.send_timeout
         lifetime = log.settings.stream_max_seconds
         self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # nosec B311 # no secret
         # What the client has as its Last-Event-ID.
@@ -80,6 +81,7 @@ class Connection:
         self.timer: asyncio.TimerHandle | None = None
         self.bell = Bell()
         self.deputy: Deputy
+        self.patience: Patience
         self.tail: Tail
         # Where routing.application has put it.
         http: Any = django_request(request)
@@ -94,6 +96,7 @@ class Connection:
         await release_thread()
         self.start_clocks()
         self.deputy = Deputy(self.send if self.passes_django else None, self.bell)
+        self.patience = Patience(self.send_timeout)
         async with follow(self.log.backend, self.query, self.wake, who) as self.tail:
             batch = await self.tail.take()
             assert batch is not None  # nosec B101 # for the type checker
@@ -103,6 +106,7 @@ class Connection:
                     self.last_sent = self.now()
                     yield frame
             finally:
+                self.patience.stop()
                 if self.timer is not None:
                     self.timer.cancel()
 
@@ -110,7 +114,8 @@ class Connection:
         tail, bell = self.tail, self.bell
         while True:
             bell.silence()
-            await self.deputy.finish()
+            if await self.deputy.finish():
+                self.patience.stop()
             batch = await tail.take()
             if batch is not None and (text := self.of_batch(batch)):
                 yield text
@@ -138,7 +143,8 @@ class Connection:
             return False
         self.last_sent = self.now()
         body = self.of_batch(batch)
-        self.deputy.begin({"type": "http.response.body", "body": body, "more_body": True})
+        if not self.deputy.begin({"type": "http.response.body", "body": body, "more_body": True}):
+            self.patience.start()
         return self.tail.is_idle and not self.is_full
 
     def start_clocks(self) -> None:

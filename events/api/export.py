@@ -45,17 +45,17 @@ def response(
     if buffers_everything(request):
         answer = HttpResponse(export.beginning(), content_type=media_type, headers=headers)
     else:
-        body = paced(export, paginator.log.settings.send_timeout, is_asgi(request))
-        answer = OpenResponse(body, hold(), content_type=media_type, headers=headers)
+        body, timeout = paced(export, is_asgi(request)), paginator.log.settings.send_timeout
+        answer = OpenResponse(body, hold(), timeout, content_type=media_type, headers=headers)
     answer["X-Events-Last-Idx"] = str(export.end)
     if found.gap is not None:
         answer["X-Events-Gap"] = dumps(found.gap.to_dict())
     return answer
 
 
-def paced(export: Export, send_timeout: float, asgi: bool) -> Any:
+def paced(export: Export, asgi: bool) -> Any:
     """Django gathers a synchronous iterator in memory before it sends it over ASGI."""
-    return at_clients_pace(export.achunks(), send_timeout) if asgi else export.chunks()
+    return at_clients_pace(export.achunks()) if asgi else export.chunks()
 
 
 def end_of_page(paginator: LedgerPagination, found: Rows) -> int:

@@ -9,7 +9,7 @@ piece is sent, and a response of which nothing is taken for SEND_TIMEOUT ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -39,46 +39,79 @@ def buffers_everything(request: Request) -> bool:
     return isinstance(http, ASGIRequest) and "spec_version" not in http.scope.get("asgi", {})
 
 
-async def at_clients_pace(
-    pieces: AsyncGenerator[bytes], send_timeout: float
-) -> AsyncGenerator[bytes]:
+class Patience:
+    """Ends the response of the running task when its client takes nothing for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # nosec B101 # for the type checker
+        self.task = task
+        self.seconds = seconds
+        self.timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        # Django takes the cancellation of its request for a client that has gone.
+        self.timer = self.task.get_loop().call_later(self.seconds, self.task.cancel)
+
+    def stop(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+async def at_clients_pace(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """The pieces of a body, with nothing of the site's held while the client takes one."""
-    task = asyncio.current_task()
-    assert task is not None  # nosec B101 # for the type checker
-    loop = asyncio.get_running_loop()
     async with aclosing(pieces):
         async for piece in pieces:
             await release_thread()
-            # Django takes the cancellation of its request for a client that has gone.
-            timer = loop.call_later(send_timeout, task.cancel)
-            try:
-                yield piece
-            finally:
-                timer.cancel()
+            yield piece
 
 
 class OpenResponse(StreamingHttpResponse):
-    """Counts among the connections of its user until it is over, however it ends."""
+    """Ends when its client takes nothing any more, and counts among the connections of its user
+    until then, or however else it ends."""
 
-    def __init__(self, content: Any, held: Held, **options: Any) -> None:
+    def __init__(self, content: Any, held: Held, send_timeout: float, **options: Any) -> None:
         self.held = held
+        self.send_timeout = send_timeout
+        self.patience: Patience | None = None
         super().__init__(content, **options)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self.held:
+        patience = self.patience = Patience(self.send_timeout)
+        try:
             async for part in super().__aiter__():
-                yield part
+                for piece in cut(part):
+                    with patience:
+                        yield piece
+        except BaseException:
+            self.let_go()
+            raise
+        # For what tells the client of the end, too. Django closes the response after that.
+        patience.start()
 
     def close(self) -> None:
         super().close()
+        self.let_go()
+
+    def let_go(self) -> None:
         self.held.release()
+        if self.patience is not None:
+            self.patience.stop()
 
 
 def streamed(response: HttpResponse, send_timeout: float, held: Held) -> StreamingHttpResponse:
     """A large answer, piece by piece."""
     answer = OpenResponse(
-        at_clients_pace(_cut(response.content), send_timeout),
+        at_clients_pace(_whole(response.content)),
         held,
+        send_timeout,
         status=response.status_code,
         reason=response.reason_phrase,
         headers={**response.headers, "Content-Length": str(len(response.content))},
@@ -87,6 +120,14 @@ def streamed(response: HttpResponse, send_timeout: float, held: Held) -> Streami
     return answer
 
 
-async def _cut(content: bytes) -> AsyncGenerator[bytes]:
+async def _whole(content: bytes) -> AsyncGenerator[bytes]:
+    yield content
+
+
+def cut(content: bytes) -> Iterator[bytes]:
+    """So little at a time that a slow client is seen to take something."""
+    if len(content) <= PIECE:
+        yield content
+        return
     for start in range(0, len(content), PIECE):
         yield content[start : start + PIECE]

@@ -12,6 +12,8 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 
 from ...api.export import Export, paced
+from ...api.sending import OpenResponse
+from ...limits import Held
 from ...types import UNIX_EPOCH, Row, wire_micros
 from ..shared.visible import visible
 from .wanted import Wanted
@@ -64,8 +66,10 @@ def response(request: HttpRequest, wanted: Wanted, format: str) -> StreamingHttp
     export, log = FORMATS[format](wanted), wanted.scope.log
     now = UNIX_EPOCH + timedelta(microseconds=log.backend.now())
     name = f"events-{log.name}-{now:%Y%m%dT%H%M%SZ}.{format}"
-    return StreamingHttpResponse(
-        paced(export, log.settings.send_timeout, isinstance(request, ASGIRequest)),
+    return OpenResponse(
+        paced(export, isinstance(request, ASGIRequest)),
+        Held(),
+        log.settings.send_timeout,
         content_type=export.content_type,
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',

@@ -10,7 +10,7 @@ from events.live import access
 from events.websocket.consumer import EventsConsumer
 
 from .support import virtual
-from .support.connections import SOMEBODY, Anybody, Socket, pass_real_time
+from .support.connections import SOMEBODY, Anybody, Socket, pass_real_time, until
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
 POLICY = {"POLICY": "tests.support.connections.Anybody"}
@@ -91,6 +91,53 @@ def test_a_log_that_cannot_be_read_silences_no_other(make_log, monkeypatch):
         code = socket.code
         socket.task.cancel()
         assert {"pong", "heartbeat", "events"} <= types, (types, code)
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("ack", [{"id": "a", "position": 2**53}, {"id": "a", "position": 501}])
+def test_an_acknowledgement_of_what_was_not_sent(make_log, ack):
+    """B34: it is no way around reading: nothing more is sent, and the socket is closed with 4400."""
+    log = make_log(**QUICK, **POLICY)
+    log.append_many([("n", {"text": "x" * 20_000})] * 500)
+
+    async def story():
+        socket = Socket(user=SOMEBODY)
+        socket.say(type="subscribe", id="a", log=log.name, since=0)
+        await until(lambda: socket.frames("events"))
+        await pass_real_time()
+        sent = len(socket.frames("events"))
+        for _ in range(20):
+            socket.say(type="ack", **ack)
+        await socket.task
+        assert (socket.code, len(socket.frames("events"))) == (4400, sent)
+
+    virtual.run(story())
+
+
+def test_acknowledging_what_another_subscription_left(make_log):
+    """Only what was sent counts, also of a subscription that the client has left; an ack of one that
+    it never had releases nothing, and is no offence."""
+    log = make_log(**QUICK, **POLICY)
+    log.append_many([("n", {"text": "x" * 20_000})] * 500)
+
+    async def story():
+        socket = Socket(user=SOMEBODY)
+        socket.say(type="subscribe", id="a", log=log.name, since=0)
+        await until(lambda: socket.frames("events"))
+        await pass_real_time()
+        last = socket.frames("events")[-1]["events"][-1]["position"]
+        socket.say(type="unsubscribe", id="a")
+        socket.say(type="subscribe", id="b", log=log.name, since=0)
+        socket.say(type="ack", id="c", position=last)
+        socket.say(type="ack", id="a", position=last + 1)
+        await until(lambda: socket.frames("unsubscribed"))
+        await pass_real_time()
+        assert not [one for one in socket.frames("events") if one["id"] == "b"]
+        socket.say(type="ack", id="a", position=last)
+        await until(lambda: [one for one in socket.frames("events") if one["id"] == "b"])
+        assert socket.code is None
+        socket.task.cancel()
 
     virtual.run(story())
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from ..cursors import Query
 from ..types import Gap, Row
 from ..wire import text
+from .remembered import remembered
 
 logger = logging.getLogger("events")
 
@@ -26,9 +27,6 @@ logger = logging.getLogger("events")
 WINDOW_BYTES = 16 * 2**20
 # Bytes of entries that a reader takes at a time, unless one alone is larger.
 BATCH_BYTES = 256 * 1024
-# Batches that a topic remembers: readers at the same place share one.
-REMEMBERED = 64
-
 # Forms that a batch remembers.
 MAX_FORMS = 4
 
@@ -104,9 +102,9 @@ class Topic:
         """What a reader at `cursor`, not before `dropped`, takes next; perhaps nothing."""
         batch = self.batches.get(cursor)
         if batch is None:
-            if len(self.batches) >= REMEMBERED:
-                self.batches.clear()
-            batch = self.batches[cursor] = self._batch(cursor)
+            batch = self._batch(cursor)
+            size = sum(entry.size for entry in batch.entries)
+            remembered.add(self, cursor, batch, MAX_FORMS * size)
         return batch
 
     def _batch(self, cursor: int) -> Batch:
@@ -120,6 +118,10 @@ class Topic:
         some = portion(new)
         whole = len(some) == len(new)
         return Batch(some, self.window.position if whole else some[-1].position)
+
+    def forget(self) -> None:
+        """The batches, which were made of a window that is another one now."""
+        remembered.forget(self)
 
     def wake(self) -> None:
         wake_all(self.wakes)
@@ -178,6 +180,7 @@ class Window:
         finally:
             topic.wakes.discard(wake)
             if not topic.wakes and self.topics.get(patterns[0], {}).get(key) is topic:
+                topic.forget()
                 self.prefixes -= Counter(map(len, query.starts))
                 for pattern in patterns:
                     del self.topics[pattern][key]
@@ -208,7 +211,7 @@ class Window:
             self._drop()
         # Other topics' cached batches stay correct; only their cursor is older.
         for topic in concerned:
-            topic.batches.clear()
+            topic.forget()
             topic.wake()
 
     def _drop(self) -> None:
@@ -221,7 +224,7 @@ class Window:
         for topic in self.topics_for(stream):
             if topic.wants(entry.row):
                 topic.dropped = entry.position
-                topic.batches.clear()
+                topic.forget()
 
     def _forget(self, stream: str) -> None:
         """Let go of a deleted stream's events. No reader is told of a gap: they are gone for all."""
@@ -230,7 +233,7 @@ class Window:
         self.entries = deque(entry for entry in self.entries if entry.row.stream != stream)
         self.size = sum(entry.size for entry in self.entries)
         for topic in self.topics_for(stream):
-            topic.batches.clear()
+            topic.forget()
 
     def restart(self, position: int) -> None:
         """Forget everything: the log is another one, or this window has missed some of it."""
@@ -241,7 +244,7 @@ class Window:
         for topics in list(self.topics.values()):
             for topic in list(topics.values()):
                 topic.dropped = position
-                topic.batches.clear()
+                topic.forget()
                 topic.wake()
 
 

@@ -106,6 +106,10 @@ class Unacknowledged:
         self.sent.append((id, position, size))
         self.size += size
 
+    def has(self, id: str, position: int) -> bool:
+        """Is something of this subscription up to there, or beyond, not acknowledged yet?"""
+        return any(sent_id == id and sent >= position for sent_id, sent, _ in self.sent)
+
     def release(self, id: str, position: int) -> bool:
         """Take an acknowledgement; was there something to release?
 

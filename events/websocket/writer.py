@@ -16,7 +16,7 @@ from ..live.bell import Bell
 from ..live.eager import Deputy, Send
 from ..live.window import Batch
 from .clocks import Clocks
-from .frames import MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
+from .frames import BAD_FRAME, MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
 from .subscription import Subscription
 
 
@@ -71,7 +71,12 @@ class Writer:
             raise Close(TOO_MANY, "Many questions, and no answer is read.")
 
     def acknowledge(self, id: str, position: int) -> bool:
-        """Did this acknowledge anything?"""
+        """Did this acknowledge anything? Nothing that was not sent can have arrived: a client that
+        acknowledges it reads nothing, or is told of another log."""
+        if not self._is_sent(id, position):
+            if id in self.held:
+                raise Close(BAD_FRAME, "An ack is beyond what was sent.")
+            return False
         had_room = self.unacknowledged.has_room
         released = self.unacknowledged.release(id, position)
         if released:
@@ -80,6 +85,13 @@ class Writer:
             if not had_room:
                 self.bell.ring()
         return released
+
+    def _is_sent(self, id: str, position: int) -> bool:
+        one = self.held.get(id)
+        if one is not None and position <= one.tail.cursor:
+            return True
+        # From before a change of epoch, or of a subscription that the client has left.
+        return self.unacknowledged.has(id, position)
 
     def wake(self, subscription: Subscription) -> None:
         """The subscription may have something."""

@@ -7,7 +7,7 @@ CHOICES = {
     "window": (2, 3, 5, 10, 40),
     "window_bytes": (600, 2_000, 10_000),
     "batch_bytes": (200, 600, 3_000),
-    "remembered": (1, 3, 64),
+    "remembered": (1, 5_000, 100_000),
     "look": (1, 2, 5, 50),
     "rows": ((20, 5, 1), (4, 2, 1)),
     "unacknowledged": (300, 1_000, 5_000),

@@ -12,6 +12,7 @@ from events import hints, threads
 from events.api import eventsource
 from events.backends import memory, memory_ledger
 from events.live import access, backoff, broker, group, tail, window
+from events.live.remembered import remembered
 from events.websocket import clocks, frames
 
 from .dials import Jumbled
@@ -62,7 +63,7 @@ def substitutes(world, watch):
         (window, "set", no_order),
         (window, "WINDOW_BYTES", dials.window_bytes),
         (window, "BATCH_BYTES", dials.batch_bytes),
-        (window, "REMEMBERED", dials.remembered),
+        (remembered, "most", dials.remembered),
         (tail, "BATCH_BYTES", dials.batch_bytes),
         (tail, "ROWS", dials.rows),
         (group, "channel_layer", lambda: None if dials.layer == "none" else world.layer),

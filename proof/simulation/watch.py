@@ -3,6 +3,7 @@ given that was known to be gone?"""
 
 from events.live import window as windows
 from events.live.broker import Broker
+from events.live.remembered import remembered
 from events.live.tail import Tail
 
 # Captured once: while a world runs, others stand in their place.
@@ -65,8 +66,12 @@ class Watch:
         require(streams == len(window.entries), "window", "streams that nobody counts")
         for topics in window.topics.values():
             for topic in topics.values():
-                known = len(topic.batches)
-                require(known <= windows.REMEMBERED, "topic", "too many batches", known)
+                counted = all((topic, cursor) in remembered.sizes for cursor in topic.batches)
+                require(counted, "topic", "batches that nobody counts")
+        sizes = remembered.sizes.values()
+        require(remembered.size == sum(sizes), "remembered", "wrong size", remembered.size)
+        few = len(sizes) <= 1 or remembered.size <= remembered.most
+        require(few, "remembered", "too many bytes", remembered.size)
 
     def check_given(self, tail, batch, asked):
         """What the broker knew to be gone when the reader asked must not be given."""

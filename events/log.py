@@ -76,9 +76,10 @@ class EventLog(BaseLog):
 
     aclear = twin(clear)
 
-    def renew_epoch(self) -> str:
-        """Give the log a new identity after a restore, so that older cursors are told so."""
-        return self.backend.renew_epoch()
+    def renew_epoch(self, *, reset_clock: bool = False) -> str:
+        """Give the log a new identity after a restore, so that older cursors are told so. With
+        `reset_clock`, events from the future, which a wrong clock has left, get the time of now."""
+        return self.backend.renew_epoch(reset_clock)
 
     arenew_epoch = twin(renew_epoch)
 

@@ -33,7 +33,7 @@ OPTIONS = {
     "export_events": {"--context", "--log", "--since", "--stream"},
     "prune_events": {"--log", "--older-than", "--max-entries", "--batch-size", "--dry-run"},
     "reconcile_streams": {"--log", "--loop"},
-    "renew_epoch": {"--log"},
+    "renew_epoch": {"--log", "--reset-clock"},
     "tail_events": {"--log", "--since", "--stream", "--kind", "--json", "--no-follow"},
 }
 

@@ -10,8 +10,10 @@ from django.db.transaction import TransactionManagementError
 
 from ..conf import LogSettings
 from ..cursors import Query, Rows
+from ..exceptions import EventsError
 from ..types import Entry, LogInfo, Status, StreamInfo
 from ..validation import Item
+from .clock import to_plausible_micros
 
 # Called with how many are done and how many there are.
 Progress = Callable[[int, int], None]
@@ -41,14 +43,21 @@ class BaseBackend(ABC):
         self.settings = settings
 
     def now(self) -> int:
-        """Microseconds since 1970, by the log's clock."""
-        return round(self.settings.clock() * 1_000_000)
+        """Microseconds since 1970, by the log's clock; an EventsError if that cannot be right."""
+        return to_plausible_micros(self.settings.clock())
 
     def cutoff(self, ttl: float | None) -> int | None:
         """Entries from before this moment are expired; what is exactly `ttl` old stays."""
         if ttl is None or ttl > FOREVER:
             return None
         return self.now() - round(ttl * 1_000_000)
+
+    def hidden_before(self) -> int | None:
+        """The moment before which entries are not served. A wrong clock hides nothing."""
+        try:
+            return self.cutoff(self.settings.ttl)
+        except EventsError:
+            return None
 
     def refuse_in_transaction(self, verb: str) -> None:
         if self.in_transaction():
@@ -157,5 +166,6 @@ class BaseBackend(ABC):
         """Remove a stream and its entries, and append `stream.deleted`; how many went."""
 
     @abstractmethod
-    def renew_epoch(self) -> str:
-        """Give the log a new identity, so that cursors from before are told so."""
+    def renew_epoch(self, reset_clock: bool = False) -> str:
+        """Give the log a new identity, so that cursors from before are told so. With `reset_clock`,
+        what is from the future gets the time of now."""

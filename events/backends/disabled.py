@@ -80,5 +80,5 @@ class DisabledBackend(BaseBackend):
     def delete_stream(self, stream: str) -> int:
         return 0
 
-    def renew_epoch(self) -> str:
+    def renew_epoch(self, reset_clock: bool = False) -> str:
         return ""

@@ -24,6 +24,7 @@ from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
 from ..wire import dumps, fitting
 from .base import DELETE_BATCH, BaseBackend, Progress
+from .clock import look_ahead
 from .memory_ledger import MemoryLedger, follow_status
 from .receipts import defer, in_callers_atomic, receipt, warn
 
@@ -84,7 +85,9 @@ class MemoryBackend(BaseBackend):
     def append_now(self, items: Sequence[Item]) -> list[Entry]:
         ledger = self.ledger
         with ledger.lock:
-            rows = ledger.append(items, self.now())
+            now = self.now()
+            rows = ledger.append(items, now)
+            look_ahead(self.name, ledger.latest, now)
             self._evict(self.settings.ttl, self.settings.max_entries)
         hints.send(self.name, ledger.head)
         return [Entry.from_row(row) for row in rows]
@@ -188,7 +191,7 @@ class MemoryBackend(BaseBackend):
             return LogInfo(self.name, epoch, head, floor, len(ledger.rows) - ledger.after(floor))
 
     def _state(self, ledger: MemoryLedger) -> State:
-        floor = max(ledger.floor, ledger.expired(self.cutoff(self.settings.ttl)))
+        floor = max(ledger.floor, ledger.expired(self.hidden_before()))
         return State(ledger.head, floor, ledger.epoch)
 
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
@@ -252,9 +255,11 @@ class MemoryBackend(BaseBackend):
         hints.send(self.name, ledger.head)
         return count
 
-    def renew_epoch(self) -> str:
+    def renew_epoch(self, reset_clock: bool = False) -> str:
         self.refuse_in_transaction("renew the epoch")
         ledger = self.ledger
         with ledger.lock:
+            if reset_clock:
+                ledger.reset_clock(self.now())
             ledger.epoch = new_epoch()
             return ledger.epoch

@@ -12,6 +12,7 @@ from ..lifecycle import STEPS, next_status
 from ..types import TERMINAL, Row, Status, StreamInfo, from_micros, new_epoch, to_micros
 from ..validation import Item
 from ..wire import dumps
+from .clock import SKEW
 from .receipts import check_same
 
 
@@ -79,7 +80,7 @@ class MemoryLedger:
         self.latest = max(now, self.latest)
         seq = 0
         if item.stream:
-            seq = self._advance(item.stream)
+            seq = self._advance(item.stream, now)
         row = Row(
             self.head, item.kind, item.stream, seq, self.latest, item.text, item.key, item.context
         )
@@ -88,10 +89,11 @@ class MemoryLedger:
             self.keys[item.key] = row
         return row
 
-    def _advance(self, stream: str) -> int:
-        """Let the stream take the position just given out; the seq of its event."""
+    def _advance(self, stream: str, now: int) -> int:
+        """Let the stream take the position just given out; the seq of its event. When it was last
+        heard of is by the clock, whatever time the log has come to."""
         known = self.streams.get(stream)
-        moment = from_micros(self.latest)
+        moment = from_micros(now)
         self.streams[stream] = (
             replace(known, seq=known.seq + 1, last_position=self.head, last_event_at=moment)
             if known
@@ -101,6 +103,9 @@ class MemoryLedger:
 
     def idle(self, now: int) -> list[str]:
         """The running streams that have been silent for longer than they may."""
+        for name, known in self.streams.items():
+            if to_micros(known.last_event_at) - now > SKEW:
+                self.streams[name] = replace(known, last_event_at=from_micros(now))
         return [
             name
             for name, known in self.streams.items()
@@ -108,6 +113,11 @@ class MemoryLedger:
             and (timeout := self.timeouts.get(name)) is not None
             and now - to_micros(known.last_event_at) > timeout * 1_000_000
         ]
+
+    def reset_clock(self, now: int) -> None:
+        self.latest = min(self.latest, now)
+        self.rows = [row._replace(micros=min(row.micros, now)) for row in self.rows]
+        self.keys = {row.key: row for row in self.rows if row.key is not None}
 
     def after(self, position: int) -> int:
         """The index of the first row after a position."""

@@ -8,6 +8,7 @@ would never show that it is not drained.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
+from ...backends.clock import SKEW
+from ...exceptions import EventsError
 from ...log import EventLog
 from ...models import Log, Outbox
 from ...types import Status, from_micros
@@ -69,6 +72,8 @@ class Figures:
     open_streams: dict[str, int] = field(default_factory=dict)
     idle: int = 0
     deletions: int = 0
+    # The time of the newest event, in microseconds, if that is in the future.
+    ahead: int = 0
     hour: list[Stretch] = field(default_factory=list)
     day: list[Stretch] = field(default_factory=list)
 
@@ -83,7 +88,7 @@ def figures(alias: str, logs: Sequence[EventLog]) -> dict[str, Figures]:
         row.name: row
         for row in Log.objects.using(alias).filter(name__in=[log.name for log in logs])
     }
-    now = {log.name: log.backend.now() for log in logs}
+    now = {log.name: now_of(log) for log in logs}
     asked = Lookups()
     for log in logs:
         ask_outbox(asked, log.name)
@@ -102,6 +107,14 @@ def figures(alias: str, logs: Sequence[EventLog]) -> dict[str, Figures]:
     return made
 
 
+def now_of(log: EventLog) -> int:
+    """By the log's clock, unless that cannot be right."""
+    try:
+        return log.backend.now()
+    except EventsError:
+        return round(time.time() * 1_000_000)
+
+
 def ask_outbox(asked: Lookups, name: str) -> None:
     asked.count((name, "pending"), NOT_REFUSED, name)
     asked.count((name, "refused"), REFUSED, name)
@@ -114,7 +127,7 @@ def ask(asked: Lookups, log: EventLog, pk: int, now: int) -> None:
         activity.ask(asked, pk, span, now)
     asked.ask((pk, "minute"), activity.AT, pk, now - MINUTE)
     asked.ask((pk, "60 minutes"), activity.AT, pk, now - 60 * MINUTE)
-    cutoff = log.backend.cutoff(log.settings.ttl)
+    cutoff = log.backend.hidden_before()
     if cutoff is not None:
         asked.ask((pk, "expired"), activity.AT, pk, cutoff)
     for column in ("position", "timestamp"):
@@ -152,6 +165,7 @@ def count(found: Mapping[Hashable, Any], log: EventLog, row: Log, now: int) -> F
     most = log.settings.max_entries
     return Figures(
         head=row.head,
+        ahead=row.latest if row.latest - now > SKEW else 0,
         floor=floor,
         count=resident,
         per_minute=row.head - max(floor, found[pk, "minute"] or 0),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 from ...backends.base import DELETE_BATCH
 from ...log import EventLog
+from ...types import from_micros
 from ..shared.lookups import BOUND
-from ..shared.words import bounded, number
+from ..shared.words import bounded, date_and_time, number
 from .figures import Figures
 
 
@@ -22,6 +23,11 @@ def worries(log: EventLog, one: Figures) -> Iterator[str]:
             "The next emit or manage.py reconcile_streams gives them theirs.",
             one.pending,
         ) % {"number": bounded(one.pending)}
+    if one.ahead:
+        yield gettext(
+            "The newest event is from the future: until %(time)s every event gets that time. "
+            "If it came of a wrong clock, run manage.py renew_epoch --reset-clock."
+        ) % {"time": date_and_time(from_micros(one.ahead))}
     if one.refused:
         yield ngettext(
             "%(number)s event was set aside, since it cannot become an entry: see below.",

@@ -8,7 +8,9 @@ in `pages`, removal is in `retention`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from operator import methodcaller
 
@@ -26,6 +28,7 @@ from ...models import Log, Stream
 from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
 from ..base import DELETE_BATCH, BaseBackend, Progress
+from ..clock import SKEW, compare, look_ahead
 from ..receipts import in_callers_atomic, receipt
 from . import hook, outbox, pages, postgres, retention, rows, sequencer
 from .dialects import Dialect, dialect_of
@@ -53,6 +56,8 @@ class DatabaseBackend(BaseBackend):
         self.alias = settings.options.get("using", DEFAULT_DB_ALIAS)
         self.lock_timeout: float = settings.options.get("lock_timeout", LOCK_TIMEOUT)
         inline = settings.options.get("sequence") == "inline"
+        # When the monotonic clock began, by the clock that was found to be right.
+        self.compared = 0
         self.lock = LedgerLock(self.name, self.alias, self.lock_timeout, inline, self.now)
 
     @property
@@ -63,6 +68,22 @@ class DatabaseBackend(BaseBackend):
     @property
     def dialect(self) -> Dialect:
         return dialect_of(self.connection)
+
+    def now(self) -> int:
+        """A clock that is nobody's choice is compared with the database's: when it is first asked,
+        and when it has been set since. Past Django's cursor, where nobody counts a query."""
+        micros = super().now()
+        if "clock" in self.settings.options:
+            return micros
+        started = micros - time.monotonic_ns() // 1000
+        if abs(started - self.compared) > SKEW:
+            connection = self.connection
+            connection.ensure_connection()
+            with connection.wrap_database_errors, closing(connection.create_cursor()) as cursor:
+                cursor.execute(self.dialect.clock)
+                compare(micros, cursor.fetchone()[0])
+            self.compared = started
+        return micros
 
     def in_transaction(self) -> bool:
         connection = self.connection
@@ -109,15 +130,19 @@ class DatabaseBackend(BaseBackend):
             return None
         [item] = items
         statement = postgres.step if item.kind in STEPS else postgres.append
+        now = self.now()
         with self.connection.cursor() as cursor:
             try:
-                return statement(cursor, self.name, item, self.now(), self.lock_timeout)
+                row = statement(cursor, self.name, item, now, self.lock_timeout)
             except DatabaseError as error:
                 if is_timeout(error):
                     raise busy(self.lock_timeout, self.dialect) from error
                 if is_transient(error) or isinstance(error, IntegrityError):
                     return None
                 raise
+        if row is not None:
+            look_ahead(self.name, row.micros, now)
+        return row
 
     def _write_in_place(self, items: Sequence[Item], place: Place) -> list[Entry]:
         """Write into the ledger within the caller's transaction, where there is one writer."""
@@ -210,7 +235,7 @@ class DatabaseBackend(BaseBackend):
         return (self._look(query) or found)._replace(partial=partial)
 
     def _look(self, query: Query) -> pages.Snapshot | None:
-        cutoff = None if query.whole else self.cutoff(self.settings.ttl)
+        cutoff = None if query.whole else self.hidden_before()
         with self.connection.cursor() as cursor:
             return pages.snapshot(cursor, self.dialect, self.name, query, cutoff)
 
@@ -275,10 +300,10 @@ class DatabaseBackend(BaseBackend):
             retention.finish_deletions(self.lock, self._row())
         return count
 
-    def renew_epoch(self) -> str:
+    def renew_epoch(self, reset_clock: bool = False) -> str:
         self.refuse_in_transaction("renew the epoch")
         epoch = new_epoch()
-        self.lock.run(lambda ledger: ledger.renew(epoch))
+        self.lock.run(lambda ledger: ledger.renew(epoch, reset_clock))
         return epoch
 
     def _row(self) -> Log:

@@ -32,6 +32,8 @@ class Dialect:
     size = "LENGTH(payload)"
     ignore, or_nothing = "", "ON CONFLICT (name) DO NOTHING"
     busy_hint = "Is a process stopped in the middle of an append?"
+    # Microseconds since 1970, by the database's own clock.
+    clock: str
     # Does an emit inside a transaction wait in the outbox until the commit?
     uses_outbox = True
     # Can a batch of the outbox be sequenced by one statement, without leaving the server?
@@ -105,6 +107,7 @@ class PostgreSQL(Dialect):
     sequences_at_once = True
     prepares = True
     size = "OCTET_LENGTH(payload)"
+    clock = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         # One round trip; every setting ends with the transaction. `synchronous_commit` is
@@ -138,6 +141,7 @@ class PostgreSQL(Dialect):
 
 
 class MariaDB(Dialect):
+    clock = "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
     ignore, or_nothing = "IGNORE ", ""
     on_conflict = "ON DUPLICATE KEY UPDATE " + ", ".join(
         f"{column} = VALUES({column})" for column in CHANGING
@@ -190,6 +194,7 @@ class SQLite(Dialect):
     for_update = ""
     greatest = "MAX"
     size = "LENGTH(CAST(payload AS BLOB))"
+    clock = "SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
     busy_hint = (
         "SQLite lets one connection write at a time; raise OPTIONS['timeout'] of the database, "
         "or shorten the transactions that write to it."

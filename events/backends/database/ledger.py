@@ -27,6 +27,7 @@ from ...lifecycle import FAILED_IDLE, STEPS, next_status
 from ...types import TERMINAL, Row
 from ...validation import Item
 from ...wire import dumps
+from ..clock import look_ahead
 from ..receipts import check_same, warn
 from . import outbox, postgres
 from .dialects import Dialect
@@ -77,7 +78,9 @@ class Ledger:
         if found is None:
             raise LogMissing(name)
         self.id, self.head, self.floor, self.removed, self.latest = found
-        self.now = max(now, self.latest)
+        look_ahead(name, self.latest, now)
+        # What the clock says, and the time of what is appended: that never runs backwards.
+        self.clock, self.now = now, max(now, self.latest)
 
     def save(self) -> None:
         self.cursor.execute(
@@ -150,14 +153,12 @@ class Ledger:
         self.latest = self.now
         seq = 0
         if item.stream:
-            seq = streams.setdefault(item.stream, StreamState()).advance(self.head, self.now)
+            seq = streams.setdefault(item.stream, StreamState()).advance(self.head, self.clock)
         return Row(
             self.head, item.kind, item.stream, seq, self.now, item.text, item.key, item.context
         )
 
     def _write(self, batch: Batch) -> None:
-        if not batch.new:
-            return
         touched = [
             (self.id, name, *to_row(stream))
             for name, stream in batch.streams.items()
@@ -165,7 +166,8 @@ class Ledger:
         ]
         if touched:
             self.dialect.save_streams(self.cursor, touched)
-        self.dialect.insert_events(self.cursor, self.id, batch.new)
+        if batch.new:
+            self.dialect.insert_events(self.cursor, self.id, batch.new)
 
     # Sequencing
 
@@ -188,7 +190,7 @@ class Ledger:
         try:
             with self._savepoint():
                 done = postgres.sequence(
-                    self.cursor, self.name, self.head, self.now, after, newest, BATCH
+                    self.cursor, self.name, self.head, self.now, self.clock, after, newest, BATCH
                 )
         except BAD_ROW:
             return None
@@ -272,10 +274,12 @@ class Ledger:
         idle = [
             item
             for item in items
-            if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.now)
+            if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.clock)
         ]
         for item in idle:
             self._step(item, batch)
+        for stream in batch.streams.values():
+            stream.come_back(self.clock)
         self._finish(batch)
         return [item.stream for item in idle]
 
@@ -335,8 +339,14 @@ class Ledger:
         self.removed += sum(position > self.floor for _, position in found)
         return True
 
-    def renew(self, epoch: str) -> None:
+    def renew(self, epoch: str, reset_clock: bool) -> None:
         """A new identity; and a head that is not behind its entries, whatever was restored."""
+        if reset_clock:
+            self.cursor.execute(
+                "UPDATE events_event SET timestamp = %s WHERE log_id = %s AND timestamp > %s",
+                [self.clock, self.id, self.clock],
+            )
+            self.latest = min(self.latest, self.clock)
         for column, field in (("position", "head"), ("timestamp", "latest")):
             self.cursor.execute(
                 f"SELECT MAX({column}) FROM events_event WHERE log_id = %s",  # nosec B608 # one of two

@@ -51,7 +51,7 @@ _HEAD = """h AS (
 _STREAM = """, s AS (
     INSERT INTO events_stream AS stream
         (log_id, name, seq, first_position, last_position, last_event_at)
-    SELECT id, %(stream)s, 1, head, head, latest FROM h
+    SELECT id, %(stream)s, 1, head, head, %(now)s FROM h
     ON CONFLICT (log_id, name) DO UPDATE
         SET seq = stream.seq + 1, last_position = excluded.last_position,
             last_event_at = excluded.last_event_at
@@ -89,7 +89,7 @@ IN_STREAM = Prepared(
 _STEP = """, s AS (
     INSERT INTO events_stream AS stream (log_id, name, seq, first_position, last_position,
         last_event_at, status, opened_at, closed_at, idle_timeout)
-    SELECT id, %(stream)s, 1, head, head, latest, %(status)s::text,
+    SELECT id, %(stream)s, 1, head, head, %(now)s, %(status)s::text,
         CASE WHEN %(opens)s::boolean THEN latest END,
         CASE WHEN %(closes)s::boolean THEN latest END, %(idle_timeout)s::float8
     FROM h
@@ -138,7 +138,7 @@ WITH next AS MATERIALIZED (
     INSERT INTO events_stream AS stream
         (log_id, name, seq, first_position, last_position, last_event_at)
     SELECT (SELECT id FROM events_log WHERE name = %(log)s), placed.stream, count(*),
-        min(position), max(position), %(now)s
+        min(position), max(position), %(clock)s
     FROM placed WHERE placed.stream <> '' GROUP BY placed.stream
     ON CONFLICT (log_id, name) DO UPDATE
         SET seq = stream.seq + excluded.seq, last_position = excluded.last_position,
@@ -223,10 +223,18 @@ def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: fl
 
 
 def sequence(
-    cursor: CursorWrapper, log: str, head: int, now: int, after: int, newest: int, limit: int
+    cursor: CursorWrapper,
+    log: str,
+    head: int,
+    now: int,
+    clock: int,
+    after: int,
+    newest: int,
+    limit: int,
 ) -> Sequenced | None:
-    """Turn up to `limit` rows of the outbox into entries; None if there is a step among them."""
-    values = {"after": after, "newest": newest, "limit": limit}
+    """Turn up to `limit` rows of the outbox into entries of the time `now`; None if there is a step
+    among them."""
+    values = {"clock": clock, "after": after, "newest": newest, "limit": limit}
     cursor.execute(_SEQUENCE, {"log": log, "head": head, "now": now, **values})
     found, count, last, closed = cursor.fetchone()
     return Sequenced(count, last or 0, closed) if count == found else None

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from ...models import Stream
 from ...types import TERMINAL, Row, Status, StreamInfo
+from ..clock import SKEW
 
 T = TypeVar("T")
 
@@ -110,6 +111,12 @@ class StreamState:
             and now - self.micros > self.idle * 1_000_000
         )
 
+    def come_back(self, now: int) -> None:
+        """What was last heard of in the future was heard of now: from now on it may be silent for
+        as long as it may."""
+        if self.micros - now > SKEW:
+            self.micros, self.changed = now, True
+
 
 to_row = attrgetter("seq", "first", "last", "micros", "status", "opened", "closed", "idle")
 
@@ -137,9 +144,11 @@ def find_streams(streams: QuerySet[Stream], names: Sequence[str]) -> dict[str, S
 
 
 def idle_streams(streams: QuerySet[Stream], now: int) -> list[str]:
-    """The names of streams that seem to have been silent for longer than they may."""
+    """The names of streams that seem to have been silent for longer than they may, or to have been
+    heard of in the future."""
     alive = streams.filter(status=Status.RUNNING, idle_timeout__isnull=False)
-    silent = alive.extra(where=["last_event_at + idle_timeout * 1000000 < %s"], params=[now])
+    where = "last_event_at + idle_timeout * 1000000 < %s OR last_event_at > %s"
+    silent = alive.extra(where=[where], params=[now, now + SKEW])
     return list(silent.order_by("last_position").values_list("name", flat=True))
 
 

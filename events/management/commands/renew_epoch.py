@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.management.base import CommandParser
+
 from ..base import LogCommand
 
 
@@ -12,7 +14,15 @@ class Command(LogCommand):
         "under positions that they have seen."
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--reset-clock",
+            action="store_true",
+            help="Give events from the future, which a wrong clock has left, the time of now.",
+        )
+        super().add_arguments(parser)
+
     def handle(self, *args: Any, **options: Any) -> None:
-        epoch = self.log(options).renew_epoch()
+        epoch = self.log(options).renew_epoch(reset_clock=options["reset_clock"])
         if options["verbosity"]:
             self.stdout.write(epoch)

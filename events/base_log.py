@@ -87,14 +87,16 @@ class BaseLog:
         stream: Streams = None,
         kind: Kinds = None,
         epoch: str | None = None,
+        last: int | None = None,
     ) -> Page:
         """A page of what comes after `since`: `earliest`, `latest`, or a position consumed.
 
         `kind` is `turn.started`, `turn.*`, or a list of such; `stream` is a name, `red:*`, or a list
-        of such. A `limit` of 0 only looks where the log stands. Go on with `since=page.cursor`, and pass `epoch=page.epoch` along if
-        the cursor is kept for long.
+        of such. `last=50`, in place of `since`, begins with the newest 50 entries that match. A
+        `limit` of 0 only looks where the log stands. Go on with `since=page.cursor`, and pass
+        `epoch=page.epoch` along if the cursor is kept for long.
         """
-        query = self.query(since, limit, stream=stream, kind=kind, epoch=epoch)
+        query = self.query(since, limit, stream=stream, kind=kind, epoch=epoch, last=last)
         found, entries = read_entries(self.backend, query)
         return Page(
             entries=entries,
@@ -114,6 +116,7 @@ class BaseLog:
         kind: Kinds = None,
         on_gap: Literal["raise", "skip"] = "raise",
         epoch: str | None = None,
+        last: int | None = None,
     ) -> AsyncGenerator[Entry]:
         """Follow the log, for ever: `async for entry in log.tail(): …`.
 
@@ -123,7 +126,7 @@ class BaseLog:
         """
         if on_gap not in ("raise", "skip"):
             raise ValueError(f"on_gap must be 'raise' or 'skip', not {shown(on_gap)}")
-        query = self.query(since, stream=stream, kind=kind, epoch=epoch)
+        query = self.query(since, stream=stream, kind=kind, epoch=epoch, last=last)
         return self._tail(query, strict=on_gap == "raise")
 
     async def _tail(self, query: Query, *, strict: bool) -> AsyncGenerator[Entry]:
@@ -148,6 +151,7 @@ class BaseLog:
         stream: Streams = None,
         kind: Kinds = None,
         epoch: str | None = None,
+        last: int | None = None,
     ) -> Query:
         """The arguments of a read, checked; a ValueError names what is wrong."""
         return make_query(
@@ -156,6 +160,7 @@ class BaseLog:
             stream,
             kind,
             epoch,
+            last,
             page_size=self.settings.page_size,
             max_page_size=self.settings.max_page_size,
         )

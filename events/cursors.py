@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Literal, NamedTuple
 
 from .exceptions import InvalidEvent
@@ -38,7 +38,8 @@ class Query:
     names, and those whose names begin with one of `starts`. None and two empty tuples mean all.
     `span` is how many positions may be looked at; None sets no bound. `whole`: down to the floor,
     whatever the TTL hides (database backend). `careful`: every row is examined, and not only those
-    that look damaged.
+    that look damaged. With `last`, the read begins with the newest so many entries, instead of at
+    the earliest.
     """
 
     since: Since = "earliest"
@@ -52,6 +53,7 @@ class Query:
     starts: tuple[str, ...] = ()
     whole: bool = False
     careful: bool = False
+    last: int | None = None
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ class Query:
 
     def after(self, found: Rows) -> Query:
         """The query for the page after one that was found."""
-        return replace(self, since=found.cursor, epoch=found.state.epoch)
+        return replace(self, since=found.cursor, last=None, epoch=found.state.epoch)
 
 
 class Rows(NamedTuple):
@@ -103,6 +105,7 @@ def make_query(
     stream: Streams,
     kind: Kinds,
     epoch: str | None,
+    last: object = None,
     *,
     page_size: int,
     max_page_size: int,
@@ -111,9 +114,11 @@ def make_query(
     patterns = valid_streams(stream)
     one = only_stream(patterns)
     several = patterns if one is None else ()
+    newest = None if last is None else _last(last, since, max_page_size)
     return Query(
         since=_since(since),
-        limit=_limit(limit, page_size, max_page_size),
+        # Without a limit of their own, all that were asked for are on the page.
+        limit=_limit(limit, max(page_size, newest or 0), max_page_size),
         stream=one,
         exact=exact,
         prefixes=prefixes,
@@ -121,6 +126,7 @@ def make_query(
         span=SCAN_PAGES * max_page_size if exact or prefixes or several else None,
         streams=tuple(name for name in several if not name.endswith("*")),
         starts=tuple(name[:-1] for name in several if name.endswith("*")),
+        last=newest,
     )
 
 
@@ -174,6 +180,15 @@ def _limit(limit: object, page_size: int, max_page_size: int) -> int:
     return min(checked_integer("limit", limit), max_page_size)
 
 
+def _last(last: object, since: object, most: int) -> int:
+    if since != "earliest":
+        raise ValueError("last stands in place of since: give one of them")
+    number = checked_integer("last", last, least=1)
+    if number > most:
+        raise ValueError(f"last must be at most MAX_PAGE_SIZE, {most}, not {shown(number)}")
+    return number
+
+
 def checked_integer(name: str, number: object, *, least: int = 0) -> int:
     if isinstance(number, int) and not isinstance(number, bool) and number >= least:
         return number
@@ -215,6 +230,14 @@ def locate(query: Query, state: State) -> tuple[int, Gap | None]:
     if since < state.floor:
         return state.floor, Gap("pruned", since, first, state.floor - since)
     return since, None
+
+
+def last_start(query: Query, state: State, newest_first: Iterable[Row]) -> int:
+    """The position before the newest `last` entries that a query wants; the head if it finds none."""
+    bound = state.floor if query.span is None else max(state.floor, state.head - query.span)
+    resident = takewhile(lambda row: row.position > bound, newest_first)
+    found = [row.position for row in islice(filter(query.wants, resident), query.last)]
+    return found[-1] - 1 if found else state.head
 
 
 def finish(

@@ -57,8 +57,9 @@ def follow_params(
     text = once(params, "since")
     position = as_position(text or "")
     since = valid_since(text if position is None else position)
+    last = valid_last(log, integer(params, "last"), text)
     streams = stream if stream is not None else streams_asked(params) or None
-    return _query(log, since, limit, streams, params.getlist("kind"), once(params, "epoch"))
+    return _query(log, since, limit, streams, params.getlist("kind"), once(params, "epoch"), last)
 
 
 def frame_query(log: BaseLog, frame: Mapping[str, Any]) -> Query:
@@ -72,7 +73,8 @@ def frame_query(log: BaseLog, frame: Mapping[str, Any]) -> Query:
         raise BadParameter("kind", "A string or a list of strings is required.")
     kinds = [kind] if isinstance(kind, str) else kind
     streams = _streams(stream if isinstance(stream, list) else [stream or ""])
-    return _query(log, valid_since(since), None, streams or None, kinds, epoch)
+    last = valid_last(log, frame.get("last"), since)
+    return _query(log, valid_since(since), None, streams or None, kinds, epoch, last)
 
 
 def _query(
@@ -82,11 +84,12 @@ def _query(
     streams: Streams,
     kinds: list[Any] | None,
     epoch: str | None,
+    last: int | None,
 ) -> Query:
     if kinds and len(kinds) > MAX_KINDS:
         raise BadParameter("kind", f"At most {MAX_KINDS} kinds.")
     try:
-        return log.query(since, limit, stream=streams, kind=kinds or None, epoch=epoch)
+        return log.query(since, limit, stream=streams, kind=kinds or None, epoch=epoch, last=last)
     except InvalidEvent as error:
         raise BadParameter(error.place, error.rule) from None
     except ValueError as error:
@@ -129,6 +132,17 @@ def valid_since(since: object) -> Since:
     if isinstance(since, int) and not isinstance(since, bool) and 0 <= since <= MAX_NUMBER:
         return since
     raise BadParameter("since", "A position from 0, 'earliest' or 'latest' is required.")
+
+
+def valid_last(log: BaseLog, last: object, since: object) -> int | None:
+    if last is None:
+        return None
+    if since is not None:
+        raise BadParameter("last", "Give this or `since`, not both.")
+    most = log.settings.max_page_size
+    if isinstance(last, int) and not isinstance(last, bool) and 1 <= last <= most:
+        return last
+    raise BadParameter("last", f"A whole number from 1 to {most} is required.")
 
 
 def streams_asked(params: QueryDict) -> tuple[str, ...]:

@@ -169,9 +169,10 @@ class StreamHandle:
         *,
         kind: Kinds = None,
         epoch: str | None = None,
+        last: int | None = None,
     ) -> Page:
         """A page of this stream's events."""
-        return self.log.read(since, limit, stream=self.name, kind=kind, epoch=epoch)
+        return self.log.read(since, limit, stream=self.name, kind=kind, epoch=epoch, last=last)
 
     aread = twin(read)
 
@@ -182,9 +183,12 @@ class StreamHandle:
         kind: Kinds = None,
         on_gap: Literal["raise", "skip"] = "raise",
         epoch: str | None = None,
+        last: int | None = None,
     ) -> AsyncGenerator[Entry]:
         """Follow this stream to its end; see `EventLog.tail`."""
-        return self.log.tail(since, stream=self.name, kind=kind, on_gap=on_gap, epoch=epoch)
+        return self.log.tail(
+            since, stream=self.name, kind=kind, on_gap=on_gap, epoch=epoch, last=last
+        )
 
     def delete(self) -> int:
         """Remove the stream and its events, and say so in the log: `stream.deleted`."""

@@ -498,6 +498,105 @@ class LogContract:
         )
         assert self.positions(log.read(stream="t", kind="b")) == [4]
 
+    STREAMS = ("a", "b", "", "a:1", "a", "b", "b", "a:2")
+
+    @pytest.mark.parametrize(
+        ("last", "filters", "expected"),
+        [
+            (1, {}, [8]),
+            (3, {}, [6, 7, 8]),
+            (8, {}, [1, 2, 3, 4, 5, 6, 7, 8]),
+            (9, {}, [1, 2, 3, 4, 5, 6, 7, 8]),
+            (1, {"stream": "a"}, [5]),
+            (5, {"stream": "a"}, [1, 5]),
+            (2, {"stream": ""}, [3]),
+            (2, {"stream": ["a", "a:*"]}, [5, 8]),
+            (3, {"stream": "a*"}, [4, 5, 8]),
+            (2, {"stream": ["b", "nobody"]}, [6, 7]),
+            (2, {"kind": "even"}, [6, 8]),
+            (2, {"kind": "even", "stream": "b"}, [2, 6]),
+            (2, {"kind": ["odd.*"], "stream": ["a", "b"]}, [5, 7]),
+            (2, {"stream": "nobody"}, []),
+        ],
+    )
+    def test_the_last(self, log, last, filters, expected):
+        """The newest so many that match, in order, and what follows."""
+        kinds = ["odd.n", "even"] * 4
+        log.append_many(
+            [{"kind": k, "stream": s} for k, s in zip(kinds, self.STREAMS, strict=True)]
+        )
+        page = log.read(last=last, **filters)
+        assert (self.positions(page), page.cursor, page.gap) == (expected, 8, None)
+        log.append("even", stream="a")
+        page = log.read(page.cursor, **filters)
+        assert (len(page.entries), page.cursor) in [(1, 9), (0, 9)]
+
+    def test_the_last_in_pages(self, log):
+        """A limit is of the page; without one, all that were asked for are on it."""
+        self.fill(log, 300)
+        page = log.read(last=250)
+        assert (self.positions(page)[0], len(page.entries)) == (51, 250)
+        page = log.read(last=250, limit=2)
+        assert (self.positions(page), page.cursor) == ([51, 52], 52)
+        assert (log.read(last=250, limit=0).cursor, log.read(last=250, limit=0).entries) == (50, [])
+
+    def test_the_last_of_what_is_left(self, log, clock):
+        """Retention, deleted streams and an empty log make no gap."""
+        assert (log.read(last=5).entries, log.read(last=5).cursor) == ([], 0)
+        self.fill(log, 4)
+        log.append("n", stream="gone")
+        self.fill(log, 2)
+        log.prune(max_entries=4)
+        log.stream("gone").delete()
+        page = log.read(last=5)
+        assert (self.positions(page), page.gap) == ([4, 6, 7, 8], None)
+        log.clear()
+        page = log.read(last=5, epoch="another")
+        assert (self.positions(page), page.cursor, page.gap) == ([], 8, None)
+
+    def test_the_last_that_have_not_expired(self, new_log, clock):
+        log = new_log(TTL=60)
+        self.fill(log, 3)
+        clock.advance(61)
+        self.fill(log, 2)
+        page = log.read(last=3)
+        assert (self.positions(page), page.gap) == ([4, 5], None)
+
+    def test_the_last_after_a_commit(self, log):
+        """What was committed before the call is among them, also if it had no position yet."""
+        self.fill(log, 3)
+        with self.atomic():
+            self.fill(log, 2)
+        assert self.positions(log.read(last=2)) == [4, 5]
+
+    @pytest.mark.parametrize(
+        "filters", [{"kind": "rare"}, {"stream": ["r", "s"]}, {"stream": "r*"}]
+    )
+    def test_the_last_are_looked_for_so_far(self, new_log, filters):
+        """A filter without an index looks back no further than one page of it."""
+        log = new_log(PAGE_SIZE=1, MAX_PAGE_SIZE=1)
+        log.append_many([{"kind": "rare", "stream": "r"}] * 2)
+        self.fill(log, 19)
+        page = log.read(last=1, **filters)
+        assert (self.positions(page), page.cursor) == ([2], 2)
+        log.append("n")
+        assert log.read(last=1, **filters).cursor == 22
+        assert self.positions(log.read(last=1, stream="r")) == [2]
+
+    @pytest.mark.parametrize("last", [0, -1, 1001, 1.0, "1", True, 2**70, [1]])
+    def test_a_malformed_last(self, log, last):
+        """From 1 to MAX_PAGE_SIZE."""
+        with pytest.raises(ValueError, match="^last must be "):
+            log.read(last=last)
+
+    @pytest.mark.parametrize("since", [0, 5, "latest"])
+    def test_the_last_and_a_cursor(self, log, since):
+        """One of them says where to begin."""
+        with pytest.raises(ValueError, match="^last stands in place of since"):
+            log.read(since, last=1)
+        with pytest.raises(ValueError, match="^last stands in place of since"):
+            log.tail(since, last=1)
+
     def test_a_cursor_below_the_floor(self, log):
         """B12: the resident tail, and the exact number lost."""
         self.fill(log, 10)

@@ -34,7 +34,7 @@ OPTIONS = {
     "prune_events": {"--log", "--older-than", "--max-entries", "--batch-size", "--dry-run"},
     "reconcile_streams": {"--log", "--loop"},
     "renew_epoch": {"--log", "--reset-clock"},
-    "tail_events": {"--log", "--since", "--stream", "--kind", "--json", "--no-follow"},
+    "tail_events": {"--log", "--since", "--last", "--stream", "--kind", "--json", "--no-follow"},
 }
 
 
@@ -699,13 +699,24 @@ class TestTail:
             (["--stream", ""], ["a.b", "a.c", "d"]),
             (["--since", "2"], ["d"]),
             (["--since", "latest"], []),
+            (["--last", "2"], ["a.c", "d"]),
+            (["--last", "1", "--stream", "s"], ["d"]),
         ]:
             out, _ = run("tail_events", "--no-follow", "--json", *options)
             assert [json.loads(line)["kind"] for line in out.splitlines()] == kinds
 
     @pytest.mark.parametrize(
         "options",
-        [["--since", "-1"], ["--since", "x"], ["--stream", "no stream"], ["--kind", "No"]],
+        [
+            ["--since", "-1"],
+            ["--since", "x"],
+            ["--stream", "no stream"],
+            ["--kind", "No"],
+            ["--last", "0"],
+            ["--last", "x"],
+            ["--last", "2000"],
+            ["--last", "1", "--since", "0"],
+        ],
     )
     def test_what_makes_no_sense(self, run, options):
         with pytest.raises(CommandError):

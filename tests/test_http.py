@@ -124,6 +124,46 @@ class TestReading:
         assert answer["X-Events-Epoch"] == log.info().epoch
         assert get(on_gap="error", since=1).status_code == 200
 
+    def test_the_last(self, log, get, client):
+        """In place of since, which stands in `next` then."""
+        fill(log, 10)
+        page = get(last=4, limit=3).json()
+        assert ([e["position"] for e in page["results"]], page["cursor"]) == ([7, 8, 9], 9)
+        assert "since=9" in page["next"]
+        assert "last" not in page["next"]
+        page = client.get(page["next"]).json()
+        assert ([e["position"] for e in page["results"]], page["next"]) == ([10], None)
+        log.prune(max_entries=2)
+        page = get(last=4, on_gap="error").json()
+        assert ([e["position"] for e in page["results"]], page["gap"]) == ([9, 10], None)
+        log.append("n", stream="s")
+        assert len(get("streams/s/events/", last=4).json()["results"]) == 1
+
+    def test_the_last_are_waited_for(self, log, get):
+        """If there are none; and what comes meanwhile is not looked for further back."""
+        fill(log, 3)
+        page = get(last=2, kind="other", wait=1).json()
+        assert (page["results"], page["cursor"]) == ([], 3)
+        assert len(get(last=2, wait=30).json()["results"]) == 2
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"last": "0"},
+            {"last": "-1"},
+            {"last": "1001"},
+            {"last": "x"},
+            {"last": "٣"},
+            {"last": ""},
+            {"last": ["1", "2"]},
+            {"last": "1", "since": "0"},
+            {"last": "1", "since": "earliest"},
+        ],
+    )
+    def test_what_is_no_last(self, get, params):
+        answer = get(**params)
+        assert (answer.status_code, list(answer.json())) == (400, ["last"])
+
     def test_filters(self, log, get):
         """B11: the cursor moves past what did not match."""
         for kind, stream in (("a.x", "s"), ("b", "s"), ("a.y", "t")):
@@ -180,6 +220,14 @@ class TestNDJSON:
         rows = log.backend.read(log.query(limit=1000)).rows
         assert self.lines(answer) == [encode(row) for row in rows]
         assert answer["X-Events-Last-Idx"] == answer["X-Events-Head"] == "250"
+
+    def test_the_last(self, log, get):
+        """From there to the head."""
+        fill(log, 210)
+        lines = b"".join(get(last=205, format="ndjson").streaming_content).splitlines()
+        assert [json.loads(lines[n])["position"] for n in (0, -1)] == [6, 210]
+        lines = b"".join(get(last=5, limit=2, format="ndjson").streaming_content).splitlines()
+        assert [json.loads(line)["position"] for line in lines] == [206, 207]
 
     def test_with_a_limit_it_is_that_page(self, log, get):
         """B8: the cursor header is the page's."""

@@ -96,6 +96,20 @@ class TestServerSentEvents:
         async with event_stream(*at, since=first, headers=headers) as stream:
             assert await stream.positions(1) == [third]
 
+    async def test_the_last(self, at, other, name):
+        """They come first, behind the cursor before them; a Last-Event-ID beats it."""
+        positions = other.emit_many(3, stream=name)
+        async with event_stream(*at, last=2, stream=name) as stream:
+            assert await stream.block() == {"retry": "2000", "id": str(positions[1] - 1)}
+            assert await stream.positions(2) == positions[1:]
+            position = other.emit(stream=name)
+            assert await stream.positions(1) == [position]
+        headers = {"Last-Event-ID": str(positions[0])}
+        async with event_stream(*at, last=1, stream=name, headers=headers) as stream:
+            assert await stream.positions(2) == positions[1:]
+        async with event_stream(*at, last=1, since=0) as stream:
+            assert stream.status == 400
+
     @pytest.mark.parametrize("id", ["", "x", "-1", "1.5", "9" * 30, "٣"])
     async def test_garbage_is_a_full_replay(self, at, other, id):
         """B44"""
@@ -259,6 +273,16 @@ class TestWebSocket:
             assert (await ws.frame())["id"] == ""
             assert await ws.positions(1, "") == [position]
 
+    async def test_the_last(self, at, other, name):
+        """In a frame and in the address: the cursor is before them."""
+        positions = other.emit_many(3, stream=name)
+        async with socket(*at) as ws, socket(*at, f"?last=1&stream={name}*") as other_ws:
+            await ws.send("subscribe", id="a", last=2, stream=name)
+            assert (await ws.frame())["cursor"] == positions[1] - 1
+            assert await ws.positions(2) == positions[1:]
+            assert (await other_ws.frame())["cursor"] == positions[2] - 1
+            assert await other_ws.positions(1, id="") == positions[2:]
+
     async def test_unsubscribing(self, at, other, name):
         """B32"""
         async with socket(*at) as ws:
@@ -307,6 +331,11 @@ class TestWebSocket:
             ({"id": "a", "since": True}, "bad_request"),
             ({"id": "a", "since": 2**63}, "bad_request"),
             ({"id": "a", "since": [1]}, "bad_request"),
+            ({"id": "a", "last": 0}, "bad_request"),
+            ({"id": "a", "last": 10_000}, "bad_request"),
+            ({"id": "a", "last": True}, "bad_request"),
+            ({"id": "a", "last": "1"}, "bad_request"),
+            ({"id": "a", "last": 1, "since": 0}, "bad_request"),
             ({"id": "a", "kind": "Not A Kind"}, "bad_request"),
             ({"id": "a", "kind": [1]}, "bad_request"),
             ({"id": "a", "kind": 1}, "bad_request"),

@@ -182,7 +182,7 @@ class TestDocument:
         assert not GENERATOR_STATS
         validate_schema(document)
         names = {one["name"] for one in document["paths"]["/audit/"]["get"]["parameters"]}
-        assert names == {"since", "limit", "kind", "epoch", "on_gap", "stream"}
+        assert names == {"since", "last", "limit", "kind", "epoch", "on_gap", "stream"}
         pages = document["components"]["schemas"][f"Paginated{PREFIX}EntryList"]["properties"]
         assert set(pages) == {"results", "cursor", "next", "gap"}
         assert pages["results"]["items"] == {"$ref": f"#/components/schemas/{PREFIX}Entry"}
@@ -289,11 +289,11 @@ class TestParameters:
 
 GOOD = [
     "", "?since=1&limit=2", "?since=0", "?since=99", "?limit=0", "?kind=a.*&kind=b", "?epoch=x&since=1",
-    "?format=ndjson", "?format=ndjson&since=0", "?stream=s", "?stream=s&stream=t*", "head/", "streams/", "streams/?limit=1",
+    "?format=ndjson", "?format=ndjson&since=0", "?stream=s", "?stream=s&stream=t*", "?last=2", "head/", "streams/", "streams/?limit=1",
     "streams/?status=running", "streams/s/", "streams/s/events/",
 ]  # fmt: skip
 BAD = [
-    ("?since=-1", 400), ("?since=1&since=2", 400), ("?kind=A", 400), ("?stream=a b", 400), ("?stream=*", 400),
+    ("?since=-1", 400), ("?since=1&since=2", 400), ("?kind=A", 400), ("?stream=a b", 400), ("?stream=*", 400), ("?last=0", 400),
     ("?log=nobody", 404), ("?on_gap=error&since=0", 410), ("?on_gap=error&since=99", 410),
     ("?format=nothing", 404), ("?format=ndjson&since=x", 400), ("head/?log=1&log=1", 400),
     ("?" + "&".join(f"a{n}=1" for n in range(2000)), 400), ("streams/nobody/", 404),

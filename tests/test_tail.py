@@ -121,6 +121,56 @@ async def test_latest_begins_behind_what_is_there(log, tail):
     assert await positions(reader, 1) == [2]
 
 
+@pytest.mark.parametrize("window", [1, 1000])
+async def test_the_last(make_log, tail, window):
+    """It begins before the newest so many, from the log or from the window, and follows."""
+    log = make_log(**QUICK, WINDOW=window)
+    log.append_many([{"kind": "n", "stream": name} for name in "abab"])
+    reader = await tail(log, last=1, stream=["a", "c"])
+    found = await batches(reader, lambda batch: batch.live)
+    assert [
+        (b.cursor, [e.position for e in b.entries]) for b in found if b.entries or not b.live
+    ] == [
+        (2, []),
+        (found[1].cursor, [3]),
+    ]
+    await asyncio.to_thread(log.append, "n", stream="c")
+    assert await positions(reader, 1) == [5]
+    late = await tail(log, last=3)
+    assert (await anext(late)).cursor == 2
+    assert await positions(late, 3) == [3, 4, 5]
+
+
+async def test_the_last_of_nothing(log, tail):
+    """Who finds nothing begins at the head, is live at once, and is given what comes."""
+    log.append_many([("n", {})] * 3)
+    reader = await tail(log, last=5, stream="nobody")
+    assert await live_at(reader) == 3
+    await asyncio.to_thread(log.append, "n", stream="nobody")
+    assert await positions(reader, 1) == [4]
+
+
+async def test_the_last_while_others_prune(make_log, tail, monkeypatch):
+    """What is pruned before it could be given is no gap for who has been given nothing."""
+    log = make_log(**QUICK, WINDOW=1)
+    log.append_many([("n", {})] * 9)
+    reader = await tail(log, last=5)
+    assert (await anext(reader)).cursor == 4
+    log.prune(max_entries=2)
+    batch = await anext(reader)
+    assert (batch.gap, [entry.position for entry in batch.entries]) == (None, [8, 9])
+
+
+async def test_the_last_of_a_stream_that_has_ended(log, tail):
+    """They are given, and then its end."""
+    log.stream("s").open()
+    log.append_many([{"kind": "n", "stream": "s"}] * 3)
+    log.stream("s").complete()
+    reader = await tail(log, last=2, stream="s")
+    found = await batches(reader, lambda batch: batch.end)
+    assert [entry.position for batch in found for entry in batch.entries] == [4, 5]
+
+
 async def test_joining_while_others_write(make_log, tail):
     """B38: every reader gets everything after its cursor, once and in order."""
     log = make_log(**{**QUICK, "WINDOW": 20})
@@ -1013,6 +1063,17 @@ async def test_tail_raises_what_is_lost_or_skips_it(log):
         await anext(log.tail(0))
     assert caught.value.gap.lost == 2
     assert (await anext(log.tail(0, on_gap="skip"))).position == 3
+
+
+async def test_tail_of_the_last(log):
+    """Of a log and of a stream."""
+    log.stream("s").open()
+    log.append_many([{"kind": "n", "stream": "s"}] * 3)
+    log.stream("s").complete()
+    assert [entry.seq async for entry in log.stream("s").tail(last=2)] == [4, 5]
+    assert [entry.position async for entry in log.tail(stream="s", last=1)] == [5]
+    assert [entry.position for entry in log.stream("s").read(last=1).entries] == [5]
+    assert [entry.position for entry in (await log.aread(last=1)).entries] == [5]
 
 
 async def test_tail_of_a_stream_ends(log):

@@ -17,7 +17,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from ..cursors import Query, Since, only_stream
+from ..cursors import Query, only_stream
 from ..internals import django_request
 from ..log import EventLog
 from ..parameters import as_position, choice, follow_params, streams_asked
@@ -58,7 +58,7 @@ class LiveView(LogView):
             raise NeedsASGI
         params = self.request.query_params
         query = follow_params(log, params, stream.stream if stream else None)
-        query = replace(query, since=last_event_id(self.request, query.since))
+        query = resumed(query, self.request)
         found = log.backend.read(replace(query, limit=0))
         if stream is not None and has_seen_all(query, stream, found.gap):
             # This tells an EventSource not to come back.
@@ -86,14 +86,14 @@ class StreamLiveView(LiveView):
         return self.follow(self.log, existing(stream))
 
 
-def last_event_id(request: Request, since: Since) -> Since:
-    """The cursor of an EventSource that reconnects. Anything but a position replays the whole log:
-    better twice than not at all."""
+def resumed(query: Query, request: Request) -> Query:
+    """From the cursor of an EventSource that reconnects. Anything but a position replays the whole
+    log: better twice than not at all."""
     text = request.headers.get("Last-Event-ID")
     if text is None:
-        return since
+        return query
     position = as_position(text)
-    return "earliest" if position is None else position
+    return replace(query, since="earliest" if position is None else position, last=None)
 
 
 def has_seen_all(query: Query, stream: StreamInfo, gap: Gap | None) -> bool:

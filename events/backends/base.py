@@ -105,7 +105,8 @@ class BaseBackend(ABC):
 
     @abstractmethod
     def read(self, query: Query) -> Rows:
-        """The entries after a cursor, from one consistent view: a prefix without holes."""
+        """The entries after a cursor, or from the newest `last` on, from one consistent view: a prefix
+        without holes."""
 
     def pages(self, query: Query) -> Iterator[Rows]:
         """Page after page, as far as the head is by then."""

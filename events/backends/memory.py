@@ -11,12 +11,13 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from operator import attrgetter
 
 from django.db import connections, transaction
 
 from .. import hints
-from ..cursors import Query, Rows, State, finish, locate
+from ..cursors import Query, Rows, State, finish, last_start, locate
 from ..exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
 from ..internals import commit_hooks
 from ..lifecycle import FAILED_IDLE
@@ -172,6 +173,9 @@ class MemoryBackend(BaseBackend):
         ledger = self.ledger
         with ledger.lock:
             state = self._state(ledger)
+            if query.last is not None:
+                newest = last_start(query, state, reversed(ledger.rows))
+                query = replace(query, since=newest, epoch=None)
             start, _ = locate(query, state)
             stop = start + query.span if query.span is not None else state.head
             rows: list[Row] = []

@@ -176,6 +176,10 @@ class Tail:
         await self.broker.look()
         state, turn = self.broker.state, self.broker.turn
         cursor, gap = locate(self.query, state)
+        if self.query.last is not None:
+            extract = await self.broker.pager.read(replace(self.query, limit=0), self.who)
+            cursor, state, turn = extract.batch.cursor, extract.state, extract.turn
+            self.query = replace(self.query, last=None)
         gap = await self._relevant_gap(gap)
         self.cursor, self.epoch, self.turn, self.begun = cursor, state.epoch, turn, True
         self.head_at_start = inf if self.broker.partial else state.head

@@ -258,6 +258,17 @@ test("a set of streams is asked for by repetition, and has no end", async () => 
   assert.equal(log.state, "live");
 });
 
+test("the last entries are asked for once: then it goes on by its position", async () => {
+  const world = new World();
+  await world.connect({ ...POLL, last: 2 });
+  assert.deepEqual([world.request.query.last, world.request.query.since], ["2", undefined]);
+  await world.request.answer(503, "");
+  await world.advance(1000);
+  assert.deepEqual([world.request.query.last, world.request.query.since], ["2", undefined]);
+  await world.request.page(entries(8, 9));
+  assert.deepEqual([world.request.query.last, world.request.query.since], [undefined, "9"]);
+});
+
 test("no further page is asked for while the buffer is full", async () => {
   const world = new World();
   const log = await world.connect({ ...POLL, buffer: 3 });

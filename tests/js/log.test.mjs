@@ -241,6 +241,8 @@ test("options that make no sense are refused at once", () => {
     assert.throws(() => connect("/", { env, since }), /since must be/);
   assert.throws(() => connect("/", { env, transports: ["carrier pigeon"] }), /no transport "carrier pigeon"/);
   assert.throws(() => connect("/", { env, transports: [] }), /no transport/);
+  for (const last of [0, -1, 1.5, "5", NaN]) assert.throws(() => connect("/", { env, last }), /last must be/);
+  assert.throws(() => connect("/", { env, last: 5, since: 0 }), /in place of since/);
   assert.throws(() => connect("/", { env, stream: [] }), /stream must not be an empty list/);
 });
 

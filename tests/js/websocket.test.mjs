@@ -38,6 +38,18 @@ test("it subscribes to a set of streams, and to a single one that is in a list",
   }
 });
 
+test("it subscribes to the last entries once, and resumes by its position", async () => {
+  const world = new World();
+  await world.connect({ ...only, last: 5 });
+  world.socket.open();
+  assert.deepEqual(world.socket.sent, [{ type: "subscribe", id: "a", last: 5 }]);
+  await world.socket.say({ type: "subscribed", id: "a", cursor: 4, head: 9, epoch: "e1", gap: null });
+  await world.socket.drop(1001);
+  await world.advance(1000);
+  world.socket.open();
+  assert.deepEqual(world.socket.sent, [{ type: "subscribe", id: "a", since: 4, epoch: "e1" }]);
+});
+
 test("the socket is unencrypted where the API is, and elsewhere if it is told so", async () => {
   const world = new World();
   await world.connect({}, "http://site.test/api/events/");

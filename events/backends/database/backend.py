@@ -30,7 +30,7 @@ from ...validation import Item
 from ..base import DELETE_BATCH, BaseBackend, Progress
 from ..clock import SKEW, compare, look_ahead
 from ..receipts import in_callers_atomic, receipt
-from . import hook, outbox, pages, postgres, retention, rows, sequencer
+from . import hook, newest, outbox, pages, postgres, retention, rows, sequencer
 from .dialects import Dialect, dialect_of
 from .ledger import Ledger
 from .lock import READER_PATIENCE, LedgerLock
@@ -192,11 +192,26 @@ class DatabaseBackend(BaseBackend):
     # Reading
 
     def read(self, query: Query) -> Rows:
+        if query.last is not None:
+            return self._read_last(query)
         found = self._snapshot(query)
         _, gap = locate(query, found.state)
         if gap is not None and gap.reason == "epoch":
             found = self._snapshot(replace(query, since="earliest"))
         return finish(query, found.state, found.rows, found.partial, found.cut, found.bad)
+
+    def _read_last(self, query: Query) -> Rows:
+        # What was committed before has to have its place: it is among the newest.
+        partial = self._snapshot(Query(limit=0)).partial
+        with self.connection.cursor() as cursor:
+            start = newest.start_of_last(
+                cursor, self.dialect, self.name, query, self.cutoff(self.settings.ttl)
+            )
+        found = self.read(replace(query, since=start, last=None, epoch=None))
+        if found.gap is not None and found.gap.reason != "unreadable":
+            # The log was pruned or made anew between the two statements.
+            return self._read_last(query)
+        return found._replace(partial=partial or found.partial)
 
     def info(self) -> LogInfo:
         found = self._snapshot(Query(limit=0))

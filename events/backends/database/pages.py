@@ -160,6 +160,12 @@ def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
     where = f"position > {start}"
     if query.span is not None:
         where += f" AND position <= {start} + {query.span}"
+    return where + filters(query, values)
+
+
+def filters(query: Query, values: dict[str, Any]) -> str:
+    """What a WHERE goes on with, to leave entries out that a query does not want."""
+    where = ""
     if query.stream is not None:
         where += " AND stream = %(stream)s"
         values["stream"] = query.stream

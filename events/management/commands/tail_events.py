@@ -16,7 +16,7 @@ from ...live.tail import follow
 from ...log import EventLog
 from ...types import Gap, Row, wire_micros
 from ...wire import encode
-from ..base import LogCommand, position
+from ..base import LogCommand, position, positive
 
 # Those that can be read on a dark terminal as well as on a light one.
 COLOURS = ("green", "yellow", "blue", "magenta", "cyan")
@@ -43,10 +43,10 @@ class Command(LogCommand):
         add(
             "--since",
             type=since,
-            default="earliest",
             metavar="N|latest",
             help="Only what comes after this position (default: all that is there).",
         )
+        add("--last", type=positive, metavar="N", help="Begin with the newest N entries.")
         self.add_streams(parser)
         add("--kind", action="append", help="Only this kind: turn.started, turn.*; may repeat.")
         add("--json", action="store_true", help="One entry a line, as it is sent over HTTP.")
@@ -55,15 +55,18 @@ class Command(LogCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         log = self.log(options)
+        if options["since"] is not None and options["last"] is not None:
+            raise CommandError("--last stands in place of --since: give one of them.")
         self.as_json = options["json"]
         # Django has looked at the terminal, NO_COLOR and --no-color already.
         self.coloured = self.style.ERROR("x") != "x"
         try:
             query = log.query(
-                options["since"],
+                "earliest" if options["since"] is None else options["since"],
                 log.settings.max_page_size,
                 stream=None if options["stream"] in ("", [""]) else options["stream"],
                 kind=options["kind"],
+                last=options["last"],
             )
         except ValueError as error:
             raise CommandError(str(error)) from None

@@ -74,6 +74,8 @@ export interface Options {
   kind?: string | readonly string[];
   /** How many positions were consumed. "earliest" when left out. */
   since?: number | "earliest" | "latest" | null;
+  /** In place of `since`: begin with the newest so many entries, up to the server's MAX_PAGE_SIZE. */
+  last?: number | null;
   /** The epoch that a number in `since` belongs to. */
   epoch?: string | null;
   /** Another log than `default`. */

@@ -100,6 +100,7 @@ export class EventLog extends EventTarget {
     this.#env = { ...platform(), ...options.env };
     this.#source = makeSource(url, options, this.#env, () => this.#query(options));
     streamsOf(options.stream);
+    checkLast(options);
     this.#bound = Math.max(1, options.buffer ?? BUFFER);
     this.#patience = HEARTBEATS_MISSED * this.#source.heartbeat * SECOND;
     this.#transports = usable(options.transports, this.#env);
@@ -191,8 +192,10 @@ export class EventLog extends EventTarget {
     }
   }
 
-  #query({ stream, kind, log, since }) {
-    const place = { since: this.#cursor ?? since ?? "earliest", epoch: this.#epoch };
+  #query({ stream, kind, log, since, last }) {
+    // Once we know where we are, that is where we go on.
+    const start = last ? { last } : { since: since ?? "earliest" };
+    const place = { ...(this.#cursor === null ? start : { since: this.#cursor }), epoch: this.#epoch };
     const asked = { ...place, stream: streamsOf(stream), kind: kind && [kind].flat(), log };
     return Object.fromEntries(Object.entries(asked).filter(([, value]) => (value ?? "") !== ""));
   }
@@ -718,6 +721,13 @@ function streamsOf(stream) {
   const names = [...new Set([stream ?? ""].flat())];
   if (!names.length) throw new TypeError("stream must not be an empty list");
   return names.length === 1 ? names[0] : names;
+}
+
+function checkLast({ since, last }) {
+  if ((last ?? null) === null) return;
+  if (!Number.isSafeInteger(last) || last < 1)
+    throw new TypeError(`last must be a whole number from 1, not ${String(last)}`);
+  if ((since ?? null) !== null) throw new TypeError("last stands in place of since: give one of them");
 }
 
 function startOf(since) {

@@ -30,7 +30,8 @@ from .backoff import Backoff
 from .followed import Streams
 from .group import listen
 from .pager import Pager
-from .window import Wake, Window, wake_all
+from .waking import Wake, wake_all
+from .window import Window
 
 logger = logging.getLogger("events")
 

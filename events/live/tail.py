@@ -32,7 +32,8 @@ from ..cursors import Query, State, locate
 from ..types import TERMINAL, Gap, StreamInfo
 from .bell import Bell
 from .broker import Broker, broker_for
-from .window import BATCH_BYTES, Batch, Topic, Wake
+from .waking import Wake
+from .window import BATCH_BYTES, Batch, Topic
 
 # Rows in a read of the log: fewer, the larger they are.
 ROWS = (500, 100, 10)
@@ -47,7 +48,8 @@ async def follow(
     broker = broker_for(backend)
     bell = Bell()
     wake = wake or bell.ring
-    with broker.followed(query, wake), broker.window.topic(query, wake) as topic:
+    who = bell if who is None else who
+    with broker.followed(query, wake), broker.window.topic(query, wake, who) as topic:
         yield Tail(broker, topic, query, bell, who)
 
 
@@ -61,7 +63,7 @@ class Tail:
         self.topic = topic
         self.query = query
         self.bell = bell
-        self.who = self if who is None else who
+        self.who = who
         self.begun = self.live = self.ended = False
         self.cursor = 0
         # The log and the window that the cursor belongs to.

@@ -7,7 +7,6 @@ topic that the reader shares with all that want the same, or in the log.
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,8 +19,7 @@ from ..cursors import Query
 from ..types import Gap, Row
 from ..wire import text
 from .remembered import remembered
-
-logger = logging.getLogger("events")
+from .waking import Crowds, Wake, wake_all
 
 # Bytes of encoded entries in a window.
 WINDOW_BYTES = 16 * 2**20
@@ -31,7 +29,6 @@ BATCH_BYTES = 256 * 1024
 MAX_FORMS = 4
 
 T = TypeVar("T")
-Wake = Callable[[], None]
 
 
 class Sealed(NamedTuple):
@@ -95,7 +92,8 @@ class Topic:
         self.query = query
         self.wants = query.wants
         self.dropped = window.first - 1
-        self.wakes: set[Wake] = set()
+        # By user.
+        self.wakes: dict[Hashable, set[Wake]] = {}
         self.batches: dict[int, Batch] = {}
 
     def after(self, cursor: int) -> Batch:
@@ -124,16 +122,8 @@ class Topic:
         remembered.forget(self)
 
     def wake(self) -> None:
-        wake_all(self.wakes)
-
-
-def wake_all(wakes: Iterable[Wake]) -> None:
-    """An error of one follower stops neither the others nor the broker."""
-    for wake in list(wakes):
-        try:
-            wake()
-        except Exception:
-            logger.exception("A follower of the log could not be woken.")
+        for wakes in list(self.wakes.values()):
+            wake_all(wakes)
 
 
 class Window:
@@ -149,6 +139,7 @@ class Window:
         # each of its names and prefixes. How many topics there are with a prefix, by its length.
         self.topics: dict[str | None, dict[Hashable, Topic]] = {}
         self.prefixes: Counter[int] = Counter()
+        self.crowds = Crowds()
 
     @property
     def first(self) -> int:
@@ -164,8 +155,9 @@ class Window:
         return reversed(self.entries)
 
     @contextmanager
-    def topic(self, query: Query, wake: Wake) -> Iterator[Topic]:
-        """Join the readers that want the same; `wake` is called when there is something for them."""
+    def topic(self, query: Query, wake: Wake, who: Hashable) -> Iterator[Topic]:
+        """Join the readers that want the same; `wake` is called when there is something for them.
+        `who` reads."""
         patterns = query.patterns or (None,)
         key = (query.exact, query.prefixes, query.streams, query.starts)
         topic = self.topics.get(patterns[0], {}).get(key)
@@ -174,11 +166,13 @@ class Window:
             self.prefixes.update(map(len, query.starts))
             for pattern in patterns:
                 self.topics.setdefault(pattern, {})[key] = topic
-        topic.wakes.add(wake)
+        topic.wakes.setdefault(who, set()).add(wake)
         try:
             yield topic
         finally:
-            topic.wakes.discard(wake)
+            topic.wakes[who].discard(wake)
+            if not topic.wakes[who]:
+                del topic.wakes[who]
             if not topic.wakes and self.topics.get(patterns[0], {}).get(key) is topic:
                 topic.forget()
                 self.prefixes -= Counter(map(len, query.starts))
@@ -212,7 +206,7 @@ class Window:
         # Other topics' cached batches stay correct; only their cursor is older.
         for topic in concerned:
             topic.forget()
-            topic.wake()
+        self.crowds.wake([topic.wakes for topic in concerned])
 
     def _drop(self) -> None:
         entry = self.entries.popleft()

@@ -8,6 +8,7 @@ CHOICES = {
     "window_bytes": (600, 2_000, 10_000),
     "batch_bytes": (200, 600, 3_000),
     "remembered": (1, 5_000, 100_000),
+    "crowd": (1, 2, 500),
     "look": (1, 2, 5, 50),
     "rows": ((20, 5, 1), (4, 2, 1)),
     "unacknowledged": (300, 1_000, 5_000),
@@ -42,6 +43,7 @@ class Dials:
     window_bytes: int
     batch_bytes: int
     remembered: int
+    crowd: int
     look: int
     rows: tuple
     unacknowledged: int

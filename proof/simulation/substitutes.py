@@ -11,7 +11,7 @@ from django.test import override_settings
 from events import hints, threads
 from events.api import eventsource
 from events.backends import memory, memory_ledger
-from events.live import access, backoff, broker, group, tail, window
+from events.live import access, backoff, broker, group, tail, waking, window
 from events.live.remembered import remembered
 from events.websocket import clocks, frames
 
@@ -64,6 +64,7 @@ def substitutes(world, watch):
         (window, "WINDOW_BYTES", dials.window_bytes),
         (window, "BATCH_BYTES", dials.batch_bytes),
         (remembered, "most", dials.remembered),
+        (waking, "CROWD", dials.crowd),
         (tail, "BATCH_BYTES", dials.batch_bytes),
         (tail, "ROWS", dials.rows),
         (group, "channel_layer", lambda: None if dials.layer == "none" else world.layer),

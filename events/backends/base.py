@@ -14,6 +14,7 @@ from ..exceptions import EventsError
 from ..types import Entry, LogInfo, Status, StreamInfo
 from ..validation import Item
 from .clock import to_plausible_micros
+from .figures import Figures, Stretch
 
 # Called with how many are done and how many there are.
 Progress = Callable[[int, int], None]
@@ -121,9 +122,24 @@ class BaseBackend(ABC):
     def info(self) -> LogInfo:
         """Where the log stands, at a cost that does not grow with it."""
 
+    # What the admin asks. A backend may lack it, and then the admin says so.
+
+    def figures(self) -> Figures | None:
+        """How the log stands, at a cost that does not grow with it. Nothing is sequenced for it."""
+        return None
+
+    def stretches(self, edges: Sequence[int], stream: str | None = None) -> list[Stretch] | None:
+        """What came between each two of these moments, of which kinds; in one stream, or in all.
+        Asked at a cost that does not grow with the log, so of very many events it is estimated."""
+        return None
+
     def position_at(self, micros: int) -> int:
         """The last position whose entry is from before that time; the floor, if there is none.
-        Only a backend that the admin browses needs it."""
+        Only a backend that is `in_database` needs it, and the next."""
+        raise NotImplementedError
+
+    def last_to_go(self, ttl: float | None, max_entries: int | None) -> int:
+        """The position up to which `prune` would remove entries."""
         raise NotImplementedError
 
     @abstractmethod

@@ -45,8 +45,8 @@ MUTANTS = (
         ),
         (
             DATABASE + "pages.py",
-            '"WITH {halving}log AS (SELECT id, head,',
-            '"WITH {halving}log AS (SELECT id, COALESCE((SELECT MAX(position) FROM events_event '
+            '"WITH {recursive}log AS (SELECT id, head,',
+            '"WITH {recursive}log AS (SELECT id, COALESCE((SELECT MAX(position) FROM events_event '
             "WHERE log_id = events_log.id), 0) AS head,",
         ),
     ),

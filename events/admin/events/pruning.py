@@ -8,7 +8,6 @@ from datetime import timedelta
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from ...backends.database import DatabaseBackend, retention
 from ...durations import parse_duration
 from ...models import Event, Log
 from ..shared.scope import Scope
@@ -71,19 +70,13 @@ def preview(scope: Scope, ttl: timedelta | None, max_entries: int | None) -> Pre
     """Counted by the log itself; expired entries are among them, since they are still there."""
     log = Log.objects.using(scope.alias).get(pk=scope.pk)
     count = scope.log.prune(ttl, max_entries, dry_run=True)
-    last = last_to_go(scope, log, ttl, max_entries) if count else None
+    last = last_to_go(scope, ttl, max_entries) if count else None
     return Preview(count, max(log.head - log.floor - log.removed, count), last)
 
 
-def last_to_go(
-    scope: Scope, log: Log, ttl: timedelta | None, max_entries: int | None
-) -> Event | None:
-    backend = scope.log.backend
-    assert isinstance(backend, DatabaseBackend)  # nosec B101 # for the type checker
-    cutoff = backend.cutoff(ttl.total_seconds() if ttl else None)
-    with backend.connection.cursor() as cursor:
-        target = retention.last_to_go(cursor, log, cutoff, max_entries)
-    there = Event.objects.using(scope.alias).filter(log_id=log.pk, position__lte=target)
+def last_to_go(scope: Scope, ttl: timedelta | None, max_entries: int | None) -> Event | None:
+    target = scope.log.backend.last_to_go(ttl.total_seconds() if ttl else None, max_entries)
+    there = Event.objects.using(scope.alias).filter(log_id=scope.pk, position__lte=target)
     return next(iter(there.order_by("-position")[:1]), None)
 
 

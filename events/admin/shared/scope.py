@@ -13,8 +13,6 @@ from django.db import DEFAULT_DB_ALIAS
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from ...backends.database import DatabaseBackend
-from ...backends.database.pages import MAX_BIGINT
 from ...conf import DEFAULT_LOG
 from ...exceptions import InvalidEvent
 from ...log import EventLog, logs
@@ -23,6 +21,7 @@ from ...types import LogInfo
 from ...validation import shown, valid_stream
 
 ATTRIBUTE = "_events_scope"
+MAX_BIGINT = 2**63 - 1
 
 
 def scope_of(request: HttpRequest) -> Scope:
@@ -49,7 +48,7 @@ def log_names() -> list[str]:
 
 def is_stored(log: EventLog) -> bool:
     """Are its entries rows?"""
-    return isinstance(log.backend, DatabaseBackend)
+    return log.backend.in_database
 
 
 class Scope:

@@ -29,8 +29,20 @@ from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ...validation import Item
 from ..base import DELETE_BATCH, BaseBackend, Progress
 from ..clock import SKEW, compare, look_ahead
+from ..figures import Figures, Stretch
 from ..receipts import in_callers_atomic, receipt
-from . import hook, newest, outbox, pages, postgres, retention, rows, sequencer
+from . import (
+    counting,
+    hook,
+    newest,
+    outbox,
+    pages,
+    postgres,
+    retention,
+    rows,
+    sequencer,
+    times,
+)
 from .dialects import Dialect, dialect_of
 from .ledger import Ledger
 from .lock import READER_PATIENCE, LedgerLock
@@ -256,7 +268,25 @@ class DatabaseBackend(BaseBackend):
 
     def position_at(self, micros: int) -> int:
         with self.connection.cursor() as cursor:
-            return rows.position_at(cursor, self.name, micros)
+            return times.positions_at(cursor, self.dialect, self.name, [micros])[0]
+
+    def figures(self) -> Figures:
+        found = self._look(Query(limit=0)) or pages.Snapshot(State(0, 0, ""), 0, False, [])
+        with self.connection.cursor() as cursor:
+            return counting.figures(
+                cursor,
+                self.name,
+                self.now(),
+                self.settings.max_entries,
+                found.state.head,
+                found.state.floor,
+                found.removed,
+            )
+
+    def stretches(self, edges: Sequence[int], stream: str | None = None) -> list[Stretch]:
+        with self.connection.cursor() as cursor:
+            cutoff = self.cutoff(self.settings.ttl)
+            return counting.stretches(cursor, self.dialect, self.name, edges, cutoff, stream)
 
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         return rows.find_streams(self._streams(), names)
@@ -295,13 +325,18 @@ class DatabaseBackend(BaseBackend):
     ) -> int:
         self.refuse_in_transaction("prune")
         log = self._row()
-        with self.connection.cursor() as cursor:
-            target = retention.last_to_go(cursor, log, self.cutoff(ttl), max_entries)
-            if self.settings.keep_unhandled:
-                target = retention.last_unwanted(log, target)
-            if dry_run:
+        target = self.last_to_go(ttl, max_entries)
+        if dry_run:
+            with self.connection.cursor() as cursor:
                 return retention.count_below(cursor, log.pk, target)
         return retention.let_go(self.lock, log, target, batch_size, progress)
+
+    def last_to_go(self, ttl: float | None, max_entries: int | None) -> int:
+        with self.connection.cursor() as cursor:
+            cutoff = self.cutoff(ttl)
+            log = self._row()
+            target = retention.last_to_go(cursor, self.dialect, log, cutoff, max_entries)
+        return retention.last_unwanted(log, target) if self.settings.keep_unhandled else target
 
     def clear(self) -> int:
         self.refuse_in_transaction("clear")

@@ -18,9 +18,12 @@ from ...wire import FRAME, NAMES, PAGE_BYTES
 from .damage import examined, rows_seem_sound
 from .dialects import Dialect
 from .prepared import Prepared
-from .rows import EXPIRED, ROW_COLUMNS
+from .rows import ROW_COLUMNS
+from .times import halving, positions_at
 
 MAX_BIGINT = 2**63 - 1
+
+EXPIRED = halving("SELECT %(before)s AS moment")
 
 
 class Snapshot(NamedTuple):
@@ -72,6 +75,10 @@ def _run(
 ) -> Snapshot | None:
     sql, values = statement(dialect, query, cutoff, entries)
     values["log"] = log
+    if not dialect.seeks_by_subquery:
+        # What is appended meanwhile is not as old.
+        known = positions_at(cursor, dialect, log, [] if cutoff is None else [cutoff])
+        values["expired"] = max(known, default=0)
     if dialect.prepares and common(query):
         prepared(sql).run(cursor, values)
     else:
@@ -95,33 +102,37 @@ def statement(
     Where the log stands is one text: it comes with every row, and six columns took longer.
     """
     values: dict[str, Any] = {}
-    halving, expired, outbox = "", "0", "0"
-    if cutoff is not None:
-        halving, expired = f"RECURSIVE {EXPIRED}, ", "(SELECT MAX(position) FROM expired)"
+    recursive, expired, outbox = "", "0", "0"
+    if not dialect.seeks_by_subquery:
+        expired = "%(expired)s"
+    elif cutoff is not None:
+        recursive = f"RECURSIVE {EXPIRED}, "
+        expired = "(SELECT MAX(position) FROM found)"
         values["before"] = cutoff
     if dialect.uses_outbox:
         outbox = "EXISTS (SELECT 1 FROM events_outbox WHERE log = %(log)s AND refused = '')"
     standing = dialect.joined("head", "floor", "removed", "epoch")
     sql = (
-        f"WITH {halving}log AS (SELECT id, floor, {standing} AS standing, {expired} AS expired, "
+        f"WITH {recursive}log AS (SELECT id, floor, {standing} AS standing, {expired} AS expired, "
         f"{outbox} AS outbox FROM events_log WHERE name = %(log)s) "
         "SELECT log.standing, log.expired, log.outbox"  # nosec B608 # our own words
     )
     if not query.limit or query.since == "latest":
         return f"{sql} FROM log", values
-    where = conditions(dialect, query, values)
+    source = source_of(dialect, query)
+    where = conditions(dialect, source, query, values)
     return (
-        f"{sql}, entry.* FROM log LEFT JOIN ({entries(dialect, where, query.limit)}) AS entry "
+        f"{sql}, entry.* FROM log LEFT JOIN ({entries(dialect, source, where, query.limit)}) AS entry "
         "ON 1 = 1 ORDER BY entry.position"  # nosec B608 # see there
     ), values
 
 
 # How the entries are selected, of which there is a WHERE and a limit. The limit is in the text: of
 # one that it does not know, PostgreSQL thinks a tenth of the table, and plans anew at every use.
-Entries = Callable[[Dialect, str, int], str]
+Entries = Callable[[Dialect, "Source", str, int], str]
 
 
-def guarded(dialect: Dialect, where: str, limit: int) -> str:
+def guarded(dialect: Dialect, source: Source, where: str, limit: int) -> str:
     """Without payloads that are too large, and of times that no calendar has."""
     most = max(0, PAGE_BYTES // limit - FRAME - NAMES)
     columns = ROW_COLUMNS.replace(
@@ -129,14 +140,15 @@ def guarded(dialect: Dialect, where: str, limit: int) -> str:
         f"CASE WHEN {dialect.size} <= {most} AND timestamp BETWEEN {FIRST} AND {LAST} "
         "THEN payload END",
     )
-    return _entries(columns, where, limit)
+    return _entries(source, columns, where, limit)
 
 
-def bounded(dialect: Dialect, where: str, limit: int) -> str:
+def bounded(dialect: Dialect, source: Source, where: str, limit: int) -> str:
     """As far as the bytes of a page go, and one at the least."""
     size = f"{dialect.size} + LENGTH(kind) + LENGTH(stream) + {FRAME}"
-    sizes = _entries(f"position, {size} AS size", where, limit)
+    sizes = _entries(source, f"position, {size} AS size", where, limit)
     return _entries(
+        source,
         ROW_COLUMNS,
         f"{where} AND position <= (SELECT MAX(position) FROM (SELECT position, size, SUM(size) "
         "OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS total "
@@ -145,18 +157,35 @@ def bounded(dialect: Dialect, where: str, limit: int) -> str:
     )
 
 
-def _entries(columns: str, where: str, limit: int) -> str:
+def _entries(source: Source, columns: str, where: str, limit: int) -> str:
     return (
-        f"SELECT {columns} FROM events_event WHERE log_id = (SELECT id FROM log) AND {where} "
-        f"ORDER BY position LIMIT {limit}"  # nosec B608 # our own words
+        f"SELECT {columns} FROM events_event {source.hint}"
+        f"WHERE log_id = (SELECT id FROM {source.table}) AND {where} ORDER BY position LIMIT {limit}"  # nosec B608 # our own words
     )
 
 
-def conditions(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
+class Source(NamedTuple):
+    """Where the bounds of the entries come from, and a hint at the index."""
+
+    table: str = "log"
+    expired: str = "expired"
+    hint: str = ""
+
+
+def source_of(dialect: Dialect, query: Query) -> Source:
+    """MariaDB knows nothing of a common table when it chooses where in an index to begin, and by its
+    own choice it would begin at the log's first entry all the same."""
+    if dialect.seeks_by_subquery:
+        return Source()
+    index = "events_event_position" if query.stream is None else "events_event_stream"
+    return Source("events_log WHERE name = %(log)s", "%(expired)s", f"FORCE INDEX ({index}) ")
+
+
+def conditions(dialect: Dialect, source: Source, query: Query, values: dict[str, Any]) -> str:
     """The WHERE for the entries after a query's cursor."""
     most = MAX_BIGINT - (query.span or 0)
     values["since"] = min(query.since, most) if isinstance(query.since, int) else 0
-    start = f"(SELECT {dialect.greatest}(floor, expired, %(since)s) FROM log)"  # nosec B608 # our own words
+    start = f"(SELECT {dialect.greatest}(floor, {source.expired}, %(since)s) FROM {source.table})"  # nosec B608 # our own words
     where = f"position > {start}"
     if query.span is not None:
         where += f" AND position <= {start} + {query.span}"

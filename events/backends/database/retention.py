@@ -18,7 +18,7 @@ from ...models import Deletion, Log
 from ..base import DELETE_BATCH, Progress
 from .dialects import Dialect
 from .lock import LedgerLock
-from .rows import position_at
+from .times import positions_at
 from .transactions import is_transient
 
 logger = logging.getLogger("events")
@@ -28,11 +28,13 @@ logger = logging.getLogger("events")
 FLOOR_STEP = 10_000
 
 
-def last_to_go(cursor: CursorWrapper, log: Log, cutoff: int | None, max_entries: int | None) -> int:
+def last_to_go(
+    cursor: CursorWrapper, dialect: Dialect, log: Log, cutoff: int | None, max_entries: int | None
+) -> int:
     """The position up to which entries are to go: the expired ones, then the oldest of the rest."""
     floor = log.floor
     if cutoff is not None:
-        floor = max(floor, position_at(cursor, log.name, cutoff))
+        floor = max(floor, *positions_at(cursor, dialect, log.name, [cutoff]))
     if max_entries is None or log.head - floor <= max_entries:
         return floor
     # Without holes the arithmetic will do; with them the entries must be counted.

@@ -23,19 +23,8 @@ STATE_COLUMNS = (
     "seq, first_position, last_position, last_event_at, status, opened_at, closed_at, idle_timeout"
 )
 
-# The last position above the floor whose entry is from before %(before)s, or the floor itself, as a
-# common table `expired`. Times rise with positions, so it is found by halving: some 20 look-ups
-# by position. (The index on time, which every append has to write, serves the admin's charts.)
-EXPIRED = """expired (position, width) AS (
-    SELECT floor, head - floor FROM events_log WHERE name = %(log)s
-    UNION ALL
-    SELECT COALESCE((
-        SELECT CASE WHEN timestamp < %(before)s THEN position END FROM events_event
-        WHERE log_id = (SELECT id FROM events_log WHERE name = %(log)s)
-            AND position >= expired.position + ((width + 1) >> 1)
-        ORDER BY position LIMIT 1), expired.position), width >> 1
-    FROM expired WHERE width > 0
-)"""
+LOG_ID = "(SELECT id FROM events_log WHERE name = %(log)s)"
+
 
 # Values in one IN (…): fewer than any database's limit.
 LIST = 500
@@ -61,15 +50,6 @@ def entries_by_key(cursor: CursorWrapper, log: str, keys: Sequence[str]) -> dict
         )
         found.update({row[6]: Row(*row) for row in cursor.fetchall()})
     return found
-
-
-def position_at(cursor: CursorWrapper, log: str, micros: int) -> int:
-    """The last position whose entry is from before that time; the floor, if there is none."""
-    cursor.execute(
-        f"WITH RECURSIVE {EXPIRED} SELECT MAX(position) FROM expired",  # nosec B608 # our own words
-        {"log": log, "before": micros},
-    )
-    return cursor.fetchone()[0] or 0
 
 
 @dataclass(slots=True)

@@ -123,7 +123,7 @@ def test_a_kind_has_one_colour_on_every_page(clerk, make_log):
             reverse("admin:events_log_changelist")
         ): '<rect class="([^"]+)"[^>]*></svg> {kind} ',
         clerk.get(reverse("admin:events_stream_timeline", args=[stream.pk])): (
-            '{kind} · \\d</text>\\s*<g class="events-mark">.*?<circle class="([^"]+)"'
+            '<title>No. \\d: {kind}, [^<]*</title><circle class="([^"]+)"'
         ),
     }
     looks = set()

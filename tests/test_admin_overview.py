@@ -2,16 +2,16 @@
 
 import re
 import time
-from collections import Counter
 
 import pytest
 from django.db import OperationalError
 from django.urls import reverse
 
 from events import logs
-from events.admin.overview import activity, overview
-from events.admin.overview.charts import nice
+from events.admin.shared.charts import nice
+from events.admin.shared.kinds import look
 from events.admin.shared.words import bounded, duration, rate
+from events.backends.database import DatabaseBackend, counting
 from events.models import Deletion, Log, Outbox, Stream
 from events.types import from_micros
 
@@ -215,33 +215,66 @@ def test_deletions_under_way(clerk, log):
     assert facts(clerk, log)["Deletions under way"] == "1"
 
 
+def number_in(text):
+    return int(text.replace(",", ""))
+
+
 def test_the_charts_show_what_there_was(clerk, log):
-    """Every event of the last hour is in a bar of the one, and of the last day of the other."""
+    """Every event of the last hour is in a bar of the one, and of the last day of the other; all are
+    counted, and a kind has one colour."""
     now = round(time.time() * 1e6)
     fill(log, 100, kinds=("old",), start=now - 90 * MINUTE, step=1)
     fill(log, 120, kinds=("a.b", "c.d"), start=now - 30 * MINUTE, step=10_000_000)
     [section] = [one for one in page(clerk).context["sections"] if one.name == log.name]
     hour, day = section.charts
-    assert sum(bar.total for bar in hour.bars) == 120
-    assert sum(bar.total for bar in day.bars) == 220
-    assert (len(hour.bars), len(day.bars)) == (60, 48)
+    assert sum(number_in(total) for _when, total, _kinds in hour.table) == 120
+    assert sum(number_in(total) for _when, total, _kinds in day.table) == 220
+    assert (len(hour.groups), len(day.groups)) == (60, 48)
     assert {key.name: key.total for key in hour.legend} == {"a.b": "60", "c.d": "60"}
-    assert not hour.sampled
-    assert day.sampled
-    assert {key.name for key in day.legend} == {"a.b", "c.d", "old"}
-    assert len({key.css for key in (*hour.legend, *day.legend)}) == 3
+    assert {key.name: key.total for key in day.legend} == {"a.b": "60", "c.d": "60", "old": "100"}
+    assert {key.css for key in day.legend} == {look(kind) for kind in ("a.b", "c.d", "old")}
     html = page(clerk).content.decode()
     assert 'role="img"' in html
-    assert "Kinds are estimated from samples" in html
+    assert "≈" not in part(clerk, log)
 
 
-def test_a_page_is_a_dozen_cheap_queries(make_log):
+def test_the_same_events_are_as_many_in_the_last_day(clerk, log):
+    """As in the last hour, and after each reload: 7,635 of them are counted, not sampled."""
+    now = round(time.time() * 1e6)
+    fill(log, 7_635, kinds=("a", "b", "a", "c"), start=now - 50 * MINUTE, step=380_000)
+    [section] = [one for one in page(clerk).context["sections"] if one.name == log.name]
+    hour, day = section.charts
+    assert [(key.name, key.total) for key in hour.legend] == [
+        ("a", "3,818"),
+        ("b", "1,909"),
+        ("c", "1,908"),
+    ]
+    assert hour.legend == day.legend
+    again = page(clerk).context["sections"]
+    [section] = [one for one in again if one.name == log.name]
+    assert section.charts[1].legend == day.legend
+
+
+def test_an_estimate_is_marked(clerk, log, monkeypatch):
+    """With "≈", where there are too many to count; how many there are in a bar is exact."""
+    monkeypatch.setattr(counting, "EXACT", 500)
+    now = round(time.time() * 1e6)
+    fill(log, 5_000, kinds=("a", "b"), start=now - 600 * MINUTE, step=60_000_000 // 10)
+    [section] = [one for one in page(clerk).context["sections"] if one.name == log.name]
+    day = section.charts[1]
+    assert day.estimated
+    assert all(key.total.startswith("≈ ") for key in day.legend)
+    assert sum(number_in(total) for _when, total, _kinds in day.table) == 5_000
+    assert "What stands after ≈ is estimated" in page(clerk).content.decode()
+
+
+def test_a_page_is_a_few_cheap_queries(make_log):
     """On a log of some size, with trouble of every sort, and another beside it."""
     log, other = make_log("default", TTL=3600, MAX_ENTRIES=9000), make_log("default")
     check_costs(log, other)
 
 
-def test_a_page_is_a_dozen_cheap_queries_on_postgresql(make_log):
+def test_a_page_is_a_few_cheap_queries_on_postgresql(make_log):
     """The same, where sessions are in one database and the logs in another."""
     log, other = make_log("postgres", TTL=3600, MAX_ENTRIES=9000), make_log("postgres")
     check_costs(log, other)
@@ -257,7 +290,8 @@ def check_costs(log, other):
     for refused in ("", "why"):
         Outbox.objects.using(using).create(log=log.name, kind="n", payload={}, refused=refused)
     page(clerk)
-    with cheap("default", using):
+    # A log takes four: how it stands, two of its charts; and twice, if its outbox is not empty.
+    with cheap("default", using, most=18):
         assert page(clerk).status_code == 200
 
 
@@ -292,14 +326,14 @@ def test_nothing_can_be_changed(clerk, log):
 def test_a_database_that_is_away_hides_no_other(clerk, make_log, monkeypatch):
     """Its section says so."""
     good, bad = make_log(), make_log("postgres")
-    real = overview.figures
+    real = DatabaseBackend.figures
 
-    def figures(alias, some):
-        if alias == "postgres":
+    def figures(self):
+        if self.alias == "postgres":
             raise OperationalError("could not connect <b>")
-        return real(alias, some)
+        return real(self)
 
-    monkeypatch.setattr(overview, "figures", figures)
+    monkeypatch.setattr(DatabaseBackend, "figures", figures)
     assert "could not connect &lt;b&gt;" in part(clerk, bad)
     assert facts(clerk, good)["Head"] == "0"
 
@@ -324,23 +358,6 @@ def test_numbers_in_german(clerk, log, settings):
 
 
 # The parts that need no database
-
-
-def test_samples_are_spread_evenly():
-    """All positions of a few, and so many of many, none twice."""
-    assert activity.sample(10, 13) == [11, 12, 13]
-    many = activity.sample(1000, 11_000)
-    assert len(set(many)) == activity.SAMPLE
-    assert many[0] > 1000
-    assert many[-1] <= 11_000
-    assert len(set(activity.sample(0, 51))) == activity.SAMPLE
-
-
-def test_a_sample_is_scaled_to_its_total():
-    """Nothing is lost by rounding."""
-    scaled = activity.scaled(Counter(a=33, b=17), 1001)
-    assert sum(scaled.values()) == 1001
-    assert scaled["a"] > scaled["b"]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.db import connections
 from django.urls import reverse
 
+from events.admin.shared.kinds import look
 from events.admin.shared.words import status_name
-from events.admin.streams import steps, timeline
+from events.backends.database import counting
 from events.models import Log, Stream
 from events.types import Status, from_micros
 
@@ -73,6 +74,10 @@ def act(client, log, action, *names, **data):
 
 def said(response):
     return [str(message) for message in response.context["messages"]]
+
+
+def dots(picture):
+    return [mark for group in picture.groups for mark in group.marks if not mark.width]
 
 
 def history(log):
@@ -209,11 +214,16 @@ def test_the_picture_has_a_lane_for_each_kind(clerk, log):
         [{"kind": f"kind{n}.x", "stream": "s"} for n in range(12) for _ in range(20 - n)]
     )
     picture = clerk.get(url(log, "s")).context["picture"]
-    assert [lane.name for lane in picture.lanes][:2] == ["kind0.x", "kind1.x"]
-    assert len(picture.lanes) == 9
-    assert picture.lanes[-1].name == "other kinds"
-    assert sum(len(lane.marks) for lane in picture.lanes) == row(log, "s").seq
-    assert picture.dots
+    lanes = [label.text for label in picture.labels if " · " in label.text]
+    assert lanes[:2] == ["kind0.x · 20", "kind1.x · 19"]
+    assert len(lanes) == 9
+    assert lanes[-1] == "other kinds · 42"
+    found = dots(picture)
+    assert len(found) == row(log, "s").seq
+    assert {dot.css for dot in found} == {
+        *(look(f"kind{n}.x") for n in range(8)),
+        "events-other",
+    }
 
 
 def test_the_picture_shows_the_phases_of_a_life(clerk, log):
@@ -222,27 +232,24 @@ def test_the_picture_shows_the_phases_of_a_life(clerk, log):
     for step in (run.open, run.wait, run.resume, run.complete):
         step()
     picture = clerk.get(url(log, "run-1")).context["picture"]
-    assert [phase.name for phase in picture.phases] == [
-        "running",
-        "waiting",
-        "running",
-        "completed",
-    ]
-    assert list(picture.legend) == ["running", "waiting", "completed"]
+    band = [group.title.split(":")[0] for group in picture.groups if group.marks[0].width]
+    assert band == ["running", "waiting", "running", "completed"]
+    assert [key.name for key in picture.legend] == ["running", "waiting", "completed"]
 
 
 def test_a_longer_stream_is_drawn_in_bars(clerk, log):
     """Counted exactly, as long as all of its rows are read."""
     log.append_many([{"kind": "ab"[n % 2], "stream": "s"} for n in range(900)])
     picture = clerk.get(url(log, "s")).context["picture"]
-    assert not picture.dots
-    assert not picture.sampled
-    assert {lane.name: lane.total for lane in picture.lanes} == {"a": "450", "b": "450"}
+    assert not dots(picture)
+    assert not picture.estimated
+    assert {key.name: key.total for key in picture.legend} == {"a": "450", "b": "450"}
 
 
-def test_a_very_long_stream_is_sampled(clerk, log):
+def test_a_very_long_stream_is_sampled(clerk, log, monkeypatch):
     """No more than so many rows are read, the number of events is exact all the same, and the
     page says that its kinds are estimated."""
+    monkeypatch.setattr(counting, "EXACT", 2_000)
     now = log.backend.now()
     fill(log, 6000, streams=["s", "other"], kinds=("a", "a", "b", "b"), start=now - 6_000_000_000)
     using = log.settings.options["using"]
@@ -256,9 +263,9 @@ def test_a_very_long_stream_is_sampled(clerk, log):
     )
     response = clerk.get(url(log, "s"))
     picture = response.context["picture"]
-    assert picture.sampled
-    assert "Kinds are estimated" in response.content.decode()
-    totals = [int(lane.total.replace(",", "")) for lane in picture.lanes]
+    assert picture.estimated
+    assert "What stands after ≈ is estimated" in response.content.decode()
+    totals = [int(key.total.removeprefix("≈ ").replace(",", "")) for key in picture.legend]
     assert sum(totals) == stream.seq
     assert all(1200 < total < 1800 for total in totals)
 
@@ -282,7 +289,7 @@ def test_what_was_pruned_is_not_shown(clerk, log):
     log.append_many([{"kind": "n", "stream": "s"} for n in range(10)])
     log.prune(max_entries=3)
     response = clerk.get(url(log, "s"))
-    assert sum(len(lane.marks) for lane in response.context["picture"].lanes) == 3
+    assert len(dots(response.context["picture"])) == 3
     assert len(response.context["events"]) == 3
     log.clear()
     assert clerk.get(url(log, "s")).context["picture"] is None
@@ -375,7 +382,9 @@ def test_stop_those_selected(boss, log):
     response = act(boss, log, "stop_selected", "a", "b", "c")
     assert log.stream("a").status == "stopped"
     assert log.stream("b").status == "completed"
-    assert log.stream("a").read().entries[-1].payload == {"reason": steps.REASON}
+    assert log.stream("a").read().entries[-1].payload == {
+        "reason": "stopped in the admin by somebody"
+    }
     text = " ".join(said(response))
     assert "1 stream stopped." in text
     assert "Not possible: the stream 'b' cannot stop: it has completed" in text
@@ -384,7 +393,7 @@ def test_stop_those_selected(boss, log):
 
 
 def test_fail_those_selected(boss, log):
-    """A page asks for the reason first."""
+    """A page asks whether that is meant; the reason says where it was done, and by whom."""
     for name in ("a", "b"):
         log.stream(name).open()
     page = act(boss, log, "fail_selected", "a", "b")
@@ -392,9 +401,12 @@ def test_fail_those_selected(boss, log):
     assert log.stream("a").status == "running"
     selected = re.findall(r'name="_selected_action" value="(\d+)"', html)
     assert len(selected) == 2
-    response = act(boss, log, "fail_selected", "a", "b", post="yes", reason="why")
+    assert 'name="reason"' not in html
+    response = act(boss, log, "fail_selected", "a", "b", post="yes")
     assert said(response) == ["2 streams failed."]
-    assert log.stream("b").read().entries[-1].payload == {"reason": "why"}
+    assert log.stream("b").read().entries[-1].payload == {
+        "reason": "failed in the admin by somebody"
+    }
     assert len(history(log)) == 2
 
 
@@ -516,20 +528,6 @@ def test_a_host_with_atomic_requests(boss, make_log):
 
 
 # The parts that need no database
-
-
-def test_the_number_in_a_stretch_is_exact():
-    """From the first seq in it to the first in the next; a step stands for itself only."""
-    read = {
-        0: [timeline.Point(1, 1, "stream.opened", 0), timeline.Point(2, 2, "a", 1)],
-        # As in the next one: what comes at or after the edge.
-        1: [timeline.Point(90, 51, "b", 9)],
-        2: [timeline.Point(90, 51, "b", 9)],
-    }
-    found = timeline.counted([0, 5, 8], read, 100)
-    assert [stretch.total for stretch in found] == [50, 0, 50]
-    assert found[0].kinds == {"stream.opened": 1, "a": 49}
-    assert found[2].kinds == {"b": 50}
 
 
 def test_every_name_of_a_status_is_a_word():

@@ -87,8 +87,8 @@ listing = client.get(reverse("admin:events_stream_changelist")).content.decode()
 found["actions"] = [200, all(f"{name}_selected" in listing for name in ("stop", "fail", "delete"))]
 selected = {"action": "fail_selected", "_selected_action": [stream]}
 answer = client.post(reverse("admin:events_stream_changelist"), selected)
-found["asked for a reason"] = [answer.status_code, 'name="reason"' in answer.content.decode()]
-client.post(reverse("admin:events_stream_changelist"), {**selected, "post": "yes", "reason": "x"})
+found["asked whether to fail"] = [answer.status_code, 'name="post"' in answer.content.decode()]
+client.post(reverse("admin:events_stream_changelist"), {**selected, "post": "yes"})
 found["failed"] = [200, run.status == "failed"]
 print(json.dumps(found))
 """

@@ -5,34 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import pairwise
 from typing import Any
 
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ...backends.database import DatabaseBackend
+from ...backends.figures import Figures, Moment, Stretch
 from ...log import EventLog, logs
 from ...types import to_micros
-from ..shared.scope import is_stored
+from ..shared.charts import Chart, bars, sum_of
 from ..shared.visible import visible
 from ..shared.words import bounded, date_and_time, duration, number, rate
-from .activity import DAY, HOUR
-from .charts import Chart, chart, palette
-from .figures import Figures, Moment, figures
 from .worries import worries
 
 logger = logging.getLogger("events")
 
+MINUTE, HOUR = 60_000_000, 3_600_000_000
+
 
 @dataclass
 class Section:
-    """A log on the overview. `places` says which of its pages there are to be linked to."""
+    """A log on the overview."""
 
     name: str
     backend: str
-    is_stored: bool
+    in_database: bool
     facts: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
@@ -42,76 +41,90 @@ class Section:
 
 def overview(user: Any) -> list[Section]:
     """The logs that the user may read as a whole, as they are configured."""
-    shown = [logs[name] for name in logs if logs[name].policy.can_read(user, None)]
-    stored = sorted(filter(is_stored, shown), key=alias_of)
-    sections = {log.name: section(log) for log in shown if not is_stored(log)}
-    # All logs of a database together, so that the page costs the same however many there are.
-    for alias, some in groupby(stored, key=alias_of):
-        sections |= of_database(alias, list(some))
-    return [sections[log.name] for log in shown]
-
-
-def alias_of(log: EventLog) -> str:
-    assert isinstance(log.backend, DatabaseBackend)  # nosec B101 # for the type checker
-    return log.backend.alias
+    return [section(logs[name]) for name in logs if logs[name].policy.can_read(user, None)]
 
 
 def section(log: EventLog) -> Section:
-    """A log that knows no more of itself than `info` says."""
-    info = log.info()
-    facts = [
-        (_("Head"), number(info.head)),
-        (_("Floor"), number(info.floor)),
-        (_("Entries"), number(info.count)),
-        (_("Retention"), retention(log)),
-    ]
-    return Section(log.name, type(log.backend).__name__, False, facts)
-
-
-def of_database(alias: str, some: Sequence[EventLog]) -> dict[str, Section]:
     """A database that is away, or not migrated, is no reason not to show the others."""
+    backend = log.backend
+    found = Section(log.name, type(backend).__name__, backend.in_database)
     try:
-        found = figures(alias, some)
+        figures = backend.figures()
+        if figures is None:
+            found.facts = list(few_facts(log))
+        else:
+            fill(found, log, figures)
     except DatabaseError as error:
-        logger.exception("The logs in %r could not be looked at.", alias)
-        return {
-            log.name: Section(log.name, type(log.backend).__name__, True, error=str(error))
-            for log in some
-        }
-    return {log.name: stored_section(log, found[log.name]) for log in some}
+        logger.exception("The log %r could not be looked at.", log.name)
+        found.error = str(error)
+    return found
 
 
-def stored_section(log: EventLog, one: Figures) -> Section:
-    colours = palette([*one.hour, *one.day])
-    charts = [
-        (_("Events per minute, the last hour"), HOUR, one.hour),
-        (_("Events per half hour, the last day"), DAY, one.day),
+def few_facts(log: EventLog) -> Iterator[tuple[str, str]]:
+    """Of a log that counts no more than `info` says."""
+    info = log.info()
+    yield _("Head"), number(info.head)
+    yield _("Floor"), number(info.floor)
+    yield _("Entries"), number(info.count)
+    yield _("Retention"), retention(log)
+    yield _("Charts"), _("this backend does not count what came when")
+
+
+def fill(found: Section, log: EventLog, one: Figures) -> None:
+    now = log.backend.now()
+    hour, day = edges(now, MINUTE, 60), edges(now, 30 * MINUTE, 48)
+    asked = sorted({*hour, *day, now - MINUTE, now - HOUR})
+    # One statement for all, so that no event is counted here and not there.
+    parts = (log.backend.stretches(asked) if one.head else None) or []
+    # A commit is followed by its sequencing within milliseconds: what waits then is no reason to warn.
+    undrained = bool(one.pending) and again(log) == one.first_pending
+    found.facts = list(facts(log, one, parts, now))
+    found.warnings = list(worries(log, one, undrained))
+    found.set_aside = [row._replace(reason=visible(row.reason)) for row in one.set_aside]
+    titles = {
+        "hour": (_("Events per minute, the last hour"), hour),
+        "day": (_("Events per half hour, the last day"), day),
+    }
+    found.charts = [
+        bars(f"{log.name}-{name}", title, joined(parts, some), has_holes=one.has_holes)
+        for name, (title, some) in titles.items()
+        if parts
     ]
-    return Section(
-        name=log.name,
-        backend=type(log.backend).__name__,
-        is_stored=True,
-        facts=list(facts(log, one)),
-        warnings=list(worries(log, one)),
-        charts=[
-            chart(f"{log.name}-{span.name}", title, span, found, colours)
-            for title, span, found in charts
-            if found
-        ],
-        set_aside=[row._replace(reason=visible(row.reason)) for row in one.set_aside],
-    )
+
+
+def again(log: EventLog) -> int | None:
+    figures = log.backend.figures()
+    return None if figures is None else figures.first_pending
+
+
+def edges(now: int, width: int, count: int) -> list[int]:
+    """So many stretches of equal length, the last of which is still going on."""
+    last = now - now % width + width
+    return [last - width * back for back in range(count, -1, -1)]
+
+
+def joined(parts: Sequence[Stretch], edges: Sequence[int]) -> list[Stretch]:
+    """The stretches between these edges, of smaller ones."""
+    made = []
+    for start, end in pairwise(edges):
+        some = [part for part in parts if start <= part.start and part.end <= end]
+        total, is_estimate = sum(part.total for part in some), any(part.estimated for part in some)
+        made.append(Stretch(start, end, total, sum_of(some), is_estimate))
+    return made
 
 
 # In words
 
 
-def facts(log: EventLog, one: Figures) -> Iterator[tuple[str, str]]:
+def facts(
+    log: EventLog, one: Figures, parts: Sequence[Stretch], now: int
+) -> Iterator[tuple[str, str]]:
     yield _("Head"), number(one.head)
     yield _("Floor"), number(one.floor)
     yield _("Entries"), number(one.count)
-    yield _("Rate"), rates(one)
-    yield _("Oldest entry"), moment(log, one.oldest)
-    yield _("Newest entry"), moment(log, one.newest)
+    yield _("Rate"), rates(parts, now)
+    yield _("Oldest entry"), moment(one.oldest, now)
+    yield _("Newest entry"), moment(one.newest, now)
     yield _("Retention"), retention(log)
     yield _("Pruning now"), preview(one)
     yield _("Outbox"), outbox(one)
@@ -120,21 +133,23 @@ def facts(log: EventLog, one: Figures) -> Iterator[tuple[str, str]]:
         yield _("Deletions under way"), bounded(one.deletions)
 
 
-def rates(one: Figures) -> str:
+def rates(parts: Sequence[Stretch], now: int) -> str:
+    minute, hour = (
+        sum(part.total for part in parts if part.start >= now - span) for span in (MINUTE, HOUR)
+    )
     return _("%(minute)s events/s in the last minute, %(hour)s in the last hour") % {
-        "minute": rate(one.per_minute / 60),
-        "hour": rate(one.per_hour / 3600),
+        "minute": rate(minute / 60),
+        "hour": rate(hour / 3600),
     }
 
 
-def moment(log: EventLog, one: Moment | None) -> str:
+def moment(one: Moment | None, now: int) -> str:
     if one is None:
         return _("none")
-    ago = max(0, log.backend.now() - to_micros(one.time)) / 1_000_000
     return _("%(position)s: %(time)s (%(ago)s ago)") % {
         "position": number(one.position),
         "time": date_and_time(one.time),
-        "ago": duration(ago),
+        "ago": duration(max(0, now - to_micros(one.time)) / 1_000_000),
     }
 
 
@@ -151,7 +166,7 @@ def retention(log: EventLog) -> str:
 
 def preview(one: Figures) -> str:
     """By the arithmetic of positions: a dry run counts the rows, and there may be millions."""
-    count = one.removable
+    count = one.expired + one.beyond
     if not count:
         return _("would remove nothing")
     # Translators: after "Pruning now"
@@ -175,7 +190,5 @@ def outbox(one: Figures) -> str:
 
 
 def open_streams(one: Figures) -> str:
-    counts = {status: bounded(count) for status, count in one.open_streams.items()}
-    if not counts:
-        return _("none")
+    counts = {"running": bounded(one.running), "waiting": bounded(one.waiting)}
     return _("%(running)s running, %(waiting)s waiting") % counts

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from django.utils.translation import gettext, ngettext
 
 from ...backends.base import DELETE_BATCH
+from ...backends.figures import BOUND, Figures
 from ...log import EventLog
 from ...types import from_micros
-from ..shared.lookups import BOUND
 from ..shared.words import bounded, date_and_time, number
-from .figures import Figures
 
 
-def worries(log: EventLog, one: Figures) -> Iterator[str]:
-    if one.undrained:
+def worries(log: EventLog, one: Figures, undrained: bool) -> Iterator[str]:
+    if undrained:
         yield ngettext(
             "The outbox is not drained: %(number)s committed event waits for its position. "
             "The next emit or manage.py reconcile_streams gives it one.",

@@ -8,8 +8,8 @@ from django.utils.formats import number_format
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext as _
 
+from ...backends.figures import BOUND
 from ...types import Status
-from .lookups import BOUND
 
 
 def number(value: float, digits: int | None = None) -> str:
@@ -19,6 +19,11 @@ def number(value: float, digits: int | None = None) -> str:
 def bounded(count: int) -> str:
     """A count that stopped at its bound: `1,000+`."""
     return f"{number(BOUND)}+" if count > BOUND else number(count)
+
+
+def estimated(count: int, is_estimated: bool) -> str:
+    """`≈ 1,234` where it is not counted."""
+    return f"≈ {number(count)}" if is_estimated else number(count)
 
 
 def rate(per_second: float) -> str:

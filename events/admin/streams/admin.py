@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ...backends.figures import BOUND
 from ...conf import DEFAULT_LOG
 from ...models import Stream
 from ...non_atomic import non_atomic
@@ -18,7 +19,6 @@ from ...types import Status, wire_time
 from ..shared import links
 from ..shared.filters import ChoiceFilter, LogFilter
 from ..shared.keyset import Keyset, KeysetChangeList
-from ..shared.lookups import BOUND
 from ..shared.scope import Scope, is_stream, scope_of
 from ..shared.words import date_and_time, number, status_name
 from .page import UNOPENED, badge, duration_of

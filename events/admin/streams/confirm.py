@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,13 +12,12 @@ from ...models import Stream
 from ..shared.words import number
 
 
-def asking(verb: str, some: Iterable[Stream], back: str) -> dict[str, Any]:
-    some = list(some)
+def asking(verb: str, some: Sequence[Stream]) -> dict[str, Any]:
     titles = {
         "stop": ngettext("Stop a stream", "Stop streams", len(some)),
         "fail": ngettext("Fail a stream", "Fail streams", len(some)),
     }
-    return {"title": titles[verb], "verb": verb, "streams": some, "back": back}
+    return {"title": titles[verb], "verb": verb, "streams": some}
 
 
 def doomed(some: Iterable[Stream]) -> dict[str, Any]:

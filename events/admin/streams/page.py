@@ -9,11 +9,11 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from ...backends.figures import GRACE
 from ...models import Stream
 from ...types import Status, from_micros
 from ..shared.keyset import Keyset, page_of, whole
 from ..shared.kinds import chip
-from ..shared.lookups import GRACE
 from ..shared.payloads import excerpt, light
 from ..shared.scope import Scope
 from ..shared.words import date_and_time, duration, number, status_name, to_the_millisecond
@@ -32,7 +32,7 @@ def page(scope: Scope, stream: Stream, before: str) -> dict[str, Any]:
     now = scope.log.backend.now()
     return {
         "facts": facts(stream, from_micros(now)),
-        "picture": picture(scope.alias, stream, floor, now),
+        "picture": picture(scope, stream, now),
         "events": [line(event) for event in shown.rows],
         "older": shown.older,
         "newer": shown.newer,

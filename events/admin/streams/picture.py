@@ -1,115 +1,148 @@
-"""The picture of a run: its life as a band, and its events over time, one lane for each kind.
+"""The picture of a stream: its life as a band, and its events over time.
 
-Up to DOTS events each is a dot; of more, there are bars.
+Up to DOTS events each is a dot, in a lane for each kind; of more, there are bars.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from ...lifecycle import STEPS
 from ...models import Stream
-from ...types import from_micros, to_micros
-from ..shared.bars import Tick, percent
-from ..shared.words import clock, date_and_time, duration, number
-from .lanes import BAND, Lane, lane_y, lanes_of_bars, lanes_of_dots
-from .phases import Phase, phases
-from .timeline import ROWS, STRETCHES, Frame, Point, first, sampled, stretches
+from ...types import TERMINAL, from_micros, to_micros
+from ..shared.charts import AXIS, BAND, Chart, Frame, Group, Key, Label, Mark, bars, percent
+from ..shared.kinds import OTHER, look
+from ..shared.scope import Scope
+from ..shared.words import date_and_time, duration, number, status_name, to_the_millisecond
 
-DOTS = 500
-AXIS = 22
-
-
-class Picture(NamedTuple):
-    summary: str
-    phases: list[Phase]
-    # The phases' names, each once, and their classes.
-    legend: dict[str, str]
-    lanes: list[Lane]
-    ticks: list[Tick]
-    dots: bool
-    sampled: bool
-    band: int
-    bottom: int
-    height: int
+DOTS, LANES, LANE = 500, 8, 36
+STRETCHES = 60
+# Of a longer stream no steps are looked for: its life is drawn as it stands.
+ROWS = 2_000
 
 
-def picture(alias: str, stream: Stream, floor: int, now: int) -> Picture | None:
+class Point(NamedTuple):
+    """An event, as far as the picture needs it."""
+
+    seq: int
+    kind: str
+    micros: int
+
+
+def picture(scope: Scope, stream: Stream, now: int) -> Chart | None:
     """None if nothing of the stream is left to be seen."""
-    points = first(alias, stream, floor)
+    rows: Any = scope.events(stream.name).order_by("position")
+    rows = rows.values_list("seq", "kind", "timestamp")[: ROWS + 1]
+    points = [Point(seq, kind, to_micros(time)) for seq, kind, time in rows]
     if not points:
         return None
     end = to_micros(stream.closed_at) if stream.closed_at else now
-    end = max(end, to_micros(stream.last_event_at), points[0].micros + 1_000)
     # The life may have begun before what is left to be seen of it.
-    frame = Frame(points[0].micros, end)
-    if len(points) > ROWS:
-        found = sampled(alias, stream, floor, frame)
-        return draw(stream, frame, lanes_of_bars(found, frame), [], STRETCHES, sampled=True)
-    if len(points) > DOTS:
-        lanes = lanes_of_bars(stretches(points, frame), frame)
-    else:
-        lanes = lanes_of_dots(points, frame)
-    return draw(stream, frame, lanes, points, len(points), sampled=False)
+    start, end = points[0].micros, max(end, to_micros(stream.last_event_at)) + 1_000
+    frame = Frame(start, end)
+    life = phases(stream, frame, points if len(points) <= ROWS else [])
+    band = [group for _key, group in life]
+    if len(points) <= DOTS:
+        return summed(dots(frame, points, band), stream, frame, life)
+    edges = [start + (end - start) * place // STRETCHES for place in range(STRETCHES + 1)]
+    stretches = scope.log.backend.stretches(edges, stream.name)
+    if stretches is None:
+        return None
+    return summed(bars("timeline", "", stretches, band=band), stream, frame, life)
 
 
-def draw(
-    stream: Stream,
-    frame: Frame,
-    lanes: list[Lane],
-    points: Sequence[Point],
-    marks: int,
-    *,
-    sampled: bool,
-) -> Picture:
-    bottom = lane_y(len(lanes))
-    total = ngettext("%(number)s event", "%(number)s events", stream.seq) % {
-        "number": number(stream.seq)
+def summed(chart: Chart, stream: Stream, frame: Frame, life: Sequence[tuple[Key, Group]]) -> Chart:
+    """With what is said of it as a whole, and the phases, each once, in the legend."""
+    total = ngettext("%(number)s event", "%(number)s events", stream.seq)
+    said = _("%(events)s in %(duration)s.") % {
+        "events": total % {"number": number(stream.seq)},
+        "duration": duration((frame.end - frame.start) / 1_000_000),
     }
-    life = phases(stream, frame, points)
-    return Picture(
-        summary=_("%(events)s in %(duration)s, of %(kinds)s.")
-        % {
-            "events": total,
-            "duration": duration((frame.end - frame.start) / 1_000_000),
-            "kinds": ngettext("%(number)s kind", "%(number)s kinds", len(lanes))
-            % {"number": len(lanes)},
-        },
-        phases=life,
-        legend={phase.name: phase.css for phase in life},
-        lanes=lanes,
-        ticks=ticks(frame),
-        dots=bool(points) and marks <= DOTS,
-        sampled=sampled,
-        band=BAND - 8,
-        bottom=bottom,
-        height=bottom + AXIS,
+    return chart._replace(
+        title=_("Events over time"),
+        summary=said,
+        legend=[*dict.fromkeys(key for key, _group in life), *chart.legend],
     )
 
 
-TICKS = 4
+def dots(frame: Frame, points: Sequence[Point], band: Sequence[Group]) -> Chart:
+    """A lane for each of the most frequent kinds; with a ninth, the rest share one."""
+    common = Counter(point.kind for point in points).most_common()
+    own = dict(common if len(common) <= LANES + 1 else common[:LANES])
+    places = {kind: BAND + 8 + LANE * place for place, kind in enumerate(own)}
+    bottom = BAND + 8 + LANE * len(own)
+    rest = len(points) - sum(own.values())
+    labels = [
+        Label("0", places[kind] + 12, f"{kind} · {number(count)}") for kind, count in own.items()
+    ]
+    if rest:
+        labels.append(Label("0", bottom + 12, f"{_('other kinds')} · {number(rest)}"))
+    end = bottom + LANE * bool(rest)
+    return Chart(
+        id="timeline",
+        title="",
+        summary="",
+        height=end + AXIS,
+        groups=[
+            *band,
+            *(
+                Group(title(point), [dot(frame, point, places.get(point.kind), bottom)])
+                for point in points
+            ),
+        ],
+        lines=[*(y + LANE for y in places.values()), end],
+        labels=[*labels, *frame.ticks(end + AXIS - 6)],
+        legend=[],
+        # The events themselves stand below.
+        table=[],
+    )
 
 
-def ticks(frame: Frame) -> list[Tick]:
-    """Times along the axis; with seconds in a short run, with the date in a long one."""
-    made = []
-    for place in range(TICKS):
-        micros = frame.start + (frame.end - frame.start) * place // TICKS
-        x = 1 + 98 * place / TICKS
-        made.append(
-            Tick(percent(x), tick(micros, frame.end - frame.start), "middle" if place else "start")
-        )
-    return made
+def dot(frame: Frame, point: Point, y: int | None, bottom: int) -> Mark:
+    css, top = (OTHER, bottom) if y is None else (look(point.kind), y)
+    return Mark(css, percent(frame.x(point.micros)), str(top + 25))
 
 
-def tick(micros: int, width: int) -> str:
-    moment: datetime = from_micros(micros)
-    if width > 86_400_000_000:
-        return date_and_time(moment).split()[0]
-    if width > 3_600_000_000:
-        return clock(moment)
-    return date_and_time(moment).split()[1]
+def title(point: Point) -> str:
+    return _("No. %(seq)s: %(kind)s, %(time)s") % {
+        "seq": number(point.seq),
+        "kind": point.kind,
+        "time": to_the_millisecond(from_micros(point.micros)),
+    }
+
+
+def phases(stream: Stream, frame: Frame, points: Sequence[Point]) -> list[tuple[Key, Group]]:
+    """The stream's life as its own events tell it; of a long stream only how it stands."""
+    if stream.opened_at is None and stream.status is None:
+        return []
+    steps = [(p.micros, str(STEPS[p.kind].to)) for p in points if p.kind in STEPS]
+    start = to_micros(stream.opened_at) if stream.opened_at else frame.start
+    if not points:
+        steps = [(start, "open" if stream.status in TERMINAL else str(stream.status))]
+    elif not steps or (steps[0][0] > frame.start and start <= frame.start):
+        # The step that led here was pruned.
+        steps.insert(0, (frame.start, "running" if steps else str(stream.status)))
+    ends = [micros for micros, _status in steps[1:]] + [frame.end]
+    found = [
+        phase(status, max(begin, frame.start), until, frame)
+        for (begin, status), until in zip(steps, ends, strict=True)
+        if status not in TERMINAL
+    ]
+    if stream.status in TERMINAL and stream.closed_at:
+        # The picture ends with the stream, so there is just a little of its end.
+        found.append(phase(stream.status, to_micros(stream.closed_at), frame.end, frame))
+    return found
+
+
+def phase(status: str, begin: int, until: int, frame: Frame) -> tuple[Key, Group]:
+    name = _("open") if status == "open" else status_name(status)
+    said = duration((until - begin) / 1_000_000)
+    if status in TERMINAL:
+        said = date_and_time(from_micros(begin))
+    mark = frame.mark(f"events-phase-{status}", begin, until, 4, 14)
+    return Key(mark.css, name), Group(f"{name}: {said}", [mark])

@@ -16,15 +16,12 @@ from ...streams import MAX_REASON
 from ..shared.keyset import KeysetAdmin
 from ..shared.words import number
 
-# What a stream says that was stopped without a reason. Not translated: it goes into the log.
-REASON = "stopped in the admin"
-
 
 def stop(
     admin: KeysetAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
 ) -> None:
     def step(stream: Stream) -> bool:
-        given = clean(reason) or REASON
+        given = clean(reason) or f"stopped in the admin by {request.user}"
         if log.stream(stream.name).stop(given) is None:
             return False
         admin.log_change(request, stream, _("Stopped: %(reason)s") % {"reason": given})
@@ -38,10 +35,10 @@ def fail(
     admin: KeysetAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
 ) -> None:
     def step(stream: Stream) -> bool:
-        given = clean(reason)
+        given = clean(reason) or f"failed in the admin by {request.user}"
         if log.stream(stream.name).fail(given) is None:
             return False
-        admin.log_change(request, stream, _("Failed: %(reason)s") % {"reason": given or "–"})
+        admin.log_change(request, stream, _("Failed: %(reason)s") % {"reason": given})
         return True
 
     done = each(request, some, step)
@@ -69,8 +66,7 @@ def each(request: HttpRequest, some: Iterable[Stream], step: Callable[[Stream], 
                 already = _("The stream %(name)s is there already; nothing was changed.")
                 messages.info(request, already % {"name": stream.name})
         except EventsError as error:
-            refused = _("Not possible: %(error)s.") % {"error": error}
-            messages.error(request, refused)
+            messages.error(request, _("Not possible: %(error)s.") % {"error": error})
     return done
 
 

@@ -15,13 +15,13 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ...backends.figures import BOUND
 from ...models import Stream
 from ...non_atomic import non_atomic
 from ...types import TERMINAL
 from ..shared import links
 from ..shared.keyset import KeysetAdmin, whole
 from ..shared.links import log_query
-from ..shared.lookups import BOUND
 from ..shared.scope import Scope, opens, scope_of
 from . import steps
 from .confirm import asking, doomed
@@ -71,7 +71,7 @@ class StreamViews(KeysetAdmin):
             **page(scope, stream, request.GET.get("before", "")),
             "title": stream.name,
         }
-        return self.render(request, "timeline", context)
+        return self.render(request, "admin/events/stream/timeline.html", context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -98,18 +98,11 @@ class StreamViews(KeysetAdmin):
 
     def render(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name
-        return TemplateResponse(request, f"admin/events/stream/{name}.html", context)
+        return TemplateResponse(request, name, context)
 
     # Stop, fail and delete one
 
     @non_atomic
-    def stop_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.end_view(request, object_id, "stop")
-
-    @non_atomic
-    def fail_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.end_view(request, object_id, "fail")
-
     def end_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
         """Ask for the reason, and then do it."""
         found = self.found(request, unquote(object_id))
@@ -118,13 +111,13 @@ class StreamViews(KeysetAdmin):
         if not self.has_change_permission(request):
             raise PermissionDenied
         scope, stream = found
-        back = self.address("stream_timeline", stream.pk, log=scope.name)
         if request.method == "POST":
             end = {"stop": steps.stop, "fail": steps.fail}[verb]
             end(self, request, scope.log, [stream], request.POST.get("reason", ""))
+            back = self.address("stream_timeline", stream.pk, log=scope.name)
             return HttpResponseRedirect(back)
-        context = {**self.context(request, scope, stream), **asking(verb, [stream], back)}
-        return self.render(request, "reason", context)
+        context = {**self.context(request, scope, stream), **asking(verb, [stream])}
+        return self.render(request, "admin/events/stream/reason.html", context)
 
     @non_atomic
     def delete_view(
@@ -141,8 +134,7 @@ class StreamViews(KeysetAdmin):
             steps.delete(self, request, scope.log, [stream])
             return HttpResponseRedirect(self.address("stream_changelist", log=scope.name))
         context = {**self.context(request, scope, stream), **doomed([stream])}
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/delete_confirmation.html", context)
+        return self.render(request, "admin/delete_confirmation.html", context)
 
     # The same for those selected
 
@@ -156,16 +148,15 @@ class StreamViews(KeysetAdmin):
     ) -> HttpResponse | None:
         scope, some = scope_of(request), chosen(queryset)
         if request.POST.get("post"):
-            steps.fail(self, request, scope.log, some, request.POST.get("reason", ""))
+            steps.fail(self, request, scope.log, some, "")
             return None
-        back = self.address("stream_changelist", log=scope.name)
         context = {
             **self.context(request, scope, some[0] if some else Stream()),
-            **asking("fail", some, back),
+            **asking("fail", some),
             "action": "fail_selected",
             "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
         }
-        return self.render(request, "reason", context)
+        return self.render(request, "admin/events/stream/reason.html", context)
 
     @admin.action(description=gettext_lazy("Delete selected streams…"), permissions=["delete"])
     def delete_selected(
@@ -181,8 +172,7 @@ class StreamViews(KeysetAdmin):
             "queryset": some,
             "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
         }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/delete_selected_confirmation.html", context)
+        return self.render(request, "admin/delete_selected_confirmation.html", context)
 
     # Who may what
 
@@ -197,20 +187,19 @@ class StreamViews(KeysetAdmin):
         return request.user.has_perm("events.delete_stream")
 
     def get_urls(self) -> list[Any]:
-        views = {
-            "timeline": self.timeline_view,
-            "stop": self.stop_view,
-            "fail": self.fail_view,
-        }
-        own = [
+        wrap = self.admin_site.admin_view
+        ends = [
             path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"events_stream_{name}",
+                f"<path:object_id>/{verb}/",
+                wrap(self.end_view),
+                {"verb": verb},
+                name=f"events_stream_{verb}",
             )
-            for name, view in views.items()
+            for verb in ("stop", "fail")
         ]
-        return own + super().get_urls()
+        timeline = wrap(self.timeline_view)
+        own = path("<path:object_id>/timeline/", timeline, name="events_stream_timeline")
+        return [own, *ends, *super().get_urls()]
 
 
 def chosen(queryset: QuerySet[Stream]) -> list[Stream]:

@@ -240,7 +240,8 @@ class Job {
     showBadge(find("badge"), status ?? (this.events ? "" : "starting"), this.reason && `: ${this.reason}`);
     if (lines.has(stream) && status) showBadge(lines.get(stream).badge, status);
     if (this.stopButton) {
-      this.stopButton.disabled = this.over || this.stopping || !this.events;
+      this.stopButton.hidden = this.over;
+      this.stopButton.disabled = this.stopping || !this.events;
       setText(this.stopButton, this.stopping ? "Stopping…" : "Stop");
     }
     this.showProgress();

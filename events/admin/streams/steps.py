@@ -1,8 +1,10 @@
-"""Stop, fail and delete streams for somebody: through their life, and noted in the history."""
+"""Stop, fail and delete streams for somebody: what is asked before, and through their life what is
+done, noted in the history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest
@@ -17,64 +19,78 @@ from ..shared.keyset import KeysetAdmin
 from ..shared.words import number
 
 
-def stop(
-    admin: KeysetAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
+def asking(verb: str, some: Sequence[Stream]) -> dict[str, Any]:
+    """For the page that asks; to delete, it is Django's own."""
+    if verb == "delete":
+        return doomed(some)
+    titles = {
+        "stop": ngettext("Stop a stream", "Stop streams", len(some)),
+        "fail": ngettext("Fail a stream", "Fail streams", len(some)),
+    }
+    return {"title": titles[verb], "verb": verb, "streams": some}
+
+
+def doomed(some: Sequence[Stream]) -> dict[str, Any]:
+    lines, opts = [], Stream._meta
+    for stream in some:
+        events = ngettext("%(number)s event", "%(number)s events", stream.seq)
+        lines.append(f"{stream.name}: {events % {'number': number(stream.seq)}}")
+    names = opts.verbose_name if len(lines) == 1 else opts.verbose_name_plural
+    return {
+        "title": _("Are you sure?"),
+        "object_name": opts.verbose_name,
+        "objects_name": names,
+        "deletable_objects": [lines],
+        "deleted_objects": lines,
+        "model_count": {names: len(lines)}.items(),
+        # All of them: no more than a page of streams can be chosen.
+        "delete_confirmation_max_display": None,
+    }
+
+
+def take(
+    admin: KeysetAdmin,
+    request: HttpRequest,
+    log: EventLog,
+    verb: str,
+    some: Sequence[Stream],
+    reason: str = "",
 ) -> None:
-    def step(stream: Stream) -> bool:
-        given = clean(reason) or f"stopped in the admin by {request.user}"
-        if log.stream(stream.name).stop(given) is None:
-            return False
-        admin.log_change(request, stream, _("Stopped: %(reason)s") % {"reason": given})
-        return True
-
-    done = each(request, some, step)
-    tell(request, ngettext("%(number)s stream stopped.", "%(number)s streams stopped.", done), done)
-
-
-def fail(
-    admin: KeysetAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream], reason: str
-) -> None:
-    def step(stream: Stream) -> bool:
-        given = clean(reason) or f"failed in the admin by {request.user}"
-        if log.stream(stream.name).fail(given) is None:
-            return False
-        admin.log_change(request, stream, _("Failed: %(reason)s") % {"reason": given})
-        return True
-
-    done = each(request, some, step)
-    tell(request, ngettext("%(number)s stream failed.", "%(number)s streams failed.", done), done)
-
-
-def delete(admin: KeysetAdmin, request: HttpRequest, log: EventLog, some: Iterable[Stream]) -> None:
-    def step(stream: Stream) -> bool:
-        log.stream(stream.name).delete()
-        admin.log_deletions(request, [stream])  # type: ignore[arg-type]
-        return True
-
-    done = each(request, some, step)
-    tell(request, ngettext("%(number)s stream deleted.", "%(number)s streams deleted.", done), done)
-
-
-def each(request: HttpRequest, some: Iterable[Stream], step: Callable[[Stream], bool]) -> int:
-    """How many took the step. What one stream refuses is no reason to stop at it."""
+    """Take the step with each of them. What one refuses is no reason to stop at it."""
     done = 0
     for stream in some:
         try:
-            if step(stream):
+            if take_one(admin, request, log, verb, stream, reason):
                 done += 1
             else:
                 already = _("The stream %(name)s is there already; nothing was changed.")
                 messages.info(request, already % {"name": stream.name})
         except EventsError as error:
             messages.error(request, _("Not possible: %(error)s.") % {"error": error})
-    return done
-
-
-def tell(request: HttpRequest, sentence: str, done: int) -> None:
+    said = {
+        "stop": ngettext("%(number)s stream stopped.", "%(number)s streams stopped.", done),
+        "fail": ngettext("%(number)s stream failed.", "%(number)s streams failed.", done),
+        "delete": ngettext("%(number)s stream deleted.", "%(number)s streams deleted.", done),
+    }
     if done:
-        messages.success(request, sentence % {"number": number(done)})
+        messages.success(request, said[verb] % {"number": number(done)})
 
 
-def clean(reason: str) -> str:
-    """As a payload may hold it."""
-    return reason.replace("\0", "").encode(errors="replace").decode().strip()[:MAX_REASON]
+def take_one(
+    admin: KeysetAdmin, request: HttpRequest, log: EventLog, verb: str, stream: Stream, reason: str
+) -> bool:
+    """False if the stream is there already."""
+    handle = log.stream(stream.name)
+    if verb == "delete":
+        handle.delete()
+        admin.log_deletions(request, [stream])  # type: ignore[arg-type]
+        return True
+    # As a payload may hold it. Not translated: it goes into the log.
+    given = reason.replace("\0", "").encode(errors="replace").decode().strip()[:MAX_REASON]
+    past = {"stop": "stopped", "fail": "failed"}[verb]
+    given = given or f"{past} in the admin by {request.user}"
+    if (handle.stop if verb == "stop" else handle.fail)(given) is None:
+        return False
+    noted = {"stop": _("Stopped: %(reason)s"), "fail": _("Failed: %(reason)s")}
+    admin.log_change(request, stream, noted[verb] % {"reason": given})
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -21,11 +22,11 @@ from ...non_atomic import non_atomic
 from ...types import TERMINAL
 from ..shared import links
 from ..shared.keyset import KeysetAdmin, whole
-from ..shared.links import log_query
 from ..shared.scope import Scope, opens, scope_of
 from . import steps
-from .confirm import asking, doomed
 from .page import badge, page
+
+TIMELINE, REASON = "admin/events/stream/timeline.html", "admin/events/stream/reason.html"
 
 
 class StreamViews(KeysetAdmin):
@@ -53,126 +54,115 @@ class StreamViews(KeysetAdmin):
             return None
         return scope, stream
 
-    def missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What Django answers for any object that is not there."""
-        said = _("There is no stream with the ID “%(id)s”. Perhaps it was deleted?")
-        messages.warning(request, said % {"id": unquote(object_id)[:100]})
-        return HttpResponseRedirect(reverse("admin:index", current_app=self.admin_site.name))
+    # One
 
-    def timeline_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @non_atomic
+    def stream_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+        """Its timeline; or a page that asks before the step is taken, and then that is done."""
         found = self.found(request, unquote(object_id))
         if found is None:
-            return self.missing(request, object_id)
-        if request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
+            # What Django answers for any object that is not there.
+            said = _("There is no stream with the ID “%(id)s”. Perhaps it was deleted?")
+            messages.warning(request, said % {"id": unquote(object_id)[:100]})
+            index = reverse("admin:index", current_app=self.admin_site.name)
+            return HttpResponseRedirect(index)
         scope, stream = found
-        context = {
-            **self.context(request, scope, stream),
-            **page(scope, stream, request.GET.get("before", "")),
-            "title": stream.name,
-        }
-        return self.render(request, "admin/events/stream/timeline.html", context)
+        asks, posted = verb != "timeline", request.method not in ("GET", "HEAD")
+        may = self.has_delete_permission if verb == "delete" else self.has_change_permission
+        if not may(request) if asks else posted:
+            raise PermissionDenied
+        if posted:
+            reason = request.POST.get("reason", "")
+            steps.take(self, request, scope.log, verb, [stream], reason)
+            return HttpResponseRedirect(self.after(scope, verb, stream))
+        if asks:
+            template = "admin/delete_confirmation.html" if verb == "delete" else REASON
+            back = self.after(scope, "", stream)
+            return self.render(
+                request, template, scope, [stream], back=back, **steps.asking(verb, [stream])
+            )
+        content = page(scope, stream, request.GET.get("before", ""))
+        return self.render(request, TIMELINE, scope, [stream], title=stream.name, **content)
+
+    def after(self, scope: Scope, verb: str, stream: Stream) -> str:
+        if verb == "delete":
+            return links.within(self.admin_site.name, "stream_changelist", log=scope.name)
+        return links.within(self.admin_site.name, "stream_timeline", stream.pk, log=scope.name)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """There is nothing to edit in a stream: its page is its timeline."""
-        return self.timeline_view(request, object_id)
-
-    def context(self, request: HttpRequest, scope: Scope, stream: Stream) -> dict[str, Any]:
-        return {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "object": stream,
-            "original": stream,
-            "stream": stream,
-            "log_query": log_query(scope.name),
-            "badge": badge(stream.status),
-            "may_end": self.has_change_permission(request) and stream.status not in TERMINAL,
-            "may_delete": self.has_delete_permission(request),
-        }
-
-    def address(self, name: str, *arguments: object, log: str) -> str:
-        return links.within(self.admin_site.name, name, *arguments, log=log)
-
-    def render(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, name, context)
-
-    # Stop, fail and delete one
-
-    @non_atomic
-    def end_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
-        """Ask for the reason, and then do it."""
-        found = self.found(request, unquote(object_id))
-        if found is None:
-            return self.missing(request, object_id)
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        scope, stream = found
-        if request.method == "POST":
-            end = {"stop": steps.stop, "fail": steps.fail}[verb]
-            end(self, request, scope.log, [stream], request.POST.get("reason", ""))
-            back = self.address("stream_timeline", stream.pk, log=scope.name)
-            return HttpResponseRedirect(back)
-        context = {**self.context(request, scope, stream), **asking(verb, [stream])}
-        return self.render(request, "admin/events/stream/reason.html", context)
+        return self.stream_view(request, object_id, "timeline")
 
     @non_atomic
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
         """As Django's, but not in a transaction: every emit would wait for its end."""
-        found = self.found(request, unquote(object_id))
-        if found is None:
-            return self.missing(request, object_id)
-        if not self.has_delete_permission(request):
-            raise PermissionDenied
-        scope, stream = found
-        if request.method == "POST":
-            steps.delete(self, request, scope.log, [stream])
-            return HttpResponseRedirect(self.address("stream_changelist", log=scope.name))
-        context = {**self.context(request, scope, stream), **doomed([stream])}
-        return self.render(request, "admin/delete_confirmation.html", context)
+        return self.stream_view(request, object_id, "delete")
 
-    # The same for those selected
+    def render(
+        self,
+        request: HttpRequest,
+        template: str,
+        scope: Scope,
+        some: Sequence[Stream],
+        **context: Any,
+    ) -> HttpResponse:
+        stream = some[0] if some else Stream()
+        base = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "object": stream,
+            "original": stream,
+            "stream": stream,
+            "log_query": links.log_query(scope.name),
+            "badge": badge(stream.status),
+            "may_end": self.has_change_permission(request) and stream.status not in TERMINAL,
+            "may_delete": self.has_delete_permission(request),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, template, {**base, **context})
+
+    # Those selected
 
     @admin.action(description=gettext_lazy("Stop selected streams"), permissions=["change"])
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
-        steps.stop(self, request, scope_of(request).log, chosen(queryset), "")
+        steps.take(self, request, scope_of(request).log, "stop", chosen(queryset))
 
     @admin.action(description=gettext_lazy("Fail selected streams…"), permissions=["change"])
     def fail_selected(
         self, request: HttpRequest, queryset: QuerySet[Stream]
     ) -> HttpResponse | None:
-        scope, some = scope_of(request), chosen(queryset)
-        if request.POST.get("post"):
-            steps.fail(self, request, scope.log, some, "")
-            return None
-        context = {
-            **self.context(request, scope, some[0] if some else Stream()),
-            **asking("fail", some),
-            "action": "fail_selected",
-            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-        }
-        return self.render(request, "admin/events/stream/reason.html", context)
+        return self.asked(request, queryset, "fail", REASON)
 
     @admin.action(description=gettext_lazy("Delete selected streams…"), permissions=["delete"])
     def delete_selected(
         self, request: HttpRequest, queryset: QuerySet[Stream]
     ) -> HttpResponse | None:
+        return self.asked(request, queryset, "delete", "admin/delete_selected_confirmation.html")
+
+    def asked(
+        self, request: HttpRequest, queryset: QuerySet[Stream], verb: str, template: str
+    ) -> HttpResponse | None:
+        """The page that asks, or None once that is answered and done."""
         scope, some = scope_of(request), chosen(queryset)
         if request.POST.get("post"):
-            steps.delete(self, request, scope.log, some)
+            steps.take(self, request, scope.log, verb, some)
             return None
-        context = {
-            **self.context(request, scope, some[0] if some else Stream()),
-            **doomed(some),
-            "queryset": some,
-            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-        }
-        return self.render(request, "admin/delete_selected_confirmation.html", context)
+        return self.render(
+            request,
+            template,
+            scope,
+            some,
+            back=links.within(self.admin_site.name, "stream_changelist", log=scope.name),
+            queryset=some,
+            action=f"{verb}_selected",
+            action_checkbox_name=helpers.ACTION_CHECKBOX_NAME,
+            **steps.asking(verb, some),
+        )
 
     # Who may what
 
@@ -187,19 +177,12 @@ class StreamViews(KeysetAdmin):
         return request.user.has_perm("events.delete_stream")
 
     def get_urls(self) -> list[Any]:
-        wrap = self.admin_site.admin_view
-        ends = [
-            path(
-                f"<path:object_id>/{verb}/",
-                wrap(self.end_view),
-                {"verb": verb},
-                name=f"events_stream_{verb}",
-            )
-            for verb in ("stop", "fail")
+        view = self.admin_site.admin_view(self.stream_view)
+        own = [
+            path(f"<path:object_id>/{verb}/", view, {"verb": verb}, name=f"events_stream_{verb}")
+            for verb in ("timeline", "stop", "fail")
         ]
-        timeline = wrap(self.timeline_view)
-        own = path("<path:object_id>/timeline/", timeline, name="events_stream_timeline")
-        return [own, *ends, *super().get_urls()]
+        return own + super().get_urls()
 
 
 def chosen(queryset: QuerySet[Stream]) -> list[Stream]:

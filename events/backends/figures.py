@@ -46,6 +46,8 @@ class Stretch(NamedTuple):
 class Figures:
     """How a log stands. No number needs more than a look-up or a count up to BOUND."""
 
+    # Microseconds by the log's clock, or by the machine's if that cannot be right.
+    now: int
     head: int = 0
     # The effective one, and what is still stored below it.
     floor: int = 0
@@ -69,3 +71,5 @@ class Figures:
     # Running streams that are past their idle timeout by more than GRACE.
     idle: int = 0
     deletions: int = 0
+    # The time of the newest event, in microseconds, if that is in the future.
+    ahead: int = 0

@@ -71,14 +71,14 @@ def few_facts(log: EventLog) -> Iterator[tuple[str, str]]:
 
 
 def fill(found: Section, log: EventLog, one: Figures) -> None:
-    now = log.backend.now()
+    now = one.now
     hour, day = edges(now, MINUTE, 60), edges(now, 30 * MINUTE, 48)
     asked = sorted({*hour, *day, now - MINUTE, now - HOUR})
     # One statement for all, so that no event is counted here and not there.
     parts = (log.backend.stretches(asked) if one.head else None) or []
     # A commit is followed by its sequencing within milliseconds: what waits then is no reason to warn.
     undrained = bool(one.pending) and again(log) == one.first_pending
-    found.facts = list(facts(log, one, parts, now))
+    found.facts = list(facts(log, one, parts))
     found.warnings = list(worries(log, one, undrained))
     found.set_aside = [row._replace(reason=visible(row.reason)) for row in one.set_aside]
     titles = {
@@ -116,15 +116,13 @@ def joined(parts: Sequence[Stretch], edges: Sequence[int]) -> list[Stretch]:
 # In words
 
 
-def facts(
-    log: EventLog, one: Figures, parts: Sequence[Stretch], now: int
-) -> Iterator[tuple[str, str]]:
+def facts(log: EventLog, one: Figures, parts: Sequence[Stretch]) -> Iterator[tuple[str, str]]:
     yield _("Head"), number(one.head)
     yield _("Floor"), number(one.floor)
     yield _("Entries"), number(one.count)
-    yield _("Rate"), rates(parts, now)
-    yield _("Oldest entry"), moment(one.oldest, now)
-    yield _("Newest entry"), moment(one.newest, now)
+    yield _("Rate"), rates(parts, one.now)
+    yield _("Oldest entry"), moment(one.oldest, one.now)
+    yield _("Newest entry"), moment(one.newest, one.now)
     yield _("Retention"), retention(log)
     yield _("Pruning now"), preview(one)
     yield _("Outbox"), outbox(one)

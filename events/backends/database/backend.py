@@ -272,11 +272,15 @@ class DatabaseBackend(BaseBackend):
 
     def figures(self) -> Figures:
         found = self._look(Query(limit=0)) or pages.Snapshot(State(0, 0, ""), 0, False, [])
+        try:
+            now = self.now()
+        except EventsError:
+            now = time.time_ns() // 1_000
         with self.connection.cursor() as cursor:
             return counting.figures(
                 cursor,
                 self.name,
-                self.now(),
+                now,
                 self.settings.max_entries,
                 found.state.head,
                 found.state.floor,
@@ -285,8 +289,9 @@ class DatabaseBackend(BaseBackend):
 
     def stretches(self, edges: Sequence[int], stream: str | None = None) -> list[Stretch]:
         with self.connection.cursor() as cursor:
-            cutoff = self.cutoff(self.settings.ttl)
-            return counting.stretches(cursor, self.dialect, self.name, edges, cutoff, stream)
+            return counting.stretches(
+                cursor, self.dialect, self.name, edges, self.hidden_before(), stream
+            )
 
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         return rows.find_streams(self._streams(), names)

@@ -15,6 +15,7 @@ from django.db.backends.utils import CursorWrapper
 
 from ...lifecycle import STEPS
 from ...types import Status, from_micros
+from ..clock import SKEW
 from ..figures import BOUND, GRACE, Figures, Moment, SetAside, Stretch
 from .dialects import Dialect
 from .rows import LOG_ID, chunks
@@ -54,6 +55,7 @@ ASKED = {
     "idle": "SELECT COUNT(*) FROM (SELECT last_event_at, idle_timeout FROM events_stream "
     f"WHERE log_id = {LOG_ID} AND status = 'running' ORDER BY last_position LIMIT {BOUND + 1}) "
     "AS silent WHERE last_event_at + idle_timeout * 1000000 < %(overdue)s",  # nosec B608
+    "latest": "SELECT latest FROM events_log WHERE name = %(log)s",
     "deletions": bounded(f"FROM events_deletion WHERE log_id = {LOG_ID}"),
 }
 
@@ -76,7 +78,9 @@ def figures(
     found = dict(zip(names, cursor.fetchone(), strict=True))
     count = max(0, head - floor - removed)
     first = found["first"] or head + 1
+    latest = found["latest"] or 0
     return Figures(
+        now=now,
         head=head,
         floor=floor,
         # What a pruning that was cut short has left below the floor goes as well.
@@ -93,6 +97,7 @@ def figures(
             for name in ("pending", "first_pending", "refused", "running", "waiting", "idle")
         },
         deletions=found["deletions"],
+        ahead=latest if latest - now > SKEW else 0,
     )
 
 

@@ -9,7 +9,7 @@ from django.db.backends.utils import CursorWrapper
 from ...cursors import Query
 from .dialects import Dialect
 from .pages import filters
-from .rows import EXPIRED
+from .times import EXPIRED, positions_at
 
 
 def start_of_last(
@@ -22,9 +22,11 @@ def start_of_last(
     """
     values: dict[str, Any] = {"log": log}
     halving, bounds = "", ["floor"]
-    if cutoff is not None:
+    if cutoff is not None and not dialect.seeks_by_subquery:
+        bounds.append(str(*positions_at(cursor, dialect, log, [cutoff])))
+    elif cutoff is not None:
         halving = f"RECURSIVE {EXPIRED}, "
-        bounds.append("(SELECT MAX(position) FROM expired)")
+        bounds.append("(SELECT MAX(position) FROM found)")
         values["before"] = cutoff
     if query.span is not None:
         bounds.append(f"head - {query.span}")

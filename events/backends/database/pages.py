@@ -19,11 +19,9 @@ from .damage import examined, rows_seem_sound
 from .dialects import Dialect
 from .prepared import Prepared
 from .rows import ROW_COLUMNS
-from .times import halving, positions_at
+from .times import EXPIRED, positions_at
 
 MAX_BIGINT = 2**63 - 1
-
-EXPIRED = halving("SELECT %(before)s AS moment")
 
 
 class Snapshot(NamedTuple):

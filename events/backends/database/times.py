@@ -29,6 +29,10 @@ def halving(moments: str) -> str:
 )"""  # nosec B608 # our own words
 
 
+# Of one moment, %(before)s.
+EXPIRED = halving("SELECT %(before)s AS moment")
+
+
 def positions_at(
     cursor: CursorWrapper, dialect: Dialect, log: str, moments: Sequence[int]
 ) -> list[int]:

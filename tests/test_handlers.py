@@ -207,8 +207,9 @@ class TestOnce:
         assert (status.cursor, status.held, status.last_error) == (2, 0, "")
         assert "too late" in caplog.text
 
+    @pytest.mark.parametrize("atomic", [True, False])
     @pytest.mark.parametrize("alias", ["postgres", "mariadb"], indirect=True)
-    def test_a_lost_connection_is_no_attempt(self, log, alias, register):
+    def test_a_lost_connection_is_no_attempt(self, log, alias, register, atomic):
         seen = []
 
         def act(entry):
@@ -221,7 +222,7 @@ class TestOnce:
                         cursor.execute("KILL CONNECTION_ID()")
 
         log.append_many([("a",)] * 2)
-        h = register(act)
+        h = register(act, atomic=atomic)
         h.run_once()
         assert seen == [1, 1, 2]
         assert (h.status().cursor, h.held()) == (2, [])

@@ -10,6 +10,7 @@ from events.handlers.models import Held, Shard, Subscription
 
 from .support.acting.models import Effect
 from .support.databases import DATABASES, skip_unless
+from .support.redis_server import running_redis
 from .support.runners import runners
 from .support.servers import wait_until
 
@@ -67,10 +68,6 @@ def test_killed_again_and_again_each_entry_is_handled_once(alias, log, batch):
             victim.wait()
             alive.append(run.start())
         wait_until(caught_up(alias, 400))
-        # The last one may not have come as far as to hear of signals.
-        for process in alive[:-1]:
-            process.send_signal(signal.SIGTERM)
-        assert {process.wait(20) for process in alive[:-1]} <= {0}
     assert_once_and_in_order(alias, log, 400)
     assert {shard.cursor for shard in Shard.objects.using(alias).all()} == {400}
 
@@ -214,3 +211,24 @@ def test_pause_takes_effect_within_two_seconds(alias, log):
         count = effects(alias).count()
         time.sleep(0.5)  # in which it would handle twenty
         assert effects(alias).count() == count
+
+
+@pytest.mark.parametrize("alias", SEVERAL[:1], indirect=True)
+def test_a_hint_from_another_process_is_heard(alias, log, tmp_path):
+    """With a channel layer that crosses processes, nobody waits for the next poll."""
+    with (
+        running_redis(tmp_path) as redis,
+        runners(
+            alias, {"name": "h"}, REDIS_URL=redis.url, SITE_EVENTS='{"POLL_INTERVAL": 60}'
+        ) as run,
+    ):
+        run.start()
+        wait_until(lambda: Shard.objects.using(alias).exists())
+        emit = ("emit_event", "n", "-v0")
+        # The first one may come before the worker listens.
+        wait_until(lambda: run.manage(*emit).returncode or effects(alias).exists())
+        count = effects(alias).count()
+        began = time.monotonic()
+        assert run.manage(*emit).returncode == 0
+        wait_until(lambda: effects(alias).count() > count)
+        assert time.monotonic() - began < 10

@@ -27,6 +27,10 @@ class Fresh(Source):
         self.start = work.place[:3]
         self.scanned = work.place.cursor
 
+    @property
+    def is_at_hand(self) -> bool:
+        return bool(self.rows)
+
     def find(self) -> bool:
         work = self.work
         if self.start != work.place[:3]:

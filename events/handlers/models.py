@@ -35,8 +35,9 @@ class Subscription(models.Model):
     name = ExactCharField(max_length=MAX_NAME, unique=True)
     log = ExactCharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
-    reason = models.CharField(max_length=MAX_TEXT, default="", blank=True)
-    last_error = models.CharField(max_length=MAX_TEXT, default="", blank=True)
+    # Exact as names are: whatever MariaDB's default character set cannot hold, these can.
+    reason = ExactCharField(max_length=MAX_TEXT, default="", blank=True)
+    last_error = ExactCharField(max_length=MAX_TEXT, default="", blank=True)
     # As many as the code wants. Shards of another number are on their way to a common point.
     shards = models.PositiveIntegerField(default=1)
 
@@ -93,7 +94,7 @@ class Held(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = InstantField(null=True)
     parked = models.BooleanField(default=False)
-    error = models.TextField(default="", blank=True)
+    error = ExactCharField(max_length=MAX_TEXT, default="", blank=True)
 
     class Meta:
         default_permissions = ()

@@ -73,7 +73,9 @@ class Runner:
         self.names = names
         self.pool = Pool(threads)
         self.news = threading.Event()
-        self.hearing = Hearing(self.news.set)
+        self.hearing = Hearing(self.hear)
+        self.hinted = True
+        self.looked = float("-inf")
         # Not an Event: it is set by a signal's handler, and this thread may hold the Event's lock.
         self.ending = False
         self.standing = Standing()
@@ -103,7 +105,8 @@ class Runner:
         if self.failure is not None:
             raise self.failure
 
-    def hear(self, log: str, head: int) -> None:
+    def hear(self, *hint: object) -> None:
+        self.hinted = True
         self.news.set()
 
     def round(self) -> float:
@@ -115,22 +118,30 @@ class Runner:
                 "Handlers: cannot look what there is to do; trying again.", exc_info=True
             )
             connections.close_all()
+            self.hinted = True
             return TROUBLE
         now = time.monotonic()
         for task in self.standing.tasks.values():
             if not task.busy and task.not_before <= now and self.is_wanted(task):
                 task.busy = True
                 self.pool.submit(partial(self.work, task))
-        if any(newest.is_behind for newest in self.standing.newest.values()):
-            return 0.0
-        return min([REFRESH, *(logs[log].settings.poll_interval for log in self.standing.newest)])
+        return 0.0 if self.hinted else min(REFRESH, self.poll_interval)
+
+    @property
+    def poll_interval(self) -> float:
+        followed = self.standing.newest
+        return min((logs[log].settings.poll_interval for log in followed), default=REFRESH)
 
     def look(self) -> None:
         if time.monotonic() - self.refreshed > REFRESH:
             self.refresh()
             self.refreshed = time.monotonic()
-        for newest in self.standing.newest.values():
-            newest.look()
+        if self.hinted or time.monotonic() - self.looked >= self.poll_interval:
+            # Before the look: a hint that comes meanwhile may be of what it does not see.
+            self.hinted, self.looked = False, time.monotonic()
+            for newest in self.standing.newest.values():
+                newest.look()
+                self.hinted = self.hinted or newest.is_behind
 
     def specs(self) -> dict[str, Spec]:
         known = handlers.specs()

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from inspect import isawaitable
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -64,11 +65,20 @@ class Taken:
     reached: int
 
 
+async def _awaited(result: Awaitable[object]) -> None:
+    await result
+
+
 class Source(ABC):
     """Where entries come from: the log, or what is held. All but `find` under the shard's lock."""
 
     def __init__(self, work: ShardWork) -> None:
         self.work = work
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Is it known that there is something to do?"""
+        return False
 
     @abstractmethod
     def find(self) -> bool:
@@ -194,14 +204,15 @@ class ShardWork:
         if not rows:
             return
         entries = [Entry.from_row(row) for row in rows]
-        last, function = entries[-1], self.spec.function
+        last = entries[-1]
         cause = {"cause": last.position}
         if trace := last.context.get("trace"):
             cause["trace"] = trace
-        if self.spec.is_async:
-            function = async_to_sync(function)
         with self.inner(), context(**cause):
-            function(entries if self.spec.batch > 1 else last)
+            result = self.spec.function(entries if self.spec.batch > 1 else last)
+            if isawaitable(result):
+                # In this thread, whose transaction it is.
+                async_to_sync(_awaited)(result)
 
     @contextmanager
     def inner(self) -> Iterator[None]:
@@ -222,10 +233,16 @@ class ShardWork:
         )
 
     def has_lost_connection(self) -> bool:
-        """At the end of a transaction, Django puts another one in its place."""
-        connection = connections[self.alias]
-        is_same = connection.connection is not None and connection.connection is self.opened
-        return not (is_same and connection.is_usable())
+        """At the end of a transaction, Django puts another one in the place of one that is dead. All
+        others are closed here: the function's may be to other databases."""
+        dead = [
+            one
+            for one in connections.all(initialized_only=True)
+            if one.connection is not None and not one.in_atomic_block and not one.is_usable()
+        ]
+        for one in dead:
+            one.close()
+        return bool(dead) or connections[self.alias].connection is not self.opened
 
     def failed(self, source: Source, taken: Taken, error: Exception) -> None:
         """Hold the culprit: of a batch, when it was tried alone."""

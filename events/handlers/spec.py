@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from asgiref.sync import iscoroutinefunction
-
 from ..cursors import Kinds, make_query
 from ..validation import shown, valid_stream
 
@@ -30,10 +28,6 @@ class Spec:
     atomic: bool
     retry: tuple[float, ...]
     on_gap: str
-
-    @property
-    def is_async(self) -> bool:
-        return iscoroutinefunction(self.function)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the values of the options."""

@@ -80,9 +80,9 @@ def _declare(spec: Spec, found: Subscription) -> None:
     if is_declared(spec, found):
         return
     _declared[found._state.db or "", spec.name] = spec.shards
-    if found.shards != spec.shards:
-        found.shards = spec.shards
-        found.save(update_fields=["shards"])
+    if (found.shards, found.log) != (spec.shards, spec.log):
+        found.shards, found.log = spec.shards, spec.log
+        found.save(update_fields=["shards", "log"])
 
 
 def is_declared(spec: Spec, found: Subscription) -> bool:

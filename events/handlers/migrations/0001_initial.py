@@ -35,8 +35,11 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("reason", models.CharField(blank=True, default="", max_length=500)),
-                ("last_error", models.CharField(blank=True, default="", max_length=500)),
+                ("reason", events.fields.ExactCharField(blank=True, default="", max_length=500)),
+                (
+                    "last_error",
+                    events.fields.ExactCharField(blank=True, default="", max_length=500),
+                ),
                 ("shards", models.PositiveIntegerField(default=1)),
             ],
             options={
@@ -105,7 +108,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("next_attempt_at", events.fields.InstantField(null=True)),
                 ("parked", models.BooleanField(default=False)),
-                ("error", models.TextField(blank=True, default="")),
+                ("error", events.fields.ExactCharField(blank=True, default="", max_length=500)),
                 (
                     "subscription",
                     models.ForeignKey(

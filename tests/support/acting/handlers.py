@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import time
 
 from django.db import connections
@@ -22,7 +23,7 @@ def act(entry, name):
         process=os.getpid(),
     )
     time.sleep(entry.payload.get("sleep", 0))
-    if entry.payload.get("fail"):
+    if random.random() < entry.payload.get("fail", 0):
         raise ValueError("told to fail")
     if entry.payload.get("emit"):
         emit("emitted", {"of": entry.position})

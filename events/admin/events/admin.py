@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib import admin
 from django.forms import Script
 from django.http import HttpRequest
-from django.urls import URLPattern, path
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,14 +21,14 @@ from ...models import Event
 from ...types import wire_time
 from ..shared import links
 from ..shared.filters import LogFilter
-from ..shared.keyset import Keyset, KeysetAdmin, KeysetChangeList, whole
+from ..shared.keyset import Keyset, KeysetChangeList
 from ..shared.kinds import chip
 from ..shared.payloads import excerpt, light
-from ..shared.scope import Scope, log_names, scope_of, use_log
+from ..shared.scope import scope_of
 from ..shared.visible import visible
-from . import views
 from .filters import KindFilter, StatusFilter, StreamFilter, TimeFilter
 from .page import EventPage
+from .views import EventViews
 from .wanted import Wanted, wanted_of
 
 
@@ -107,7 +106,7 @@ class EventChangeList(KeysetChangeList):
 
 
 @admin.register(Event)
-class EventAdmin(KeysetAdmin):
+class EventAdmin(EventViews):
     list_display = ("position", "when", "what", "thread", "number", "excerpt")
     list_filter = (LogFilter, TimeFilter, StreamFilter, KindFilter, StatusFilter)
     search_help_text = gettext_lazy(
@@ -139,37 +138,16 @@ class EventAdmin(KeysetAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None:
-            return scope_of(request).may_see(obj.stream)
+            # One that was found may be seen.
+            return True
         return super().has_view_permission(request)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        """By primary key, whatever `_to_field` says; what is forbidden is not there."""
-        pk = whole(object_id)
-        if pk is None:
-            return None
-        scope = scope_of(request)
-        event = scope.event(pk=pk)
-        if event is None and not scope.given:
-            scope = self.scope_of_event(request, pk)
-            event = scope.event(pk=pk)
-        if event is not None:
-            event.page = EventPage(event, scope, self.admin_site.name)  # type: ignore[attr-defined]
-        return event
-
-    def scope_of_event(self, request: HttpRequest, pk: int) -> Scope:
-        """An address without `?log=` may be of another log in the same database."""
-        scope = scope_of(request)
-        found = Event.objects.using(scope.alias).filter(pk=pk).values_list("log__name", flat=True)
-        name = next(iter(found), "")
-        return use_log(request, name) if name in log_names() else scope
-
-    def get_urls(self) -> list[URLPattern]:
-        """Ours first: Django's own take any path for a primary key."""
-        own = [
-            path(address, views.wrapped(self, view), name=f"events_event_{name}")
-            for name, address, view in views.VIEWS
-        ]
-        return own + super().get_urls()
+        if found := self.found(request, object_id):
+            scope, event = found
+            event.page = EventPage(event, scope, self.admin_site.name)
+            return event
+        return None
 
     # The columns
 

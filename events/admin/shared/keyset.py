@@ -8,7 +8,7 @@ that arrive meanwhile shift nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import admin
@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from .links import log_query
-from .scope import opens, scope_of
+from .scope import Scope, log_names, opens, scope_of, use_log
 
 MOST = 2**63 - 1
 # Rows above the one that is jumped to: enough to see what came next, and it stays in sight.
@@ -57,57 +57,33 @@ class Page:
 
 
 def page_of(keyset: Keyset, size: int, before: int | None, after: int | None) -> Page:
-    if before is None and after is not None:
-        found = upwards(keyset, size, after)
-        # The page that reaches the newest row is the first page, and that one is full.
-        return found if found.newer is not None else downwards(keyset, size, None)
-    if before is None and after is None and keyset.around is not None:
-        return downwards(keyset, size, keyset.around + NEWER + 1)
-    return downwards(keyset, size, before)
-
-
-def downwards(keyset: Keyset, size: int, before: int | None) -> Page:
-    """The newest rows below `before`."""
-    key, high = keyset.key, keyset.high
-    if before is not None:
+    """The newest rows below `before`, or the oldest above `after`; newest first in both."""
+    up = before is None and after is not None
+    if before is None and not up and keyset.around is not None:
+        before = keyset.around + NEWER + 1
+    low, high = keyset.low, keyset.high
+    if up:
+        low = max(low, after or 0)
+    elif before is not None:
         high = min(high, before - 1)
-    low = keyset.low
     if keyset.span is not None:
-        low = max(low, high - keyset.span)
-    found = ranged(keyset, low, high).order_by(f"-{key}")
-    rows = list(found[: size + 1])
-    newer = None
-    if high < keyset.high:
-        newer = getattr(rows[0], key) if rows else max(high, 0)
-    if len(rows) > size:
-        return Page(rows[:size], newer, getattr(rows[size - 1], key))
-    if low > keyset.low:
-        return Page(rows, newer, low + 1, stopped=low + 1)
-    return Page(rows, newer, None)
-
-
-def upwards(keyset: Keyset, size: int, after: int) -> Page:
-    """The oldest rows above `after`, newest first as everywhere."""
-    key, low = keyset.key, max(keyset.low, after)
-    high = keyset.high
-    if keyset.span is not None:
-        high = min(high, low + keyset.span)
-    rows = list(ranged(keyset, low, high).order_by(key)[: size + 1])
-    more, rows = len(rows) > size, rows[:size][::-1]
-    older = None
-    if low > keyset.low:
-        older = getattr(rows[-1], key) if rows else low + 1
-    if more:
-        return Page(rows, getattr(rows[0], key), older)
-    if high < keyset.high:
-        return Page(rows, high, older, stopped=high)
-    return Page(rows, None, older)
-
-
-def ranged(keyset: Keyset, low: int, high: int) -> QuerySet[Any]:
-    """Both bounds are in the query, so that no plan can look at more."""
+        low, high = (
+            (low, min(high, low + keyset.span)) if up else (max(low, high - keyset.span), high)
+        )
+    # Both bounds are in the query, so that no plan can look at more.
     key = keyset.key
-    return keyset.rows.filter(**{f"{key}__gt": low, f"{key}__lte": max(high, low)})
+    within = keyset.rows.filter(**{f"{key}__gt": low, f"{key}__lte": max(high, low)})
+    rows = list(within.order_by(key if up else f"-{key}")[: size + 1])
+    more, rows = len(rows) > size, rows[:size][:: -1 if up else 1]
+    newer = older = None
+    if high < keyset.high or (up and more):
+        newer = getattr(rows[0], key) if rows and (more or not up) else max(high, 0)
+    if low > keyset.low or (more and not up):
+        older = getattr(rows[-1], key) if rows and (more or up) else low + 1
+    if up and newer is None:
+        # The page that reaches the newest row is the first page, and that one is full.
+        return page_of(replace(keyset, around=None), size, None, None)
+    return Page(rows, newer, older, None if more else newer if up else older)
 
 
 class KeysetChangeList(ChangeList):
@@ -222,6 +198,28 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Nothing: the rows are the keyset's, and a stock view that asks here gets none."""
         none: QuerySet[Any] = self.model._default_manager.none()
         return none
+
+    def found(self, request: HttpRequest, object_id: str) -> tuple[Scope, Any] | None:
+        """A row and the scope of its log; what is forbidden looks missing.
+
+        Without `?log=` (the links in Django's history have none) it may be of any log in that
+        database.
+        """
+        scope, pk = scope_of(request), whole(object_id)
+        if scope.problem or pk is None:
+            return None
+        rows = self.model._default_manager.using(scope.alias).select_related("log")
+        row: Any = rows.filter(pk=pk).first()
+        if row is None:
+            return None
+        if row.log.name != scope.name and not scope.given and row.log.name in log_names():
+            scope = use_log(request, row.log.name)
+        return (scope, row) if row.log.name == scope.name and scope.serves(row) else None
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """By primary key, whatever `_to_field` says."""
+        found = self.found(request, object_id)
+        return found and found[1]
 
     # Who may what
 

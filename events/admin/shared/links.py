@@ -27,12 +27,9 @@ def events(site: str, log: str, **filters: str) -> str:
 
 def timeline(site: str, log: str, name: str, pk: int | None) -> str:
     """The picture of a stream; its events, where there is no picture."""
-    if pk is not None:
-        try:
-            return within(site, "stream_timeline", pk, log=log)
-        except NoReverseMatch:
-            pass
-    return events(site, log, stream=name)
+    if pk is None:
+        return events(site, log, stream=name)
+    return within(site, "stream_timeline", pk, log=log)
 
 
 def api() -> str | None:

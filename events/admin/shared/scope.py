@@ -145,15 +145,11 @@ class Scope:
         found = Event.objects.using(self.alias).filter(log_id=self.pk)
         return found if stream is None else found.filter(stream=stream)
 
-    def event(self, **lookup: int) -> Event | None:
-        """One entry; None if there is none, or none for this user."""
-        if self.problem:
-            return None
-        rows = Event.objects.using(self.alias).filter(log_id=self.pk, **lookup)
-        found = next(iter(rows), None)
-        if found is None or not self.info.floor < found.position <= self.info.head:
-            return None
-        return found if self.may_see(found.stream) else None
+    def serves(self, row: Event | Stream) -> bool:
+        """May this user see this row of the log?"""
+        if isinstance(row, Stream):
+            return self.may_see(row.name)
+        return self.info.floor < row.position <= self.info.head and self.may_see(row.stream)
 
     def streams(self, name: str | None = None) -> Any:
         """The same for streams."""

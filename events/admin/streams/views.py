@@ -21,7 +21,7 @@ from ...models import Stream
 from ...non_atomic import non_atomic
 from ...types import TERMINAL
 from ..shared import links
-from ..shared.keyset import KeysetAdmin, whole
+from ..shared.keyset import KeysetAdmin
 from ..shared.scope import Scope, opens, scope_of
 from . import steps
 from .page import badge, page
@@ -31,28 +31,6 @@ TIMELINE, REASON = "admin/events/stream/timeline.html", "admin/events/stream/rea
 
 class StreamViews(KeysetAdmin):
     """The half of the admin that is about single streams."""
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        """What a stock view finds: a stream that this user may see."""
-        found = self.found(request, object_id)
-        return found and found[1]
-
-    def found(self, request: HttpRequest, object_id: str) -> tuple[Scope, Stream] | None:
-        """A stream and the scope of its log; missing and forbidden look the same.
-
-        Without `?log=` (the links in Django's history have none) it may be in any of the logs of
-        that database.
-        """
-        scope = scope_of(request)
-        pk = whole(object_id)
-        if scope.problem or pk is None:
-            return None
-        stream = Stream.objects.using(scope.alias).select_related("log").filter(pk=pk).first()
-        if stream is not None and stream.log.name != scope.name and not scope.given:
-            scope = Scope(stream.log.name, request.user)
-        if stream is None or stream.log.name != scope.name or not scope.may_see(stream.name):
-            return None
-        return scope, stream
 
     # One
 

@@ -116,7 +116,7 @@ def bars(
     the total."""
     frame = Frame(stretches[0].start, stretches[-1].end)
     most = max(stretch.total for stretch in stretches)
-    kinds = [kind for kind, _count in sum_of(stretches).most_common(KINDS)]
+    kinds = [kind for kind, _count in by_frequency(sum_of(stretches))[:KINDS]]
     sampled = any(stretch.estimated for stretch in stretches)
     top, scale = TOP + (BAND if band else 0), nice(most)
     bottom = top + HEIGHT
@@ -146,6 +146,11 @@ def sum_of(stretches: Sequence[Stretch]) -> Counter[str]:
     for stretch in stretches:
         totals.update(stretch.kinds)
     return totals
+
+
+def by_frequency(totals: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The most frequent kinds first, and in the same order each time."""
+    return sorted(totals.items(), key=lambda item: (-item[1], item[0]))
 
 
 def bar(
@@ -198,7 +203,7 @@ def total_of(stretch: Stretch, has_holes: bool) -> str:
 
 def told(stretch: Stretch) -> str:
     """The kinds in a stretch, most frequent first."""
-    found = Counter(stretch.kinds).most_common(KINDS + 1)
+    found = by_frequency(stretch.kinds)[: KINDS + 1]
     shown = [f"{kind} {estimated(count, stretch.estimated)}" for kind, count in found]
     return ", ".join(shown + ["…"] * (len(stretch.kinds) > KINDS + 1))
 

@@ -15,7 +15,19 @@ from django.utils.translation import ngettext
 from ...lifecycle import STEPS
 from ...models import Stream
 from ...types import TERMINAL, from_micros, to_micros
-from ..shared.charts import AXIS, BAND, Chart, Frame, Group, Key, Label, Mark, bars, percent
+from ..shared.charts import (
+    AXIS,
+    BAND,
+    Chart,
+    Frame,
+    Group,
+    Key,
+    Label,
+    Mark,
+    bars,
+    by_frequency,
+    percent,
+)
 from ..shared.kinds import OTHER, look
 from ..shared.scope import Scope
 from ..shared.words import date_and_time, duration, number, status_name, to_the_millisecond
@@ -72,7 +84,7 @@ def summed(chart: Chart, stream: Stream, frame: Frame, life: Sequence[tuple[Key,
 
 def dots(frame: Frame, points: Sequence[Point], band: Sequence[Group]) -> Chart:
     """A lane for each of the most frequent kinds; with a ninth, the rest share one."""
-    common = Counter(point.kind for point in points).most_common()
+    common = by_frequency(Counter(point.kind for point in points))
     own = dict(common if len(common) <= LANES + 1 else common[:LANES])
     places = {kind: BAND + 8 + LANE * place for place, kind in enumerate(own)}
     bottom = BAND + 8 + LANE * len(own)

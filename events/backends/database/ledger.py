@@ -33,6 +33,7 @@ from . import outbox, postgres
 from .dialects import Dialect
 from .postgres import Sequenced
 from .rows import StreamState, entries_by_key, stream_states, to_row
+from .times import positions_at
 from .transactions import OutboxChanged
 
 logger = logging.getLogger("events")
@@ -342,17 +343,19 @@ class Ledger:
     def renew(self, epoch: str, reset_clock: bool) -> None:
         """A new identity; and a head that is not behind its entries, whatever was restored."""
         if reset_clock:
+            before = positions_at(self.cursor, self.dialect, self.name, [self.clock + 1])
             self.cursor.execute(
-                "UPDATE events_event SET timestamp = %s WHERE log_id = %s AND timestamp > %s",
-                [self.clock, self.id, self.clock],
+                "UPDATE events_event SET timestamp = %s WHERE log_id = %s AND position > %s",
+                [self.clock, self.id, *before],
             )
             self.latest = min(self.latest, self.clock)
-        for column, field in (("position", "head"), ("timestamp", "latest")):
-            self.cursor.execute(
-                f"SELECT MAX({column}) FROM events_event WHERE log_id = %s",  # nosec B608 # one of two
-                [self.id],
-            )
-            setattr(self, field, max(getattr(self, field), self.cursor.fetchone()[0] or 0))
+        self.cursor.execute(
+            "SELECT position, timestamp FROM events_event WHERE log_id = %s "
+            "ORDER BY position DESC LIMIT 1",
+            [self.id],
+        )
+        for position, micros in self.cursor.fetchall():
+            self.head, self.latest = max(self.head, position), max(self.latest, micros)
         self.cursor.execute("UPDATE events_log SET epoch = %s WHERE id = %s", [epoch, self.id])
 
 

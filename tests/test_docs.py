@@ -25,6 +25,13 @@ SAID = (
     "runs in the shell of a site on PostgreSQL",
     "htmx 2",  # these are in tests/test_htmx.py
     "htmx 4",
+    "tokens: settings",  # and these in tests/test_tokens.py
+    "tokens: JWT settings",
+    "tokens: urls",
+    "tokens: api.js",
+    "tokens: app.jsx",
+    "tokens: jwt.js",
+    "tokens: program",
 )
 
 

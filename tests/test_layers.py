@@ -15,14 +15,14 @@ LAYERS = {
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log streams log __init__",
-    "transports": "limits parameters origin api websocket",
+    "transports": "limits parameters tickets origin api websocket",
     "apps": "admin apps checks handlers management middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 
 # Three ways to the same events. What they share stands beside them, in `parameters`, `origin` and `api`.
 TRANSPORTS = {
-    "HTTP": "api.actions api.export api.items api.pagination api.views api.waiting",
+    "HTTP": "api.actions api.export api.items api.pagination api.ticket api.views api.waiting",
     "SSE": "api.eventsource api.sse",
     "WebSocket": "websocket",
 }

@@ -242,6 +242,7 @@ class TestParameters:
             ("get", "streams/{name}/"),
             ("get", "streams/{name}/events/"),
             ("post", "streams/{name}/{action}/"),
+            ("post", "ticket/"),
             ("get", "live/"),
             ("get", "streams/{name}/live/"),
         ],

@@ -28,6 +28,7 @@ from ..log import EventLog
 from ..policy import may_read
 from ..threads import release_thread
 from ..wire import dumps
+from .authentication import TicketAuthentication
 from .sending import MAX_BYTES, OpenResponse, Patience, buffers_everything
 
 logger = logging.getLogger("events")
@@ -38,7 +39,7 @@ RETRY = 2000
 # The share by which lifetimes differ, so that clients do not return together.
 JITTER = 0.1
 # With these, a user can be looked up by the account.
-BY_ACCOUNT = (SessionAuthentication, BasicAuthentication)
+BY_ACCOUNT = (SessionAuthentication, BasicAuthentication, TicketAuthentication)
 
 
 class Response(OpenResponse):
@@ -263,18 +264,14 @@ def renewed(request: Request) -> Any:
     """The user of a request, as if it came now. Whoever signed in with a token does so again; a
     session and an account are looked at, and no password is hashed again."""
     http = django_request(request)
-    user = request.user
-    if not isinstance(request.successful_authenticator, BY_ACCOUNT):
+    user, authenticator = request.user, request.successful_authenticator
+    if not isinstance(authenticator, BY_ACCOUNT):
         authenticators: Any = request.authenticators
         user = Request(copy(http), authenticators=authenticators).user
-    found = access.current(user, getattr(http, "session", None))
-    basic = isinstance(request.successful_authenticator, BasicAuthentication)
-    if basic and found.is_authenticated and hash_of(found) != hash_of(user):
-        # The password that was sent then is not the user's any more.
+    by_ticket = isinstance(authenticator, TicketAuthentication)
+    found = access.current(user, request.auth if by_ticket else getattr(http, "session", None))
+    by_password = by_ticket or isinstance(authenticator, BasicAuthentication)
+    if by_password and found.is_authenticated and access.hash_of(found) != access.hash_of(user):
+        # The password is not the user's any more that was sent, or that the ticket was for.
         return AnonymousUser()
     return found
-
-
-def hash_of(user: Any) -> object:
-    """What changes with the password; None for a user who has none."""
-    return getattr(user, "get_session_auth_hash", lambda: None)()

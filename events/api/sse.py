@@ -21,7 +21,9 @@ from ..cursors import Query, only_stream
 from ..internals import django_request
 from ..log import EventLog
 from ..parameters import as_position, choice, follow_params, streams_asked
+from ..tickets import PARAMETER
 from ..types import TERMINAL, Gap, StreamInfo
+from .authentication import TicketAuthentication
 from .base import LogView, existing
 from .eventsource import CONTENT_TYPE, Connection
 from .renderers import EntryRenderer, cursor_headers
@@ -38,6 +40,17 @@ class NeedsASGI(APIException):
 
 class LiveView(LogView):
     """The log, live."""
+
+    def perform_authentication(self, request: Request) -> None:
+        """With a ticket nothing else is looked at: a bad one is no reason to try the cookie."""
+        if tickets := request.query_params.getlist(PARAMETER):
+            request.authenticators = [TicketAuthentication(tickets)]
+        super().perform_authentication(request)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Of whatever has failed to know the user."""
+        authenticators: Any = request.authenticators
+        return (authenticators and authenticators[0].authenticate_header(request)) or ""
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False

@@ -68,6 +68,11 @@ def signed_in(session: Any) -> Any:
     return get_user(request)
 
 
+def hash_of(user: Any) -> object:
+    """What changes with the password; None for a user who has none."""
+    return getattr(user, "get_session_auth_hash", lambda: None)()
+
+
 def reloaded(pk: Any) -> Any:
     """A user whom something other than a session has signed in, such as a token."""
     found = get_user_model()._default_manager.filter(pk=pk).first()

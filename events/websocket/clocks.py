@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import Protocol
 
 from ..live import access
@@ -49,13 +50,14 @@ class Clocks:
         self.asked = self.loop.time()
         self.check_at = self.asked + access.next_check()
         self.subscribe_by: float | None = self.asked + SUBSCRIBE_WITHIN
+        self.end_at: float | None = None
         self.check: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def set(self) -> None:
         self._cancel_timer()
         due = [self.last_sent + self.socket.heartbeat, self.check_at]
-        due += [self.subscribe_by] if self.subscribe_by else []
+        due += [at for at in (self.subscribe_by, self.end_at) if at]
         due += [
             since + TOO_SLOW_AFTER for since in (self.sending_since, self.blocked_since) if since
         ]
@@ -78,6 +80,9 @@ class Clocks:
             return
         if self.subscribe_by and now >= self.subscribe_by:
             self.end(self.socket.unused())
+            return
+        if self.end_at and now >= self.end_at:
+            self.end(Close(TOO_SLOW, "max_age: come back with `since` and a new ticket."))
             return
         if now - self.last_sent >= self.socket.heartbeat:
             self.last_sent = now
@@ -122,6 +127,10 @@ class Clocks:
             self.blocked_since = None
         elif self.blocked_since is None:
             self.blocked_since = self.loop.time()
+
+    def end_after(self, seconds: float) -> None:
+        """A tenth more or less, so that clients do not return together."""
+        self.end_at = self.loop.time() + seconds * random.uniform(0.9, 1.1)  # nosec B311 # no secret
 
     def subscribed(self) -> None:
         self.subscribe_by = None

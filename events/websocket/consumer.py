@@ -11,25 +11,22 @@ client, and when Redis dies, every socket closes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
-from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from ..conf import DEFAULT_LOG
 from ..cursors import Query
 from ..exceptions import LogDoesNotExist
-from ..limits import CONNECTIONS, SUBSCRIPTIONS, TooMany, hold, whose
-from ..live import access
+from ..limits import SUBSCRIPTIONS, TooMany, hold
 from ..live.eager import RAW_SEND
 from ..log import EventLog, logs
-from ..origin import request_of
 from ..parameters import BadParameter, follow_params, frame_query, once
 from ..policy import may_read
 from .clocks import Budget, Clocks
@@ -48,6 +45,7 @@ from .frames import (
 )
 from .restart import closed_before_restart
 from .subscription import Subscription
+from .visitor import Visitor
 from .writer import Writer
 
 MAX_SUBSCRIPTIONS = 128
@@ -80,7 +78,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         # Bypass Channels' session middleware: it inspects every frame, and ours never touch the
         # session.
         self.base_send = scope.get(RAW_SEND, send)
-        self.user = scope.get("user") or AnonymousUser()
+        self.visitor = Visitor(scope)
         self.clocks = Clocks(self)
         self.writer = Writer(self.base_send, self.clocks)
         self.budget = Budget()
@@ -88,20 +86,15 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         await send({"type": "websocket.accept"})
         try:
-            who = self.who = await self._whose()
-            held = hold(CONNECTIONS, who, logs[DEFAULT_LOG].settings.max_connections)
-        except TooMany as error:
-            await self._close(Close(TOO_MANY, str(error)))
+            held = await self.visitor.enter()
+        except Exception as failure:
+            await self._close(failure)
             return
+        if self.visitor.ticket is not None:
+            # As Server-Sent Events do: what is known of the user is from so long ago.
+            self.clocks.end_after(logs[DEFAULT_LOG].settings.stream_max_seconds)
         with held, closed_before_restart(self.clocks):
             await self._serve(receive)
-
-    async def _whose(self) -> Hashable | None:
-        policy, request = logs[DEFAULT_LOG].policy, request_of(self.scope)
-        if not hasattr(policy, "count_as"):
-            return whose(policy, self.user, request)
-        found: Hashable | None = await database_sync_to_async(whose)(policy, self.user, request)
-        return found
 
     async def _serve(self, receive: Callable[[], Awaitable[Message]]) -> None:
         tasks = [
@@ -134,7 +127,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
     # From the client
 
     async def _read(self, receive: Callable[[], Awaitable[Message]]) -> None:
-        if self.scope.get("query_string"):
+        if self.visitor.has_query:
             await self._subscribe_by_query(self.scope["query_string"])
         while True:
             message = await receive()
@@ -214,26 +207,21 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         if len(self.writer.held) >= MAX_SUBSCRIPTIONS:
             raise Refused("too_many", f"At most {MAX_SUBSCRIPTIONS} subscriptions a socket.")
         if not await database_sync_to_async(self._may_read)(log, query):
-            if not self.user.is_authenticated:
+            if not self.visitor.user.is_authenticated:
                 raise Close(NOT_SIGNED_IN, "Sign in first.")
             raise Refused("forbidden", "You may not read this.")
         try:
-            held = hold(SUBSCRIPTIONS, self.who, log.settings.max_subscriptions)
+            held = hold(SUBSCRIPTIONS, self.visitor.who, log.settings.max_subscriptions)
         except TooMany as error:
             raise Refused("too_many", str(error)) from None
         subscription = Subscription(id, log, query, held)
-        who = self if self.who is None else self.who
+        who = self if self.visitor.who is None else self.visitor.who
         await subscription.start(partial(self.writer.wake, subscription), who)
         self.writer.add(subscription)
         self.clocks.subscribed()
 
-    def _renew_user(self, fresh: bool = False) -> None:
-        """Look the user up again: the handshake may be long ago."""
-        self.user = access.current(self.user, self.scope.get("session"), fresh=fresh)
-
     def _may_read(self, log: EventLog, query: Query) -> bool:
-        self._renew_user(fresh=True)
-        return may_read(log.policy, self.user, query.patterns)
+        return may_read(log.policy, self.visitor.renew(fresh=True), query.patterns)
 
     # What the clocks ask for
 
@@ -246,16 +234,16 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         self.writer.beat()
 
     def unused(self) -> Close:
-        if not self.user.is_authenticated:
+        if not self.visitor.user.is_authenticated:
             return Close(NOT_SIGNED_IN, "Sign in, and subscribe.")
         return Close(TOO_SLOW, "Nothing was subscribed to.")
 
     async def ask_again(self) -> None:
         """Drop the subscriptions that this user may no longer read, and close if none is left."""
         current = list(self.writer)
-        was_somebody = self.user.is_authenticated
+        was_somebody = self.visitor.user.is_authenticated
         lost = await database_sync_to_async(self._unreadable)(current)
-        if (lost or was_somebody) and not self.user.is_authenticated:
+        if (lost or was_somebody) and not self.visitor.user.is_authenticated:
             raise Close(NOT_SIGNED_IN, "Sign in again.")
         for subscription in lost:
             if self.writer.holds(subscription):
@@ -267,9 +255,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Close(FORBIDDEN, "You may not read this any more.")
 
     def _unreadable(self, subscriptions: list[Subscription]) -> list[Subscription]:
-        self._renew_user()
+        user = self.visitor.renew()
         return [
-            one
-            for one in subscriptions
-            if not may_read(one.log.policy, self.user, one.query.patterns)
+            one for one in subscriptions if not may_read(one.log.policy, user, one.query.patterns)
         ]

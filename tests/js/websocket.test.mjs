@@ -210,9 +210,9 @@ for (const [code, name] of [
   [4401, "unauthorized"],
   [4403, "forbidden"],
 ]) {
-  test(`close code ${code} ends it all: ${name}`, async () => {
+  test(`close code ${code} ends it all, where there is no other transport: ${name}`, async () => {
     const world = new World();
-    const log = await world.connect();
+    const log = await world.connect(only);
     await world.subscribe();
     await world.socket.drop(code, "No.");
     assert.deepEqual(log.heard.slice(-2), [

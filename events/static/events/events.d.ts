@@ -64,6 +64,8 @@ export interface EventLogEvents<Payload = Record<string, unknown>> {
   error: CustomEvent<Failure>;
 }
 
+type HeaderFields = Record<string, string>;
+
 export interface Options {
   /**
    * Only this stream: `run-42`. Several: `red:*` for all that begin so, or a list of names and such
@@ -90,8 +92,11 @@ export interface Options {
   heartbeat?: number;
   /** Closes the log. */
   signal?: AbortSignal;
-  /** For Server-Sent Events and polling; a browser lets nobody add headers to a WebSocket. */
-  headers?: Record<string, string>;
+  /**
+   * Headers, or what gives them anew for each request. A browser lets nobody add one to a WebSocket, so
+   * with these it is opened by a ticket, which is asked for each time.
+   */
+  headers?: HeaderFields | (() => HeaderFields | Promise<HeaderFields>);
   credentials?: RequestCredentials;
   /** @internal What tests put in place of the platform. */
   env?: Record<string, unknown>;

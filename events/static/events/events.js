@@ -63,9 +63,9 @@ export class EventLogError extends Error {
 
 /** A connection is over. What next: "retry", "resume" quietly, "switch" to another transport, or "stop". */
 class Lost extends Error {
-  constructor(next, reason, { code = "", pause = 0, spread = 0, turn } = {}) {
+  constructor(next, reason, { code = "", pause = 0, spread = 0, turn, refused = false } = {}) {
     super(reason);
-    Object.assign(this, { next, code, pause, spread, turn });
+    Object.assign(this, { next, code, pause, spread, turn, refused });
   }
 }
 
@@ -203,6 +203,8 @@ export class EventLog extends EventTarget {
   /** Connect, follow, and see what to do next, until the log is closed. */
   async #run() {
     const strikes = {};
+    // Transports that nobody is let in by, until one of them works.
+    const refusing = new Set();
     let turn = 0;
     let failures = 0;
     let quiet = false;
@@ -211,6 +213,8 @@ export class EventLog extends EventTarget {
       if (!quiet) this.#become("connecting", name);
       const { lost, proved } = await this.#follow(turn, strikes);
       if (this.#state === "closed") return;
+      if (proved) refusing.clear();
+      if (lost.refused && refusing.add(name).size < this.#transports.length) lost.next = "switch";
       if (lost.next === "stop") return this.#fail(lost);
 
       if (proved) failures = 0;
@@ -381,7 +385,11 @@ export class EventLog extends EventTarget {
     this.#say("end", end);
     // Whoever iterates must not take this for the end of the stream.
     if (end.reason === "forbidden")
-      throw new Lost("stop", "You may not read this any more.", { code: end.reason });
+      throw new Lost("stop", "You may not read this any more.", {
+        code: end.reason,
+        // Of a token that has run out, the next request has a new one.
+        refused: this.#source.renews,
+      });
     if (!end.reconnect) this.#finish();
     throw new Lost("resume", end.reason);
   }
@@ -431,7 +439,7 @@ export class EventLog extends EventTarget {
 // The transports. Each throws Lost, or whatever the platform throws, when it is over.
 
 async function* overWebSocket(source, signal) {
-  const socket = openSocket(source);
+  const socket = openSocket(source, await source.ticket(signal));
   const inbox = new Inbox();
   const acks = new Acks(source.env, socket);
   socket.onopen = () => socket.send(JSON.stringify({ type: "subscribe", id: ID, ...source.query() }));
@@ -454,9 +462,11 @@ async function* overWebSocket(source, signal) {
   }
 }
 
-function openSocket({ env, wsUrl }) {
+function openSocket({ env, wsUrl }, ticket) {
+  const target = new URL(wsUrl);
+  if (ticket) target.searchParams.set("ticket", ticket);
   try {
-    return new env.WebSocket(wsUrl);
+    return new env.WebSocket(target.href);
   } catch (error) {
     throw new Lost("switch", error.message);
   }
@@ -486,7 +496,7 @@ function socketFrame({ type, id, cursor, epoch, ...message }) {
 
 function lostSocket(code, reason) {
   const text = reason || `the WebSocket was closed (${code})`;
-  if (SOCKET_REFUSALS[code]) return new Lost("stop", text, { code: SOCKET_REFUSALS[code] });
+  if (SOCKET_REFUSALS[code]) return new Lost("stop", text, refusal(SOCKET_REFUSALS[code]));
   if (SOCKET_RESTARTS.includes(code) && /^\d{1,6}$/.test(reason)) {
     return new Lost("retry", "the server restarts", { spread: Number(reason) });
   }
@@ -689,8 +699,22 @@ function makeSource(url, options, env, query) {
     for (const [name, value] of Object.entries({ ...query(), ...more })) {
       for (const one of [value].flat()) if (one !== undefined) target.searchParams.append(name, one);
     }
-    const init = { headers: { ...headers, Accept: accept }, credentials, signal, cache: "no-store" };
+    return send(target, accept, signal);
+  }
+
+  async function send(target, accept, signal, method = "GET") {
+    const given = typeof headers === "function" ? await headers() : headers;
+    const init = { headers: { ...given, Accept: accept }, credentials, signal, cache: "no-store", method };
     return env.fetch(target.href, init);
+  }
+
+  /** What opens a WebSocket for whom the headers name; nothing, if a cookie does. */
+  async function ticket(signal) {
+    if (!headers) return "";
+    const response = await send(new URL("ticket/", base), "application/json", signal, "POST");
+    if (response.status === 404) throw new Lost("switch", "the server gives no tickets");
+    if (!response.ok) throw await lostRequest(response);
+    return (await response.json()).ticket;
   }
 
   async function get(path, more, accept, signal) {
@@ -701,7 +725,8 @@ function makeSource(url, options, env, query) {
     return response;
   }
 
-  return { env, query, ask, get, heartbeat, wsUrl: socket.href };
+  const renews = typeof headers === "function";
+  return { env, query, ask, get, ticket, renews, heartbeat, wsUrl: socket.href };
 }
 
 async function lostRequest(response) {
@@ -711,7 +736,7 @@ async function lostRequest(response) {
     () => "",
   );
   const text = detail || `the server answered ${status}`;
-  if (HTTP_REFUSALS[status]) return new Lost("stop", text, { code: HTTP_REFUSALS[status] });
+  if (HTTP_REFUSALS[status]) return new Lost("stop", text, refusal(HTTP_REFUSALS[status]));
   if (status === 501) return new Lost("switch", text);
   return new Lost("retry", text, { pause: Number(response.headers.get("Retry-After")) || 0 });
 }
@@ -728,6 +753,11 @@ function checkLast({ since, last }) {
   if (!Number.isSafeInteger(last) || last < 1)
     throw new TypeError(`last must be a whole number from 1, not ${String(last)}`);
   if ((since ?? null) !== null) throw new TypeError("last stands in place of since: give one of them");
+}
+
+/** Who is not let in one way may be by another: a header reaches where a cookie does not. */
+function refusal(code) {
+  return { code, refused: ["unauthorized", "forbidden"].includes(code) };
 }
 
 function startOf(since) {

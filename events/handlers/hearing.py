@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from ..live.group import channel_layer, crosses_processes, listen
+
+# Seconds that an ending process waits for it.
+LAST_PATIENCE = 2.0
 
 
 class Hearing:
@@ -14,21 +18,30 @@ class Hearing:
 
     def __init__(self, heard: Callable[[], None]) -> None:
         self.heard = heard
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.followed: set[str] = set()
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, name="events-hearing", daemon=True)
+        self.followed: dict[str, Future[None]] = {}
 
     def follow(self, log: str) -> None:
         if log in self.followed or not crosses_processes(channel_layer()):
             return
-        self.followed.add(log)
-        if self.loop is None:
-            self.loop = asyncio.new_event_loop()
-            threading.Thread(
-                target=self.loop.run_forever, name="events-hearing", daemon=True
-            ).start()
-        asyncio.run_coroutine_threadsafe(listen(log, self.heard), self.loop)
+        if not self.followed:
+            self.thread.start()
+        listening = asyncio.run_coroutine_threadsafe(listen(log, self.heard), self.loop)
+        self.followed[log] = listening
 
     def close(self) -> None:
-        """The loop goes with the process: leaving a group may take a while, and needs nobody."""
-        if self.loop is not None:
+        for listening in self.followed.values():
+            listening.cancel()
+        if self.followed:
             self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(LAST_PATIENCE)
+        else:
+            self.loop.close()
+
+    def _run(self) -> None:
+        self.loop.run_forever()
+        # What was cancelled leaves its groups.
+        left = asyncio.all_tasks(self.loop)
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.loop.close()

@@ -43,19 +43,8 @@ class Newest:
         self.known: Known | None = None
 
     @property
-    def head(self) -> int:
-        return self.known.state.head if self.known else 0
-
-    @property
     def is_behind(self) -> bool:
         return self.known is not None and self.known.end < self.known.state.head
-
-    @property
-    def epoch(self) -> str:
-        return self.known.state.epoch if self.known else ""
-
-    def after(self, query: Query) -> list[Row] | None:
-        return self.known.after(query) if self.known else None
 
     def look(self) -> None:
         """Read what is new: one statement."""

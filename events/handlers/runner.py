@@ -58,6 +58,8 @@ class Task:
     busy: bool = False
     not_before: float = 0.0
     worked: float = 0.0
+    # Up to there is nothing for it.
+    seen: int = 0
 
 
 @dataclass
@@ -176,9 +178,8 @@ class Runner:
                     old.spec = spec
                     tasks[key] = old
                 else:
-                    tasks[key] = Task(spec, shard)
-                    if old is not None:
-                        tasks[key].not_before, tasks[key].worked = old.not_before, old.worked
+                    before = (old.not_before, old.worked, old.seen) if old else ()
+                    tasks[key] = Task(spec, shard, False, *before)
         self.standing.tasks = tasks
 
     def is_wanted(self, task: Task) -> bool:
@@ -188,13 +189,15 @@ class Runner:
             return True
         if shard.upto is not None:
             return shard.cursor < shard.upto
-        newest = self.standing.newest[spec.log]
-        if shard.cursor >= newest.head and shard.epoch == newest.epoch:
+        known = self.standing.newest[spec.log].known
+        if known is None or (shard.cursor, shard.epoch) == (known.state.head, known.state.epoch):
             return False
-        rows = newest.after(store.query(spec, shard.cursor, shard.epoch))
+        since = max(shard.cursor, task.seen)
+        rows = known.after(store.query(spec, since, shard.epoch))
         if rows is None or any(is_in(row.stream, shard.number, shard.of) for row in rows):
             return True
         # Only the cursor has to move, and that can wait.
+        task.seen = known.end
         return time.monotonic() - task.worked > PASS_BY
 
     def work(self, task: Task) -> None:

@@ -257,8 +257,12 @@ class ShardWork:
                 if values is not None:
                     store.note_error(self.alias, self.subscription, text)
         except Elsewhere:
-            # One of `on_commit`, or somebody else has taken the shard.
-            logger.warning("%s: an error, and its entry is done:", self.where, exc_info=error)
+            # It came from `on_commit`; or somebody else has taken the shard since.
+            logger.warning(
+                "%s: an error, but the entry is done, or somebody else's by now:",
+                self.where,
+                exc_info=error,
+            )
             raise
         if values is not None:
             source.done(taken, failed=True)

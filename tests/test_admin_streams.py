@@ -101,8 +101,8 @@ def test_streams_by_their_last_activity(clerk, log):
     html = response.content.decode()
     assert '<span class="events-badge events-badge-completed">completed</span>' in html
     assert '<span class="events-badge events-badge-none">not opened</span>' in html
-    assert f'href="{url(log, "old")}"' in html
-    assert clerk.get(url(log, "old")).status_code == 200
+    assert f'href="{url(log, "old", "change")}"' in html
+    assert clerk.get(url(log, "old", "change")).context["stream"].name == "old"
 
 
 def test_the_list_is_walked_by_its_links(clerk, log):

@@ -12,11 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ...backends.figures import BOUND
-from ...conf import DEFAULT_LOG
 from ...models import Stream
 from ...non_atomic import non_atomic
 from ...types import Status, wire_time
-from ..shared import links
 from ..shared.filters import ChoiceFilter, LogFilter
 from ..shared.keyset import Keyset, KeysetChangeList
 from ..shared.scope import Scope, is_stream, scope_of
@@ -37,24 +35,10 @@ class StatusFilter(ChoiceFilter):
         return [(str(status or UNOPENED), status_name(status)) for status in choices]
 
 
-class StreamChangeList(KeysetChangeList):
-    def url_for_result(self, result: Any) -> str:
-        site, log = self.model_admin.admin_site.name, self.params.get("log") or DEFAULT_LOG
-        return links.within(site, "stream_timeline", result.pk, log=log)
-
-
 @admin.register(Stream)
 class StreamAdmin(StreamViews):
-    list_display = (
-        "name",
-        "badge",
-        "events",
-        "duration",
-        "last_activity",
-    )
+    list_display = ("name", "badge", "events", "duration", "last_activity")
     list_filter = (LogFilter, StatusFilter)
-    # Half of Django's: a row of ten values takes longer to draw than to find.
-    list_per_page = 50
     # The address of a stream is the same wherever one comes from.
     preserve_filters = False
     search_fields = ("name",)
@@ -93,9 +77,6 @@ class StreamAdmin(StreamViews):
             cut = _("More than %(bound)s names begin so; these are the first of them by name.")
             said.append(cut % {"bound": number(BOUND)})
         return said
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return StreamChangeList
 
     @non_atomic
     def changelist_view(

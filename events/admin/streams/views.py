@@ -96,6 +96,7 @@ class StreamViews(KeysetAdmin):
             "object": stream,
             "original": stream,
             "stream": stream,
+            "back_to": self.after(scope, "delete", stream),
             "log_query": links.log_query(scope.name),
             "badge": badge(stream.status),
             "may_end": self.has_change_permission(request) and stream.status not in TERMINAL,

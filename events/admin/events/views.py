@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -88,21 +86,18 @@ class EventViews(KeysetAdmin):
                     return HttpResponseRedirect(links.events(site.name, scope.name))
             except (LogBusy, TransactionManagementError) as error:
                 messages.error(request, str(error))
-        context: dict[str, Any] = {
-            **site.each_context(request),
-            "title": _("Prune the log"),
-            "subtitle": scope.name,
-            "opts": self.opts,
-            "media": self.media,
-            "log": scope.log,
-            "info": scope.info,
-            "back": links.events(site.name, scope.name),
-            "form": form or pruning.PruneForm(initial=pruning.settings_of(scope)),
-            "preview": found,
-            "bounds": bounds,
-        }
-        request.current_app = site.name
-        return TemplateResponse(request, "admin/events/event/prune.html", context)
+        return self.render(
+            request,
+            "admin/events/event/prune.html",
+            title=_("Prune the log"),
+            subtitle=scope.name,
+            log=scope.log,
+            info=scope.info,
+            back_to=links.events(site.name, scope.name),
+            form=form or pruning.PruneForm(initial=pruning.settings_of(scope)),
+            preview=found,
+            bounds=bounds,
+        )
 
     def pruned(
         self,

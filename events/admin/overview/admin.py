@@ -7,22 +7,19 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from ...log import logs
 from ...models import Log
 from ...non_atomic import non_atomic
+from ..shared.pages import PagesAdmin
 from .overview import overview
 
 
 @admin.register(Log)
-class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class LogAdmin(PagesAdmin):
     """A page to look at; its rows are the logs' own business."""
-
-    class Media:
-        css = {"all": ["events/admin/admin.css"]}
 
     @non_atomic
     def changelist_view(
@@ -30,18 +27,15 @@ class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Overview"),
-            "opts": self.opts,
-            "media": self.media,
-            "sections": overview(request.user),
+        return self.render(
+            request,
+            "admin/events/log/change_list.html",
+            title=_("Overview"),
+            sections=overview(request.user),
             # As the page itself asks; the policy is asked for each section.
-            "may_prune": request.user.has_perm("events.delete_event"),
+            may_prune=request.user.has_perm("events.delete_event"),
             **(extra_context or {}),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/events/log/change_list.html", context)
+        )
 
     def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return self.to_overview()
@@ -64,12 +58,3 @@ class LogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return user.has_perm("events.view_event") or any(
             logs[name].policy.can_read(user, None) for name in logs
         )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Log | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Log | None = None) -> bool:
-        return False

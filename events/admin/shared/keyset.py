@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from .links import log_query
+from .pages import PagesAdmin
 from .scope import Scope, log_names, opens, scope_of, use_log
 
 MOST = 2**63 - 1
@@ -162,7 +163,7 @@ class KeysetChangeList(ChangeList):
         return url + log_query(self.params.get("log"))
 
 
-class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class KeysetAdmin(PagesAdmin):
     """A stock ModelAdmin that pages by key, over one log, and changes nothing."""
 
     actions: Any = None
@@ -174,9 +175,6 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER
     # Django shows the search box if there are any; `keyset` reads what is in it.
     search_fields = ("pk",)
-
-    class Media:
-        css = {"all": ["events/admin/admin.css"]}
 
     def keyset(self, request: HttpRequest) -> Keyset:
         """What this request's list is a page of."""
@@ -228,15 +226,6 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return opens(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def whole(text: str) -> int | None:

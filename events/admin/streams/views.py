@@ -11,7 +11,6 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -56,11 +55,11 @@ class StreamViews(KeysetAdmin):
         if asks:
             template = "admin/delete_confirmation.html" if verb == "delete" else REASON
             back = self.after(scope, "", stream)
-            return self.render(
+            return self.shown(
                 request, template, scope, [stream], back=back, **steps.asking(verb, [stream])
             )
         content = page(scope, stream, request.GET.get("before", ""))
-        return self.render(request, TIMELINE, scope, [stream], title=stream.name, **content)
+        return self.shown(request, TIMELINE, scope, [stream], title=stream.name, **content)
 
     def after(self, scope: Scope, verb: str, stream: Stream) -> str:
         if verb == "delete":
@@ -80,19 +79,11 @@ class StreamViews(KeysetAdmin):
         """As Django's, but not in a transaction: every emit would wait for its end."""
         return self.stream_view(request, object_id, "delete")
 
-    def render(
-        self,
-        request: HttpRequest,
-        template: str,
-        scope: Scope,
-        some: Sequence[Stream],
-        **context: Any,
+    def shown(
+        self, request: HttpRequest, template: str, scope: Scope, some: Sequence[Stream], **more: Any
     ) -> HttpResponse:
         stream = some[0] if some else Stream()
-        base = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
+        context = {
             "object": stream,
             "original": stream,
             "stream": stream,
@@ -102,8 +93,7 @@ class StreamViews(KeysetAdmin):
             "may_end": self.has_change_permission(request) and stream.status not in TERMINAL,
             "may_delete": self.has_delete_permission(request),
         }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, template, {**base, **context})
+        return self.render(request, template, **{**context, **more})
 
     # Those selected
 
@@ -131,7 +121,7 @@ class StreamViews(KeysetAdmin):
         if request.POST.get("post"):
             steps.take(self, request, scope.log, verb, some)
             return None
-        return self.render(
+        return self.shown(
             request,
             template,
             scope,

@@ -15,22 +15,27 @@ events.W009   no TTL and no MAX_ENTRIES: the log grows for ever (with --deploy)
 events.W010   EVENTS is not a dictionary of dictionaries
 events.W011   a middleware that cannot be asynchronous: each request that waits keeps a thread
 events.W012   an ENCODER that is no json.JSONEncoder; payloads have to be JSON
+events.W013   PostgreSQL's notices do not arrive, as behind a pooler (with --database)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 
+from .backends.database import notices
 from .conf import BACKENDS, LOG_NAME, LogSettings, imported, log_settings
+from .live.notifier import carrier
 
 # Django's own engines that have no dialect here. A third party's may be one of ours, wrapped.
 UNFIT = ("oracle", "dummy")
+# Seconds that a notice may take.
+NOTICE_TIMEOUT = 2.0
 STRICT = ("repeatable read", "serializable")
 
 
@@ -73,6 +78,27 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
         if alias in connections.settings:
             messages += _check_database(alias)
     return messages
+
+
+@register("events", Tags.database)
+def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Do hints between processes arrive? Asked of the databases that are to be asked."""
+    carried = {
+        _alias(log)
+        for log in log_settings().values()
+        if log.backend == BACKENDS["database"] and carrier(log.name)
+    }
+    return [
+        Warning(
+            f"The database {alias!r} delivers no notices: events of one process reach the readers "
+            "of another within POLL_INTERVAL.",
+            hint="A pooler that works by transactions does that. Set CHANNEL_LAYERS, or OPTIONS: "
+            "'notify': False.",
+            id="events.W013",
+        )
+        for alias in databases or ()
+        if alias in carried and not notices.are_delivered(alias, NOTICE_TIMEOUT)
+    ]
 
 
 @register("events", deploy=True)

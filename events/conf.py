@@ -83,7 +83,7 @@ SECONDS = (
     "SEND_TIMEOUT",
 )
 OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT", "MAX_CONNECTIONS", "MAX_SUBSCRIPTIONS")
-OPTIONS = ("using", "clock", "lock_timeout", "sequence")
+OPTIONS = ("using", "clock", "lock_timeout", "sequence", "notify")
 SEQUENCE = ("background", "inline")
 
 # What a Channels group name may hold, since a log's group is called `events.<log>`.

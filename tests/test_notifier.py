@@ -167,7 +167,7 @@ async def test_through_redis(log, settings, redis, backend, monkeypatch):
     """B36: the broker of another process hears of it; both of channels_redis's layers do."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": [redis.url]}}}
     heard = asyncio.Event()
-    listener = asyncio.ensure_future(listen(log.name, heard.set))
+    listener = asyncio.ensure_future(listen(log.backend, heard.set))
     async with asyncio.timeout(5):
         await heard.wait()
     await asyncio.sleep(0.1)
@@ -197,7 +197,7 @@ async def test_two_projects_on_one_redis(log, settings, redis, monkeypatch):
         async with asyncio.timeout(5):
             return await layer.receive(own)
 
-    listener = asyncio.ensure_future(listen(log.name, hear))
+    listener = asyncio.ensure_future(listen(log.backend, hear))
     async with asyncio.timeout(5):
         await heard.wait()
     layer = get_channel_layer()

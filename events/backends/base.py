@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.transaction import TransactionManagementError
@@ -42,6 +42,20 @@ class BaseBackend(ABC):
     def __init__(self, settings: LogSettings) -> None:
         self.name = settings.name
         self.settings = settings
+
+    @property
+    def carries_hints(self) -> bool:
+        """Can the store itself tell other processes that a log has grown?"""
+        return False
+
+    def send_hints(self, logs: Iterable[str]) -> None:
+        """Tell all processes of these logs of the store. For a thread of its own."""
+        raise NotImplementedError
+
+    def hear(self, heard: Callable[[], object]) -> Callable[[], None]:
+        """Call `heard`, in some thread, at every hint of another process, and when some may have
+        been missed. The answer stops that."""
+        raise NotImplementedError
 
     def now(self) -> int:
         """Microseconds since 1970, by the log's clock; an EventsError if that cannot be right."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from ..live.group import channel_layer, crosses_processes, listen
+from ..log import logs
 
 # Seconds that an ending process waits for it.
 LAST_PATIENCE = 2.0
@@ -23,11 +24,13 @@ class Hearing:
         self.followed: dict[str, Future[None]] = {}
 
     def follow(self, log: str) -> None:
-        if log in self.followed or not crosses_processes(channel_layer()):
+        backend = logs[log].backend
+        carried = crosses_processes(channel_layer()) or backend.carries_hints
+        if log in self.followed or not carried:
             return
         if not self.followed:
             self.thread.start()
-        listening = asyncio.run_coroutine_threadsafe(listen(log, self.heard), self.loop)
+        listening = asyncio.run_coroutine_threadsafe(listen(backend, self.heard), self.loop)
         self.followed[log] = listening
 
     def close(self) -> None:

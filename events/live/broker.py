@@ -117,7 +117,7 @@ class Broker:
     async def _work(self) -> None:
         """Look, sleep until a hint or the interval, and stop when nobody follows for a while."""
         loop = asyncio.get_running_loop()
-        listener = loop.create_task(listen(self.backend.name, self.hinted.set))
+        listener = loop.create_task(listen(self.backend, self.hinted.set))
         idle_since = reconciled = loop.time()
         try:
             while self.wakes or self.asking or loop.time() - idle_since < LINGER:

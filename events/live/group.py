@@ -16,6 +16,8 @@ from channels.exceptions import InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.utils.crypto import salted_hmac
 
+from ..backends.base import BaseBackend
+
 logger = logging.getLogger("events")
 
 # Seconds after which a membership is renewed: a flushed Redis has forgotten it, and channels_redis
@@ -49,13 +51,21 @@ def crosses_processes(layer: Any) -> bool:
     return layer is not None and not isinstance(layer, InMemoryChannelLayer)
 
 
-async def listen(log: str, heard: Callable[[], None]) -> None:
+async def listen(backend: BaseBackend, heard: Callable[[], None]) -> None:
     """Call `heard` at every hint from another process, for ever.
 
-    A layer that cannot be reached costs time and no event: whoever listens polls as well.
+    The channel layer carries them, or else the store. One that cannot be reached costs time and no
+    event: whoever listens polls as well.
     """
-    layer = channel_layer()
+    layer, log = channel_layer(), backend.name
     if not crosses_processes(layer):
+        if backend.carries_hints:
+            loop = asyncio.get_running_loop()
+            stop = backend.hear(lambda: loop.call_soon_threadsafe(heard))
+            try:
+                await loop.create_future()
+            finally:
+                stop()
         return
     pause = 0.0
     while True:

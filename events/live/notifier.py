@@ -1,6 +1,7 @@
-"""Tells the other processes, through the channel layer, that a log has grown.
+"""Tells the other processes that a log has grown: through the channel layer, or where none crosses
+processes, through the store, if it can.
 
-    emit ──> hint ──> notify() ──> a thread of our own ──> the groups of the log
+    emit ──> hint ──> notify() ──> a thread of our own ──> the groups of the log, or its store
 
 An emitter leaves a number and goes on. The thread sends the highest number of each log, at once
 when it has been quiet and every SPACING seconds in a burst. It has an event loop of its own,
@@ -19,7 +20,11 @@ import threading
 import time
 from typing import Any
 
+from django.utils.module_loading import import_string
+
 from .. import hints
+from ..backends.base import BaseBackend
+from ..conf import log_settings
 from ..internals import loop_of_readers
 from ..threads import at_end_of_child
 from .group import channel_layer, crosses_processes, group_name, inner_group_name
@@ -50,7 +55,7 @@ class Notifier:
         self.settled = threading.Event()
         self.settled.set()
         self.thread: threading.Thread | None = None
-        self.failing = False
+        self.failing = self.stores_failing = False
 
     def notify(self, log: str, head: int) -> None:
         """Send a hint to the log's group, that the log has reached `head`."""
@@ -72,7 +77,7 @@ class Notifier:
         that is down."""
         deadline = time.monotonic() + FLUSH_TIMEOUT
         while not self.settled.wait(SPACING):
-            if self.failing or time.monotonic() > deadline:
+            if self.failing or self.stores_failing or time.monotonic() > deadline:
                 return
 
     def _run(self) -> None:
@@ -81,7 +86,8 @@ class Notifier:
                 self.wanted.clear()
                 with self.lock:
                     heads, self.heads = self.heads, {}
-                left = runner.run(self._tell(heads))
+                stores = {log: head for log, head in heads.items() if carrier(log)}
+                left = runner.run(self._tell(heads)) | self._tell_stores(stores)
                 with self.lock:
                     for log, head in left.items():
                         self.heads[log] = max(head, self.heads.get(log, 0))
@@ -105,11 +111,45 @@ class Notifier:
             self.failing = True
         return heads
 
+    def _tell_stores(self, heads: dict[str, int]) -> dict[str, int]:
+        """Tell each store once of all its logs; what could not be told."""
+        stores: dict[str, list[str]] = {}
+        for log in heads:
+            stores.setdefault(_backends[log].alias, []).append(log)
+        for logs in stores.values():
+            try:
+                _backends[logs[0]].send_hints(logs)
+            except Exception:
+                if not self.stores_failing:
+                    logger.warning("The database takes no hints; trying again.", exc_info=True)
+                self.stores_failing = True
+            else:
+                self.stores_failing = False
+                for log in logs:
+                    del heads[log]
+        return heads
+
+
+# The backend of a log, to ask it about hints.
+_backends: dict[str, BaseBackend] = {}
+
+
+def carrier(log: str) -> bool:
+    """Does the store carry the hints of this log?"""
+    settings, backend = log_settings().get(log), _backends.get(log)
+    if settings is None or crosses_processes(channel_layer()):
+        return False
+    if backend is None or backend.settings is not settings:
+        backend = _backends[log] = import_string(settings.backend)(settings)
+    return backend.carries_hints
+
 
 def reaches_somebody(log: str) -> bool:
     """Could anybody hear a hint? Otherwise it is not worth a thread."""
     layer = channel_layer()
-    return crosses_processes(layer) or (layer is not None and group_name(log) in layer.groups)
+    if crosses_processes(layer) or (layer is not None and group_name(log) in layer.groups):
+        return True
+    return carrier(log)
 
 
 async def tell(log: str, head: int) -> None:

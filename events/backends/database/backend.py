@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from operator import methodcaller
@@ -23,6 +23,7 @@ from ... import hints
 from ...conf import LogSettings
 from ...cursors import Query, Rows, State, finish, locate
 from ...exceptions import EventsError, LogBusy
+from ...internals import in_test_environment
 from ...lifecycle import STEPS
 from ...models import Log, Stream
 from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
@@ -35,6 +36,7 @@ from . import (
     counting,
     hook,
     newest,
+    notices,
     outbox,
     pages,
     postgres,
@@ -80,6 +82,18 @@ class DatabaseBackend(BaseBackend):
     @property
     def dialect(self) -> Dialect:
         return dialect_of(self.connection)
+
+    @property
+    def carries_hints(self) -> bool:
+        wanted = self.settings.options.get("notify", True)
+        # A test's database has to be dropped after it.
+        return wanted and not in_test_environment() and notices.can_carry(self.connection)
+
+    def send_hints(self, logs: Iterable[str]) -> None:
+        notices.send(self.alias, logs)
+
+    def hear(self, heard: Callable[[], object]) -> Callable[[], None]:
+        return notices.hear(self.alias, self.name, heard)
 
     def now(self) -> int:
         """A clock that is nobody's choice is compared with the database's: when it is first asked,

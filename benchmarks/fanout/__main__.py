@@ -123,6 +123,9 @@ def run(chosen: argparse.Namespace) -> None:
         scenes.fan_out(arena, planned, panels)
         if redis:
             scenes.two_processes(arena, planned, main, redis)
+        if main.startswith("postgres"):
+            scenes.two_processes(arena, planned, main)
+            scenes.two_processes(arena, planned, main, cut=True)
         scenes.replay(arena, planned, main)
     report.finish()
     if chosen.svg:

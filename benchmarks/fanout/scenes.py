@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -186,10 +188,15 @@ def over(redis: str) -> dict[str, str]:
     return {"FANOUT_REDIS": redis, "FANOUT_PREFIX": f"fanout-{os.getpid()}"}
 
 
-def two_processes(arena: Arena, plan: Plan, database: str, redis: str) -> None:
-    """Two servers and an emitter that is neither, with polling so seldom that it cannot help."""
-    both = Contender("both", "two servers over Redis", "ours", "uvicorn", OURS)
-    environment = {"FANOUT_DATABASE": database, "FANOUT_POLL": "5", **over(redis)}
+def two_processes(
+    arena: Arena, plan: Plan, database: str, redis: str = "", cut: bool = False
+) -> None:
+    """Two servers and an emitter that is neither, with polling so seldom that it cannot help; over
+    Redis, or over PostgreSQL, which may `cut` off who listens, every now and then."""
+    via = "Redis" if redis else "PostgreSQL, cut off again and again" if cut else "PostgreSQL"
+    both = Contender(f"both{len(via)}", f"two servers over {via}", "ours", "uvicorn", OURS)
+    hints = over(redis) if redis else {}
+    environment = {"FANOUT_DATABASE": database, "FANOUT_POLL": "5", **hints}
     try:
         with ExitStack() as stack:
             servers = []
@@ -201,11 +208,37 @@ def two_processes(arena: Arena, plan: Plan, database: str, redis: str) -> None:
                 stack.callback(crowd.leave)
                 crowd.grow(plan.clients[0] // 2, both.path)
             arena.hall.rest(1)
+            if cut:
+                stack.enter_context(cut_off(database))
             called, returned = emit_elsewhere(crowds, servers[0].environment, plan.steady)
     except Broken as error:
         return arena.report.skip(both.title, str(error))
-    what = f"two servers, Redis, another process emits to {plan.clients[0]:,}"
-    tell_delays(arena, what, called, returned, limit=0.1)
+    what = f"two servers, {via}, another process emits to {plan.clients[0]:,}"
+    tell_delays(arena, what, called, returned, limit=None if cut else 0.1)
+
+
+@contextmanager
+def cut_off(database: str) -> Iterator[None]:
+    """End every connection that listens, each two seconds."""
+    import psycopg
+
+    over = threading.Event()
+
+    def cut() -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            while not over.wait(2):
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE "
+                    "'LISTEN %' AND datname = current_database()"
+                )
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def emit_elsewhere(

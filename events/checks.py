@@ -28,14 +28,11 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 
-from .backends.database import notices
 from .conf import BACKENDS, LOG_NAME, LogSettings, imported, log_settings
 from .live.notifier import carrier
 
 # Django's own engines that have no dialect here. A third party's may be one of ours, wrapped.
 UNFIT = ("oracle", "dummy")
-# Seconds that a notice may take.
-NOTICE_TIMEOUT = 2.0
 STRICT = ("repeatable read", "serializable")
 
 
@@ -83,11 +80,7 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
 @register("events", Tags.database)
 def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Do hints between processes arrive? Asked of the databases that are to be asked."""
-    carried = {
-        _alias(log)
-        for log in log_settings().values()
-        if log.backend == BACKENDS["database"] and carrier(log.name)
-    }
+    carriers = {found.alias: found for log in log_settings() if (found := carrier(log))}
     return [
         Warning(
             f"The database {alias!r} delivers no notices: events of one process reach the readers "
@@ -97,7 +90,7 @@ def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list
             id="events.W013",
         )
         for alias in databases or ()
-        if alias in carried and not notices.are_delivered(alias, NOTICE_TIMEOUT)
+        if alias in carriers and not carriers[alias].hints_arrive()
     ]
 
 

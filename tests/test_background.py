@@ -264,12 +264,12 @@ class TestInline:
     )
     def test_under_uwsgi_without_threads(self, log, alias, asleep, monkeypatch, options, inline):
         monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt=options))
-        sequencer._has_threads.cache_clear()
+        sequencer.has_threads.cache_clear()
         try:
             commit(log, alias)
             assert (stored(log, alias) == [1, 2]) is inline
         finally:
-            sequencer._has_threads.cache_clear()
+            sequencer.has_threads.cache_clear()
 
     def test_when_the_thread_is_behind(self, log, alias, asleep, monkeypatch):
         """B34: those who write have to help, so that a backlog ends."""

@@ -52,6 +52,10 @@ class BaseBackend(ABC):
         """Tell all processes of these logs of the store. For a thread of its own."""
         raise NotImplementedError
 
+    def hints_arrive(self) -> bool:
+        """Are hints that are sent heard as well? To be asked when somebody checks the site."""
+        raise NotImplementedError
+
     def hear(self, heard: Callable[[], object]) -> Callable[[], None]:
         """Call `heard`, in some thread, at every hint of another process, and when some may have
         been missed. The answer stops that."""

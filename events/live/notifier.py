@@ -134,14 +134,14 @@ class Notifier:
 _backends: dict[str, BaseBackend] = {}
 
 
-def carrier(log: str) -> bool:
-    """Does the store carry the hints of this log?"""
+def carrier(log: str) -> BaseBackend | None:
+    """The store of this log, if it is that which carries its hints."""
     settings, backend = log_settings().get(log), _backends.get(log)
     if settings is None or crosses_processes(channel_layer()):
-        return False
+        return None
     if backend is None or backend.settings is not settings:
         backend = _backends[log] = import_string(settings.backend)(settings)
-    return backend.carries_hints
+    return backend if backend.carries_hints else None
 
 
 def reaches_somebody(log: str) -> bool:
@@ -149,7 +149,7 @@ def reaches_somebody(log: str) -> bool:
     layer = channel_layer()
     if crosses_processes(layer) or (layer is not None and group_name(log) in layer.groups):
         return True
-    return carrier(log)
+    return carrier(log) is not None
 
 
 async def tell(log: str, head: int) -> None:

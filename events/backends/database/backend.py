@@ -87,10 +87,14 @@ class DatabaseBackend(BaseBackend):
     def carries_hints(self) -> bool:
         wanted = self.settings.options.get("notify", True)
         # A test's database has to be dropped after it.
-        return wanted and not in_test_environment() and notices.can_carry(self.connection)
+        possible = notices.can_carry(self.connection) and sequencer.has_threads()
+        return wanted and possible and not in_test_environment()
 
     def send_hints(self, logs: Iterable[str]) -> None:
         notices.send(self.alias, logs)
+
+    def hints_arrive(self) -> bool:
+        return notices.are_delivered(self.alias)
 
     def hear(self, heard: Callable[[], object]) -> Callable[[], None]:
         return notices.hear(self.alias, self.name, heard)

@@ -31,6 +31,8 @@ NAMES = 100
 # Seconds until it is seen that nobody listens any more, and between two questions whether the
 # connection still stands.
 TICK, KEEPALIVE = 1.0, 30.0
+# Seconds that a notice may take.
+DELIVERY = 2.0
 # Seconds between two attempts to connect.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 10.0
 
@@ -174,7 +176,7 @@ def can_carry(connection: BaseDatabaseWrapper) -> bool:
     return bool(is_psycopg3)
 
 
-def are_delivered(alias: str, seconds: float) -> bool:
+def are_delivered(alias: str) -> bool:
     """Does a notice reach who listens? Not through a pooler that works by transactions."""
     ear, sender = own_connection(alias), own_connection(alias)
     try:
@@ -183,7 +185,7 @@ def are_delivered(alias: str, seconds: float) -> bool:
         told: Any = sender.connection
         told.autocommit = True
         told.execute("SELECT pg_notify(%s, '')", [CHANNEL])
-        if not select.select([psycopg.fileno()], [], [], seconds)[0]:
+        if not select.select([psycopg.fileno()], [], [], DELIVERY)[0]:
             return False
         psycopg.pgconn.consume_input()
         return psycopg.pgconn.notifies() is not None

@@ -162,7 +162,7 @@ def stay_inline() -> None:
 
 
 def is_available(lock: LedgerLock) -> bool:
-    return not (lock.inline or _inline or in_test_environment()) and _has_threads()
+    return not (lock.inline or _inline or in_test_environment()) and has_threads()
 
 
 def sequencer(alias: str) -> Sequencer:
@@ -185,7 +185,7 @@ def wait_for(lock: LedgerLock, seconds: float) -> None:
 
 
 @cache
-def _has_threads() -> bool:
+def has_threads() -> bool:
     """uWSGI has threads only where it is told so."""
     try:
         options = import_module("uwsgi").opt

@@ -6,8 +6,10 @@ their log, and the subscriptions on them. Nobody who is signed in is told apart 
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from types import TracebackType
 from typing import Any
@@ -20,12 +22,15 @@ from .policy import Policy
 CONNECTIONS, SUBSCRIPTIONS = "connections", "subscriptions"
 # Seconds after which somebody who has too many open may come back.
 RETRY_AFTER = 15
+# Seconds for which a client counts that reads nothing, should its server not tell that it has gone.
+LONGEST = 3600.0
 # Addresses of proxies, behind which many people are.
 PROXIES = [
     *map(ip_network, ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]),
     *map(ip_network, ["169.254.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"]),
 ]
 
+_leaving: set[asyncio.Task[None]] = set()
 _lock = threading.Lock()
 # Kept by those that are in them: a key goes with the last.
 _open: WeakValueDictionary[Hashable, WeakSet[Held]] = WeakValueDictionary()
@@ -42,6 +47,7 @@ class Held:
     def __init__(self, who: Hashable | None = None, among: WeakSet[Held] | None = None) -> None:
         self.whose = who
         self.among = among
+        self.receive: Callable[[], Awaitable[dict[str, Any]]] | None = None
 
     @property
     def who(self) -> Hashable:
@@ -52,6 +58,22 @@ class Held:
         if self.among is not None:
             self.among.discard(self)
             self.among = None
+
+    def release_when_gone(self) -> None:
+        """A server that has let go of a response keeps its socket until the client, which reads
+        nothing, has gone: so long it counts, or a user could have any number of them."""
+        if self.receive is None:
+            self.release()
+        else:
+            task = asyncio.get_running_loop().create_task(self._gone(self.receive))
+            _leaving.add(task)
+            task.add_done_callback(_leaving.discard)
+
+    async def _gone(self, receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        with self, suppress(Exception):
+            async with asyncio.timeout(LONGEST):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
 
     def __enter__(self) -> Held:
         return self

@@ -14,7 +14,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import URLPattern, path, re_path
 
 from . import tickets
-from .live.eager import RAW_SEND
+from .live.eager import RAW_RECEIVE, RAW_SEND
 from .origin import SameOrigin
 from .websocket.consumer import EventsConsumer
 
@@ -52,13 +52,13 @@ class WithTicket:
 
 
 def with_send(app: Any) -> Any:
-    """Tell Django's own application of the server's `send`; around another one there may be
+    """Tell Django's own application of the server's `send` and `receive`; around another one there may be
     something that wants to see what is sent."""
     if not isinstance(app, ASGIHandler):
         return app
 
     async def called(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await app({**scope, RAW_SEND: send}, receive, send)
+        await app({**scope, RAW_SEND: send, RAW_RECEIVE: receive}, receive, send)
 
     return called
 

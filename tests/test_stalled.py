@@ -137,6 +137,39 @@ def read_slowly(client, seconds):
     return bool(client.recv(1))
 
 
+@pytest.mark.parametrize("path", ["?format=ndjson", "live/?since=0"])
+async def test_who_stalls_again_and_again_has_no_more_sockets(tmp_path, path):
+    """A server keeps the socket of a client that reads nothing: it counts until that has gone."""
+    bounds = json.dumps({"SEND_TIMEOUT": 0.5, "MAX_CONNECTIONS": 2})
+    with scratch_site("sqlite", tmp_path, SITE_EVENTS=bounds) as site:
+        site.manage("shell", "-v0", "-c", FILL)
+        cookies = {"sessionid": site.sign_in()}
+        with site.serve("uvicorn") as (_, address):
+            await asyncio.to_thread(never_more_than, 2, address, path, cookies)
+
+
+def never_more_than(bound, address, path, cookies):
+    def status(client):
+        client.settimeout(10)
+        return int(client.recv(12).split()[1])
+
+    def tasks():
+        return httpx.get(f"{address}/held/").json()["tasks"]
+
+    idle = tasks()
+    first = [stalled(address, path, cookies) for _ in range(bound)]
+    assert {status(client) for client in first} == {200}
+    # Each has its own, which waits for the client to go, and nothing else.
+    wait_until(lambda: tasks() <= idle + bound)
+    with stalled(address, path, cookies) as another:
+        assert status(another) == 429
+    for client in first:
+        client.close()
+    wait_until(lambda: tasks() <= idle)
+    with stalled(address, path, cookies) as another:
+        assert status(another) == 200
+
+
 async def test_a_follower_that_stops_reading_ends(server):
     """Also one that had caught up, to which the broker sends."""
     site, address, cookies = server

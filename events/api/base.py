@@ -18,6 +18,7 @@ from ..context import actor_of, context
 from ..exceptions import InvalidEvent, LogDoesNotExist
 from ..internals import django_request
 from ..limits import CONNECTIONS, Held, TooMany, hold, whose
+from ..live.eager import RAW_RECEIVE
 from ..log import EventLog
 from ..non_atomic import non_atomic, own_transactions_only
 from ..parameters import log_named
@@ -94,8 +95,13 @@ class LogView(APIView):
     def hold_connection(self) -> Held:
         """Count this request's response, which stays open, among its user's connections."""
         log = self.log
-        who = whose(log.policy, self.request.user, django_request(self.request))
-        return hold(CONNECTIONS, who, log.settings.max_connections)
+        http: Any = django_request(self.request)
+        held = hold(
+            CONNECTIONS, whose(log.policy, self.request.user, http), log.settings.max_connections
+        )
+        if is_asgi(self.request):
+            held.receive = http.scope.get(RAW_RECEIVE)
+        return held
 
     def must_read(self, log: EventLog, *streams: str | None) -> None:
         """Refuse who may not read: 404 for named streams, as if one did not exist, else 401 or 403."""

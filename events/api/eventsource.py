@@ -50,7 +50,8 @@ class Response(OpenResponse):
     def __init__(self, connection: Connection, held: Held, **options: Any) -> None:
         self.connection = connection
         self.frames = connection.frames(held.who)
-        super().__init__(self.frames, held, connection.send_timeout, **options)
+        super().__init__(self.frames, held, connection.log.settings.send_timeout, **options)
+        connection.patience = self.patience
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         # Middleware that has put something around the frames wants to see every one.
@@ -73,7 +74,6 @@ class Connection:
         self.query = query
         self.make_frames = frames_named if named else frames_unnamed
         self.heartbeat = log.settings.heartbeat_interval
-        self.send_timeout = log.settings.send_timeout
         lifetime = log.settings.stream_max_seconds
         self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # nosec B311 # no secret
         # What the client has as its Last-Event-ID.
@@ -97,7 +97,6 @@ class Connection:
         await release_thread()
         self.start_clocks()
         self.deputy = Deputy(self.send if self.passes_django else None, self.bell)
-        self.patience = Patience(self.send_timeout)
         async with follow(self.log.backend, self.query, self.wake, who) as self.tail:
             batch = await self.tail.take()
             assert batch is not None  # nosec B101 # for the type checker

@@ -9,7 +9,7 @@ piece is sent, and a response of which nothing is taken for SEND_TIMEOUT ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -40,18 +40,27 @@ def buffers_everything(request: Request) -> bool:
 
 
 class Patience:
-    """Ends the response of the running task when its client takes nothing for so many seconds."""
+    """Ends the response of a task when its client takes nothing for so many seconds."""
 
-    def __init__(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # nosec B101 # for the type checker
-        self.task = task
+    def __init__(self, seconds: float, at_end: Callable[[], None]) -> None:
         self.seconds = seconds
+        self.at_end = at_end
+        self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.is_at_end = False
+
+    def begin(self) -> None:
+        self.task = asyncio.current_task()
 
     def start(self) -> None:
+        self.timer = asyncio.get_running_loop().call_later(self.seconds, self._end)
+
+    def _end(self) -> None:
+        assert self.task is not None  # nosec B101 # for the type checker
+        self.is_at_end = True
+        self.at_end()
         # Django takes the cancellation of its request for a client that has gone.
-        self.timer = self.task.get_loop().call_later(self.seconds, self.task.cancel)
+        self.task.cancel()
 
     def stop(self) -> None:
         if self.timer is not None:
@@ -79,31 +88,30 @@ class OpenResponse(StreamingHttpResponse):
 
     def __init__(self, content: Any, held: Held, send_timeout: float, **options: Any) -> None:
         self.held = held
-        self.send_timeout = send_timeout
-        self.patience: Patience | None = None
+        self.patience = Patience(send_timeout, held.release_when_gone)
         super().__init__(content, **options)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        patience = self.patience = Patience(self.send_timeout)
+        self.patience.begin()
         try:
             async for part in super().__aiter__():
                 for piece in cut(part):
-                    with patience:
+                    with self.patience:
                         yield piece
         except BaseException:
             self.let_go()
             raise
         # For what tells the client of the end, too. Django closes the response after that.
-        patience.start()
+        self.patience.start()
 
     def close(self) -> None:
         super().close()
         self.let_go()
 
     def let_go(self) -> None:
-        self.held.release()
-        if self.patience is not None:
-            self.patience.stop()
+        self.patience.stop()
+        if not self.patience.is_at_end:
+            self.held.release()
 
 
 def streamed(response: HttpResponse, send_timeout: float, held: Held) -> StreamingHttpResponse:

@@ -20,6 +20,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # Scope key holding the server's own `send`, for connections that need no middleware.
 RAW_SEND = "events.send"
+# And its `receive`, which still tells that a client has gone when Django has done with it.
+RAW_RECEIVE = "events.receive"
 
 
 class Deputy:

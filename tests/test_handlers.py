@@ -137,6 +137,21 @@ class TestOnce:
         entry = log.read(1).entries[0]
         assert (entry.kind, entry.context) == ("b", {"cause": 1, "trace": "t-1"})
 
+    def test_its_cursor_passes_what_it_has_emitted(self, log, register):
+        """But not what it wants itself: that is for the next time."""
+
+        def act(entry):
+            log.append("b", {"of": entry.position})
+            if entry.position == 1:
+                log.append("a")
+
+        log.append_many([("a",), ("a",)])
+        h = register(act, "a")
+        h.run_once()
+        assert (h.status().cursor, h.status().head) == (2, 5)
+        h.run_once()
+        assert h.status().lag == 0
+
     def test_an_async_function_works_in_the_transaction(self, log, alias, register):
         async def act(entry):
             await Effect.objects.using(alias).acreate(

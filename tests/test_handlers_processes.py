@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -213,15 +214,15 @@ def test_pause_takes_effect_within_two_seconds(alias, log):
         assert effects(alias).count() == count
 
 
+@pytest.mark.parametrize("carrier", ["PostgreSQL", "Redis"])
 @pytest.mark.parametrize("alias", SEVERAL[:1], indirect=True)
-def test_a_hint_from_another_process_is_heard(alias, log, tmp_path):
-    """With a channel layer that crosses processes, nobody waits for the next poll."""
-    with (
-        running_redis(tmp_path) as redis,
-        runners(
-            alias, {"name": "h"}, REDIS_URL=redis.url, SITE_EVENTS='{"POLL_INTERVAL": 60}'
-        ) as run,
-    ):
+def test_a_hint_from_another_process_is_heard(alias, log, tmp_path, carrier):
+    """Where something carries hints between processes, nobody waits for the next poll."""
+    slow = {"SITE_EVENTS": '{"POLL_INTERVAL": 60}'}
+    with ExitStack() as stack:
+        if carrier == "Redis":
+            slow["REDIS_URL"] = stack.enter_context(running_redis(tmp_path)).url
+        run = stack.enter_context(runners(alias, {"name": "h"}, **slow))
         run.start()
         wait_until(lambda: Shard.objects.using(alias).exists())
         emit = ("emit_event", "n", "-v0")

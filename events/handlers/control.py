@@ -148,12 +148,13 @@ class Handler:
 
     def drop(self, position: int) -> None:
         """Give up an entry that has failed. What waits behind it goes on."""
+        one = self._failed().filter(position=position).first()
+        if one is None:
+            raise self._not_held(position)
         with transaction.atomic(using=self.alias):
-            one = self._failed().filter(position=position).first()
-            if one is not None:
-                # Whoever works on it now may finish it meanwhile.
-                locks.lock_stream(one.subscription, one.stream, wait=True)
-            if one is None or not self._failed().filter(pk=one.pk).delete()[0]:
+            # Whoever works on it now may finish it meanwhile.
+            locks.lock_stream(one.subscription, one.stream, wait=True)
+            if not self._failed().filter(pk=one.pk).delete()[0]:
                 raise self._not_held(position)
             holding.promote(self.alias, one.subscription_id, one.stream, self.backend.now())
 

@@ -20,8 +20,11 @@ LOOK = 100
 
 
 class Fresh(Source):
-    def __init__(self, work: ShardWork) -> None:
+    """With `passing_by`, only the cursor moves, as far as there is nothing for the function."""
+
+    def __init__(self, work: ShardWork, *, passing_by: bool = False) -> None:
         super().__init__(work)
+        self.passing_by = passing_by
         self.rows: deque[Row] = deque()
         # What `rows` belong to, and how far they were read.
         self.start = work.place[:3]
@@ -38,7 +41,7 @@ class Fresh(Source):
             self.start, self.scanned = work.place[:3], work.place.cursor
         if not self.rows and self.scanned <= work.place.cursor:
             self.read()
-        return self.scanned > work.place.cursor
+        return self.scanned > work.place.cursor and not (self.passing_by and self.rows)
 
     def read(self) -> None:
         work = self.work

@@ -1,16 +1,16 @@
-"""Hints of other processes, for all handlers of this one: one thread, with an event loop."""
+"""Hints of other processes, for all handlers of this one: from the store, where that carries them, or
+from the channel layer, by one thread with an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 
+from ..backends.base import BaseBackend
 from ..live.group import channel_layer, crosses_processes, listen
-from ..log import logs
 
-# Seconds that an ending process waits for it.
+# Seconds that an ending process waits for the thread.
 LAST_PATIENCE = 2.0
 
 
@@ -19,32 +19,38 @@ class Hearing:
 
     def __init__(self, heard: Callable[[], None]) -> None:
         self.heard = heard
-        self.loop = asyncio.new_event_loop()
+        # By log, what ends that.
+        self.followed: dict[str, Callable[[], object]] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = threading.Thread(target=self._run, name="events-hearing", daemon=True)
-        self.followed: dict[str, Future[None]] = {}
 
-    def follow(self, log: str) -> None:
-        backend = logs[log].backend
-        carried = crosses_processes(channel_layer()) or backend.carries_hints
-        if log in self.followed or not carried:
+    def follow(self, backend: BaseBackend) -> None:
+        if backend.name in self.followed:
             return
-        if not self.followed:
-            self.thread.start()
-        listening = asyncio.run_coroutine_threadsafe(listen(backend, self.heard), self.loop)
-        self.followed[log] = listening
+        if crosses_processes(channel_layer()):
+            self.followed[backend.name] = self._listen(backend)
+        elif backend.carries_hints:
+            self.followed[backend.name] = backend.hear(self.heard)
 
     def close(self) -> None:
-        for listening in self.followed.values():
-            listening.cancel()
-        if self.followed:
+        for end in self.followed.values():
+            end()
+        if self.loop is not None:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(LAST_PATIENCE)
-        else:
-            self.loop.close()
+
+    def _listen(self, backend: BaseBackend) -> Callable[[], object]:
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+            self.thread.start()
+        listening = listen(backend, self.heard)
+        return asyncio.run_coroutine_threadsafe(listening, self.loop).cancel
 
     def _run(self) -> None:
-        self.loop.run_forever()
+        loop = self.loop
+        assert loop is not None  # nosec B101 # for the type checker
+        loop.run_forever()
         # What was cancelled leaves its groups.
-        left = asyncio.all_tasks(self.loop)
-        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self.loop.close()
+        left = asyncio.all_tasks(loop)
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()

@@ -154,7 +154,7 @@ class Runner:
         specs = self.specs()
         for log in {spec.log for spec in specs.values()} - self.standing.newest.keys():
             self.standing.newest[log] = Newest(logs[log].backend)
-            self.hearing.follow(log)
+            self.hearing.follow(logs[log].backend)
         tasks: dict[Key, Task] = {}
         self.standing.due = holding.next_due(specs.values())
         for spec, found, shards in store.standing(specs.values()):

@@ -83,8 +83,20 @@ def run_now(
 ) -> int:
     """Do what is due now, up to the head as it is now; how many steps that took.
 
-    What somebody else works on is theirs; but one who has died is waited for.
+    What somebody else works on is theirs; but one who has died is waited for. Afterwards the cursor
+    passes what came meanwhile, as far as the handler does not want it: what it has itself emitted.
     """
+    steps = _run_now(spec, since, raising, stopping)
+    if steps:
+        head = store.log_state(store.backend_of(spec)).head
+        for shard in workable(*store.enter(spec)):
+            work = ShardWork(spec, shard, until=head)
+            work.sources = [Fresh(work, passing_by=True)]
+            run_shard(work, 0.0, stopping)
+    return steps
+
+
+def _run_now(spec: Spec, since: str | None, raising: bool, stopping: Callable[[], bool]) -> int:
     head = store.log_state(store.backend_of(spec)).head
     holding.free_deleted(spec)
     deadline = time.monotonic() + PATIENCE

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from django.contrib.auth.models import AnonymousUser
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.handlers.asgi import ASGIHandler
-from django.test import RequestFactory
+from django.db import connections
+from django.test import AsyncClient, RequestFactory
 from django.urls import path
 
 from events import limits
@@ -311,6 +313,22 @@ class TestResponses:
         with contextlib.suppress(RuntimeError):
             await serve(send, b"fail=1")
         gc.collect()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_append_is_answered_whatever_is_open(settings):
+    """A large answer is streamed; who was refused it would append once more."""
+    settings.EVENTS = {"default": {"MAX_CONNECTIONS": 1}}
+    user = await User.objects.acreate_superuser("writer")
+    client = AsyncClient()
+    await client.aforce_login(user)
+    events = [{"kind": "n", "payload": {"text": "x" * 1000}}] * 100
+    with hold(CONNECTIONS, ("user", user.pk), 1):
+        answer = await client.post(API, json.dumps(events), content_type="application/json")
+        assert answer.status_code == 201
+        assert (await client.get(API)).status_code == 429
+    assert (await client.get(API)).status_code == 200
+    await sync_to_async(connections.close_all)()
 
 
 class TestInOneProcess:

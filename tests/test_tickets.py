@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import time
 from types import SimpleNamespace
 
@@ -154,6 +155,26 @@ class TestTicket:
     )
     def test_the_query_string(self, query, found):
         assert in_query(query) == found
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ('%s - "WebSocket %s" [accepted]', ("1.2.3.4:5", "/ws/events/?since=0&ticket=a:b:c&x=1")),
+        ("HTTP %(method)s %(path)s", ({"method": "GET", "path": "/live/?ticket=a:b:c"},)),
+        ("> GET /ws/events/?ticket=a:b:c HTTP/1.1", ()),
+    ],
+)
+def test_servers_log_no_ticket(caplog, message, arguments):
+    """Whichever way they tell an address, and whatever it has beside the ticket."""
+    tickets.hide()
+    tickets.hide()
+    logger = logging.getLogger("uvicorn.error")
+    with caplog.at_level(logging.INFO, logger.name):
+        logger.info(message, *arguments)
+    assert "ticket=…" in caplog.messages[0]
+    assert "a:b" not in caplog.text
+    assert ("x=1" in caplog.text) == ("x=1" in str(arguments))
 
 
 class ByToken(BaseAuthentication):

@@ -68,7 +68,8 @@ class LogView(APIView):
         if len(response.content) <= PIECE:
             return response
         try:
-            held = self.hold_connection()
+            # Of what was written, the client is told in any case: it would write it again.
+            held = self.hold_connection() if self.request.method == "GET" else Held()
         except TooMany as error:
             refusal = self.finalize_response(self.request, self.handle_exception(error))
             return refusal.render()  # type: ignore[no-any-return]

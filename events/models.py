@@ -81,6 +81,8 @@ class Outbox(models.Model):
     # Of a stream that is opened by it.
     idle_timeout = models.FloatField(null=True)
     context = PayloadField(null=True)
+    # So that a monitor sees for how long nobody has sequenced; null in rows from before 0005.
+    emitted_at = InstantField(null=True)
     # Why this row could not become an entry; such rows are set aside for a person to look at.
     refused = models.CharField(max_length=500, default="")
 

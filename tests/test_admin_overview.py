@@ -93,6 +93,7 @@ def test_it_has_every_log(clerk, make_log):
     disabled.append("n")
     assert facts(clerk, memory)["Entries"] == "1"
     assert facts(clerk, disabled)["Entries"] == "0"
+    assert facts(clerk, memory)["Charts"] == "this backend does not count what came when"
     assert [one.name for one in page(clerk).context["sections"]] == list(logs)
 
 

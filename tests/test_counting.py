@@ -177,6 +177,10 @@ READS = {
     "a rare kind": lambda log: log.read(since=1_000, limit=5, kind="none"),
     "a moment": lambda log: log.backend.position_at(log.backend.now() - 1_000_000_000),
     "where it stands": lambda log: log.info(),
+    "figures": lambda log: log.backend.figures(),
+    "stretches": lambda log: log.backend.stretches(
+        [log.backend.now() - 100_000_000, log.backend.now()]
+    ),
 }
 
 

@@ -14,9 +14,9 @@ LAYERS = {
     "policy threads twins types unhandled validation wire",
     "backends": "models backends",
     "live": "live",
-    "log": "coalesce base_log streams log __init__",
+    "log": "coalesce base_log streams log status __init__",
     "transports": "limits parameters tickets origin api websocket",
-    "apps": "admin apps checks handlers management middleware routing testing tracking urls",
+    "apps": "admin apps checks handlers management metrics middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 

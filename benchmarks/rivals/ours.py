@@ -14,9 +14,8 @@ from benchmarks.rivals.message import KIND, STREAM, payload
 
 django = get_asgi_application()
 
-from events import aemit, routing  # noqa: E402
+from events import aemit, origin, routing  # noqa: E402
 from events.live import eager  # noqa: E402
-from events.websocket import origin  # noqa: E402
 
 without = os.environ.get("FANOUT_WITHOUT", "").split("+")
 if "eager" in without:

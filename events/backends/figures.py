@@ -64,6 +64,8 @@ class Figures:
     # Committed events that wait for their position, the first of them, and those set aside.
     pending: int = 0
     first_pending: int | None = None
+    # Seconds since the first of them was emitted.
+    pending_age: float = 0
     refused: int = 0
     set_aside: list[SetAside] = field(default_factory=list)
     running: int = 0

@@ -228,3 +228,9 @@ def wake(log: str, head: int) -> None:
         broker = brokers.get(log)
         if broker is not None and not loop.is_closed():
             loop.call_soon_threadsafe(broker.hinted.set)
+
+
+def followers(log: str) -> int:
+    """How many follow a log in this process."""
+    found = [brokers.get(log) for brokers in list(_brokers.values())]
+    return sum(len(broker.wakes) for broker in found if broker is not None)

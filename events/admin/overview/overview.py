@@ -120,7 +120,7 @@ def facts(log: EventLog, one: Figures, parts: Sequence[Stretch]) -> Iterator[tup
     yield _("Head"), number(one.head)
     yield _("Floor"), number(one.floor)
     yield _("Entries"), number(one.count)
-    yield _("Rate"), rates(parts, one.now)
+    yield _("Rate"), rates(one, parts)
     yield _("Oldest entry"), moment(one.oldest, one.now)
     yield _("Newest entry"), moment(one.newest, one.now)
     yield _("Retention"), retention(log)
@@ -131,13 +131,16 @@ def facts(log: EventLog, one: Figures, parts: Sequence[Stretch]) -> Iterator[tup
         yield _("Deletions under way"), bounded(one.deletions)
 
 
-def rates(parts: Sequence[Stretch], now: int) -> str:
-    minute, hour = (
-        sum(part.total for part in parts if part.start >= now - span) for span in (MINUTE, HOUR)
-    )
+def rates(one: Figures, parts: Sequence[Stretch]) -> str:
+    said = []
+    for span in (MINUTE, HOUR):
+        some = [part for part in parts if part.start >= one.now - span]
+        is_estimate = one.has_holes and any(part.estimated for part in some)
+        per_second = rate(sum(part.total for part in some) / (span / 1_000_000))
+        said.append(f"≈ {per_second}" if is_estimate else per_second)
     return _("%(minute)s events/s in the last minute, %(hour)s in the last hour") % {
-        "minute": rate(minute / 60),
-        "hour": rate(hour / 3600),
+        "minute": said[0],
+        "hour": said[1],
     }
 
 

@@ -38,6 +38,7 @@ def bounded(rows: str) -> str:
 ASKED = {
     "pending": bounded(f"{OUTBOX} = ''"),
     "first_pending": f"SELECT MIN(id) {OUTBOX} = ''",  # nosec B608 # our own words, here and below
+    "pending_since": f"SELECT emitted_at {OUTBOX} = '' ORDER BY id LIMIT 1",  # nosec B608
     "refused": bounded(f"{OUTBOX} > ''"),
     "first": f"SELECT position {ROWS} ORDER BY position LIMIT 1",  # nosec B608
     "first_at": f"SELECT timestamp {ROWS} ORDER BY position LIMIT 1",  # nosec B608
@@ -91,6 +92,7 @@ def figures(
         oldest=moment(found["oldest"], found["oldest_at"]),
         newest=moment(found["newest"], found["newest_at"]),
         oldest_age=max(0, now - (found["first_at"] or now)) / 1_000_000,
+        pending_age=max(0, now - (found["pending_since"] or now)) / 1_000_000,
         set_aside=set_aside(cursor, log) if found["refused"] else [],
         **{
             name: found[name]

@@ -48,7 +48,7 @@ def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> lis
     for name, status in _statuses(cursor, log, names).items() if names else ():
         if name in names and status in TERMINAL:
             raise StreamClosed(f"the stream {name!r} has {status}; nothing was stored")
-    _insert(cursor, log, new)
+    _insert(cursor, log, new, now)
     return answers
 
 
@@ -63,7 +63,7 @@ def put_step(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -
     if next_status(item.kind, item.stream, status) is None:
         return []
     values = dict(zip(ITEM_FIELDS, item, strict=True))
-    row = Outbox.objects.using(cursor.db.alias).create(log=log, **values)
+    row = Outbox.objects.using(cursor.db.alias).create(log=log, emitted_at=now, **values)
     _steps.setdefault(cursor.db, []).append(row.pk)
     return [receipt(item, now)]
 
@@ -87,13 +87,13 @@ def _own_steps(cursor: CursorWrapper, log: str) -> list[tuple[str, str]]:
     return [(kind, stream) for _, of, kind, stream in found if of == log]
 
 
-def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item]) -> None:
+def _insert(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> None:
     for some in _portions(items):
         # Not executemany(): see PostgreSQL.save_streams, and this is the host's own session.
-        rows = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, '')"] * len(some))
+        rows = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, '')"] * len(some))
         cursor.execute(
-            f"INSERT INTO events_outbox (log, {ITEM_COLUMNS}, refused) VALUES {rows}",  # nosec B608 # our columns; (%s, …), …
-            [value for item in some for value in (log, *item)],
+            f"INSERT INTO events_outbox (log, emitted_at, {ITEM_COLUMNS}, refused) VALUES {rows}",  # nosec B608 # our columns; (%s, …), …
+            [value for item in some for value in (log, now, *item)],
         )
 
 

@@ -4,6 +4,7 @@ positions: some 20 look-ups, and no index on time, which every append would have
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from django.db.backends.utils import CursorWrapper
 
@@ -66,7 +67,7 @@ def searched(cursor: CursorWrapper, log: str, moments: Sequence[int]) -> list[in
             return [low[moment] for moment in moments]
         times = times_from(cursor, log_id, places)
         for moment, some in asked.items():
-            before = [place for place in some if (times[place] or moment) < moment]
+            before = [place for place in some if times[place] < moment]
             low[moment] = max([low[moment], *before])
             high[moment] = min([high[moment], *(one - 1 for one in some if one not in before)])
 
@@ -78,15 +79,16 @@ def probes(low: int, high: int, number: int) -> list[int]:
     return sorted(places) if high > low else []
 
 
-def times_from(cursor: CursorWrapper, log_id: int, places: Sequence[int]) -> dict[int, int | None]:
-    """The time of the first entry at or after each of these positions."""
-    found: dict[int, int | None] = {}
+def times_from(cursor: CursorWrapper, log_id: int, places: Sequence[int]) -> dict[int, float]:
+    """The time of the first entry at or after each of these positions; none is later than any."""
+    found: dict[int, float] = {}
     for some in chunks(places):
         columns = ", ".join(
-            f"(SELECT timestamp FROM events_event WHERE log_id = {log_id} AND position >= {place} "
-            "ORDER BY position LIMIT 1)"  # nosec B608 # our own numbers
+            "(SELECT timestamp FROM events_event FORCE INDEX (events_event_position) "
+            f"WHERE log_id = {log_id} AND position >= {place} ORDER BY position LIMIT 1)"  # nosec B608 # our own numbers
             for place in some
         )
         cursor.execute(f"SELECT {columns}")
-        found.update(zip(some, cursor.fetchone(), strict=True))
+        row = [inf if time is None else time for time in cursor.fetchone()]
+        found.update(zip(some, row, strict=True))
     return found

@@ -70,9 +70,9 @@ class Ledger:
         self.dialect = dialect
         self.name = name
         cursor.execute(
-            "SELECT id, head, floor, removed, latest FROM events_log WHERE name = %s"
+            "SELECT id, head, floor, removed, latest FROM events_log WHERE name = %s"  # nosec B608 # our own words
             + dialect.for_update
-            + (" NOWAIT" if nowait else ""),  # nosec B608 # our own words
+            + (" NOWAIT" if nowait else ""),
             [name],
         )
         found = cursor.fetchone()

@@ -31,6 +31,7 @@ SAID = (
     "tokens: api.js",
     "tokens: app.jsx",
     "tokens: jwt.js",
+    "tokens: source.js",
     "tokens: program",
 )
 

@@ -98,7 +98,7 @@ def world(request, tmp_path_factory):
         output = folder / "server.txt"
         with logging_server(site, output) as address:
             shutil.copy(ROOT / "events/static/events/events.js", app)
-            for name in ("api.js", "jwt.js", "app.jsx"):
+            for name in ("api.js", "jwt.js", "source.js", "app.jsx"):
                 [block] = marked(PAGE, f"tokens: {name}")
                 text = block.text.replace("https://api.example.com", address)
                 (app / name).write_text(text)
@@ -139,6 +139,22 @@ def test_a_page_of_another_origin_follows(world, page, transport):
     world.site.manage("emit_event", f"after.{transport}")
     page.wait_for_function(f"told.includes('after.{transport}')")
     assert ("ticket=" in "".join(page.sockets)) == (transport == "ws")
+
+
+def test_an_event_source_of_another_origin(world, page):
+    """The browser's own, which can send neither a header nor, from there, a cookie."""
+    if world.way != "tokens":
+        pytest.skip("The page has the other kind of token.")
+    page.evaluate(
+        """async (token) => {
+            const { openSource } = await import("./source.js");
+            const source = await openSource(token);
+            source.onmessage = ({ data }) => told.push(JSON.parse(data).kind);
+        }""",
+        world.token,
+    )
+    world.site.manage("emit_event", "for.a_source")
+    page.wait_for_function("told.includes('for.a_source')")
 
 
 def test_the_servers_log_shows_no_ticket(world, page):

@@ -234,3 +234,25 @@ def test_the_page_has_every_option_check_and_verb():
     verbs = {name for name, value in vars(Handler).items() if callable(value) and name[0] != "_"}
     assert set(rows(PAGE, "Python")) == verbs
     assert set(rows(PAGE, "Checks")) == {"events_handlers.E001", "events_handlers.W001"}
+
+
+@pytest.mark.django_db
+def test_what_prometheus_scrapes(make_log):
+    """The numbers of each handler; one that cannot be read is left out."""
+    prometheus_client = pytest.importorskip("prometheus_client")
+    from events.handlers.metrics import register
+
+    log = make_log()
+    handler(name="h", log=log.name, since="earliest")(act)
+    handler(name="g", log=log.name)(act)
+    handler(name="lost", log="nowhere")(act)
+    registry = prometheus_client.CollectorRegistry()
+    register(registry)
+    log.append("a")
+    handlers["g"].pause()
+    text = prometheus_client.generate_latest(registry).decode()
+    assert 'events_handler_lag{handler="h"} 1.0' in text
+    assert 'events_handler_up{handler="h"} 1.0' in text
+    assert 'events_handler_up{handler="g"} 0.0' in text
+    assert 'events_handler_parked{handler="h"} 0.0' in text
+    assert "lost" not in text

@@ -1,0 +1,55 @@
+"""How the handlers stand, for Prometheus, as `events.metrics` has it for the logs.
+
+from events.handlers.metrics import register
+register()
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+
+from .models import State
+from .registry import handlers
+
+logger = logging.getLogger("events")
+
+# Fields of a `Status`, as Prometheus calls them.
+GAUGES = {
+    "lag": ("events_handler_lag", "Entries between the handler's cursor and the log's head."),
+    "held": ("events_handler_held", "Entries that failed and will be tried again."),
+    "parked": ("events_handler_parked", "Entries that failed and wait for a person."),
+}
+UP = ("events_handler_up", "1 if the handler runs, 0 if it is paused or has stopped.")
+
+
+class HandlersCollector(Collector):
+    """Reads where every handler stands when it is asked. One whose database does not answer is left
+    out, and does not keep the rest from being shown."""
+
+    def collect(self) -> Iterator[Metric]:
+        families = dict(zip(("up", *GAUGES), self.describe(), strict=True))
+        for name in handlers:
+            try:
+                found = handlers[name].status()
+            except Exception:
+                logger.warning("Handler %r: its metrics cannot be read.", name, exc_info=True)
+                continue
+            values = {**asdict(found), "up": found.state == State.RUNNING}
+            for field, family in families.items():
+                family.add_metric([name], values[field])
+        yield from families.values()
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Said without reading anything: to register must not touch a database."""
+        for known in (UP, *GAUGES.values()):
+            yield GaugeMetricFamily(*known, labels=["handler"])
+
+
+def register(registry: CollectorRegistry = REGISTRY) -> None:
+    """Show the handlers' numbers in a registry of prometheus_client, the default one if left out."""
+    registry.register(HandlersCollector())

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from .record import (
     Arrival,
+    Broken,
     Goal,
     Held,
     Info,
@@ -32,6 +33,7 @@ class History:
     helds: list[Held] = field(default_factory=list)
     revoked: list[Revoked] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    breaks: list[Broken] = field(default_factory=list)
 
     @property
     def head(self):
@@ -40,6 +42,18 @@ class History:
     @property
     def floor(self):
         return max([info.floor for info in self.infos], default=0)
+
+    @cached_property
+    def broken(self):
+        """The positions that nobody can be shown."""
+        return {one.position for one in self.breaks}
+
+    def is_of_a_broken_row(self, gap):
+        position = gap["requested"] + 1
+        exact = gap == {
+            **gap, "reason": "unreadable", "first_available": position + 1, "lost": 1
+        }  # fmt: skip
+        return exact and position in self.broken
 
     @cached_property
     def emitted(self):
@@ -108,6 +122,7 @@ KINDS = {
     "held": (Held, "helds"),
     "revoked": (Revoked, "revoked"),
     "mark": (Mark, "marks"),
+    "broken": (Broken, "breaks"),
 }
 
 

@@ -206,6 +206,13 @@ class Revoked:
 
 
 @dataclass
+class Broken:
+    """A position whose row the harness has made unreadable."""
+
+    position: int
+
+
+@dataclass
 class Mark:
     """Something that the harness did, for people who read the history."""
 

@@ -11,6 +11,7 @@ from .nemeses.clients import (
     Storm,
 )
 from .nemeses.processes import KillEmitters, KillSequencer, KillServer, KillWriter, Prune
+from .nemeses.rows import BreakRow
 from .nemeses.stores import (
     FillDisk,
     FlushRedis,
@@ -23,6 +24,7 @@ from .nemeses.stores import (
 REDIS = "channels_redis.pubsub.RedisPubSubChannelLayer"
 UNRELIABLE = "proof.faults.layer.UnreliableLayer"
 JUMPING = "proof.faults.clock.jumping"
+WILD = "proof.faults.clock.wild"
 PERSISTENT = "?conn_max_age=60"
 
 EVERYTHING = {"shapes": ["direct", "many", "atomic", "burst", "life", "idle"]}
@@ -73,6 +75,8 @@ ROUNDS = (
         writing=WITHOUT_KEYS,
         watched=False,
     ),
+    Round("broken row", (BreakRow, KillServer, DropConnections)),
+    Round("wild clock", (KillWriter, KillSequencer, KillServer), clock=WILD),
     Round(
         "disk",
         (FillDisk, KillWriter, KillServer),

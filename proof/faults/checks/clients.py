@@ -68,6 +68,8 @@ def clients_are_told_their_exact_loss(history):
         gap = arrival.gap
         if gap is None:
             continue
+        if history.is_of_a_broken_row(gap) and arrival.since == gap["requested"]:
+            continue
         begin = max(arrival.since, gap["requested"]) if arrival.stream else arrival.since
         lost = gap["first_available"] - 1 - begin
         if (gap["reason"], gap["requested"], gap["lost"]) != ("pruned", begin, lost):

@@ -10,8 +10,8 @@ def pages_show_everything_up_to_their_cursor(history):
     """B2, B7, B11, B63: all that matches in (since, cursor], whoever else writes meanwhile."""
     for page in history.pages:
         begin = where_it_begins(history, page)
-        stretch = range(begin + 1, page.cursor + 1 if page.limit else 0)
-        due = [p for p in stretch if p not in history.known or page.wants(history.known[p])]
+        stretch = {*range(begin + 1, page.cursor + 1 if page.limit else 0)} - history.broken
+        due = [p for p in sorted(stretch) if p not in history.known or page.wants(history.known[p])]
         shown = {seen.position for seen in page.entries}
         if page.stream or page.kind:
             due = [position for position in due if position in history.known]
@@ -80,7 +80,7 @@ def gaps_are_exact(history):
     """B12: what was lost is counted exactly, was there to be lost, and nothing else is a gap."""
     for page in history.pages:
         gap = page.gap
-        if gap is None:
+        if gap is None or history.is_of_a_broken_row(gap):
             continue
         lost = gap["first_available"] - 1 - gap["requested"]
         if (gap["reason"], gap["requested"], gap["lost"]) != ("pruned", page.since, lost):

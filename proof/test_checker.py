@@ -10,7 +10,7 @@ import pytest
 
 from .faults.checker import INVARIANTS, check
 from .faults.history import load
-from .faults.record import FAIL, ROLLED_BACK, UNKNOWN, Info, Recorder
+from .faults.record import FAIL, ROLLED_BACK, UNKNOWN, Broken, Info, Recorder
 from .histories import assert_caught, event, good_history, hide, op, page, seen, show
 
 
@@ -195,6 +195,23 @@ def test_a_gap_that_is_not_exact(history, wrong):
 def test_a_gap_where_nothing_was_lost(history):
     history.pages[1].gap = {"reason": "pruned", "requested": 2, "first_available": 3, "lost": 0}
     assert_caught(history, "gaps_are_exact")
+
+
+@pytest.mark.parametrize("broken", [[3], [], [4]])
+def test_a_gap_of_a_broken_row(history, broken):
+    """It stands for the row that was broken, and for no other."""
+    history.ops[1].events.pop()
+    for one in history.pages:
+        one.entries = [entry for entry in one.entries if entry.position != 3]
+    history.pages[-1].entries[-1] = history.pages[1].entries[-1] = seen(4, "d", 3)
+    history.pages[1].gap = {
+        "reason": "unreadable", "requested": 2, "first_available": 4, "lost": 1
+    }  # fmt: skip
+    history.breaks = [Broken(position) for position in broken]
+    if broken == [3]:
+        assert check(history) == {}
+    else:
+        assert_caught(history, "gaps_are_exact")
 
 
 def test_an_epoch_that_changes(history):

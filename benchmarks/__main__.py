@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "append": "Appending, beside plain ORM inserts",
     "read": "Reading and exporting, beside a serializer",
+    "last": "The newest entries of a long log, beside a page",
     "prune": "Pruning, and what a writer notices of it",
     "handlers": "Handlers, beside a loop by hand",
     "fanout": "Live: events to many browsers, and their return",

@@ -3,6 +3,8 @@
 import os
 
 import pytest
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from events.backends.disabled import DisabledBackend
 from events.exceptions import InvalidEvent
@@ -78,8 +80,9 @@ class TestDisabled:
         [second] = log.append_many([("m", {})])
         assert second.position == first.position + 1
         assert first.payload == {"a": 1}
-        page = log.read(0)
-        assert (page.entries, page.gap) == ([], None)
+        for where in ({"since": 0}, {"last": 5}, {"stream": ["a", "b*"]}):
+            page = log.read(**where)
+            assert (page.entries, page.gap) == ([], None)
 
     def test_an_invalid_event_is_still_refused(self, log):
         """B23, B25: turning the log on again must not bring errors."""
@@ -96,3 +99,21 @@ class TestDisabled:
     def test_its_names(self, make_log, name):
         """B24"""
         assert isinstance(make_log(BACKEND=name).backend, DisabledBackend)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_of_a_prefix_on_sqlite(make_log):
+    """They are looked for by position: an index on streams would yield all the past of the prefix."""
+    log = make_log()
+    for _ in range(2):
+        log.append_many([{"kind": "n", "stream": f"a{n}"} for n in range(1000)])
+    connection = connections["default"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as captured:
+            log.read(last=5, stream="a1*")
+        sql = next(one["sql"] for one in captured if "DESC" in one["sql"])
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        plan = str(cursor.fetchall())
+        transaction.set_rollback(True)
+    assert "(log_id=? AND position>?)" in plan

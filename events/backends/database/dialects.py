@@ -30,6 +30,8 @@ class Dialect:
     greatest = "GREATEST"
     # The bytes of a payload.
     size = "LENGTH(payload)"
+    # The column as it is compared with a prefix.
+    prefixed_stream = "stream"
     ignore, or_nothing = "", "ON CONFLICT (name) DO NOTHING"
     busy_hint = "Is a process stopped in the middle of an append?"
     # Microseconds since 1970, by the database's own clock.
@@ -197,6 +199,9 @@ class MariaDB(Dialect):
 class SQLite(Dialect):
     for_update = ""
     greatest = "MAX"
+    # The plus keeps an index out: SQLite prefers one on streams to that on positions, and would sort
+    # the whole past of a prefix to find its newest entries.
+    prefixed_stream = "+stream"
     size = "LENGTH(CAST(payload AS BLOB))"
     clock = "SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
     busy_hint = (

@@ -36,7 +36,7 @@ def start_of_last(
         "WHERE name = %(log)s) "
         "SELECT COALESCE(MIN(position) - 1, (SELECT head FROM log), 0) FROM ("
         "SELECT position FROM events_event WHERE log_id = (SELECT id FROM log) "
-        f"AND position > (SELECT bound FROM log){filters(query, values)} "
+        f"AND position > (SELECT bound FROM log){filters(dialect, query, values)} "
         f"ORDER BY position DESC LIMIT {query.last}) AS newest",  # nosec B608 # numbers, and our own words
         values,
     )

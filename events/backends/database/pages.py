@@ -187,17 +187,17 @@ def conditions(dialect: Dialect, source: Source, query: Query, values: dict[str,
     where = f"position > {start}"
     if query.span is not None:
         where += f" AND position <= {start} + {query.span}"
-    return where + filters(query, values)
+    return where + filters(dialect, query, values)
 
 
-def filters(query: Query, values: dict[str, Any]) -> str:
+def filters(dialect: Dialect, query: Query, values: dict[str, Any]) -> str:
     """What a WHERE goes on with, to leave entries out that a query does not want."""
     where = ""
     if query.stream is not None:
         where += " AND stream = %(stream)s"
         values["stream"] = query.stream
     elif query.streams or query.starts:
-        where += f" AND ({' OR '.join(wanted_streams(query, values))})"
+        where += f" AND ({' OR '.join(wanted_streams(dialect, query, values))})"
     kinds = []
     for number, kind in enumerate(query.exact):
         values[f"kind{number}"] = kind
@@ -209,7 +209,7 @@ def filters(query: Query, values: dict[str, Any]) -> str:
     return f"{where} AND ({' OR '.join(kinds)})" if kinds else where
 
 
-def wanted_streams(query: Query, values: dict[str, Any]) -> Iterator[str]:
+def wanted_streams(dialect: Dialect, query: Query, values: dict[str, Any]) -> Iterator[str]:
     """The conditions of which one has to hold for an entry of a set of streams."""
     if query.streams:
         names = {f"stream{number}": name for number, name in enumerate(query.streams)}
@@ -219,7 +219,8 @@ def wanted_streams(query: Query, values: dict[str, Any]) -> Iterator[str]:
         # The character after the last one ends the range: names are ASCII, compared byte by byte.
         end = start[:-1] + chr(ord(start[-1]) + 1)
         values[f"start{number}"], values[f"end{number}"] = start, end
-        yield f"(stream >= %(start{number})s AND stream < %(end{number})s)"
+        stream = dialect.prefixed_stream
+        yield f"({stream} >= %(start{number})s AND {stream} < %(end{number})s)"
 
 
 def common(query: Query) -> bool:

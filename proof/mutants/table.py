@@ -45,9 +45,9 @@ MUTANTS = (
         ),
         (
             DATABASE + "pages.py",
-            '"WITH {recursive}log AS (SELECT id, head,',
-            '"WITH {recursive}log AS (SELECT id, COALESCE((SELECT MAX(position) FROM events_event '
-            "WHERE log_id = events_log.id), 0) AS head,",
+            'dialect.joined("head", ',
+            'dialect.joined("COALESCE((SELECT MAX(position) FROM events_event '
+            'WHERE log_id = events_log.id), 0)", ',
         ),
     ),
     mutant(
@@ -185,7 +185,7 @@ MUTANTS = (
         "tests/test_lifecycle.py::TestWatchdog::test_an_event_between_look_and_lock",
         (
             DATABASE + "ledger.py",
-            "            if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.now)\n",
+            "            if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.clock)\n",
             "            if item.stream in batch.streams and batch.streams[item.stream].closed is None\n",
         ),
     ),

@@ -493,8 +493,9 @@ class TestLoss:
         log = make_log(alias, KEEP_UNHANDLED=True, OPTIONS={"clock": clock})
         log.append_many([{"kind": "a", "stream": s} for s in ("x", "y", "x", "y")])
         record.bad = {1}
+        assert log.prune(max_entries=4) == 0
         h = register(record, log=log.name)
-        h.replay("earliest")
+        # It has not begun, and will at the earliest.
         assert log.prune(max_entries=1) == 0
         assert "'h'" in caplog.text
         h.run_once()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import unhandled
-from . import store
-from .models import Held, Shard, State
+from . import holding, locks, store
+from .models import State
 from .registry import handlers
+from .spec import Spec
 
 
 def start() -> None:
@@ -16,18 +17,26 @@ def start() -> None:
 
 
 def wanted(log: str) -> Iterator[tuple[str, int]]:
-    """The handlers of the code that are not paused: where each stands, or what waits behind its held
-    entries, whichever is first."""
+    """The handlers of the code that are not paused, and up to where each has done all."""
     for spec in handlers.specs().values():
-        if spec.log != log:
-            continue
-        alias = store.backend_of(spec).alias
-        found = store.subscription(alias, spec.name)
-        if found is None or found.state == State.PAUSED:
-            continue
-        shards = Shard.objects.using(alias).filter(subscription=found)
-        waiting = Held.objects.using(alias).filter(subscription=found, failed=False)
-        cursors = [*shards.values_list("cursor", flat=True)]
-        first = waiting.order_by("position").values_list("position", flat=True).first()
-        if cursors:
-            yield spec.name, min([*cursors, *([] if first is None else [first - 1])])
+        if spec.log == log:
+            done = done_up_to(spec)
+            if done is not None:
+                yield spec.name, done
+
+
+def done_up_to(spec: Spec) -> int | None:
+    """Where it stands, or before what waits behind its held entries, whichever is first."""
+    alias = store.backend_of(spec).alias
+    found = store.subscription(alias, spec.name)
+    if found is not None and found.state == State.PAUSED:
+        return None
+    cursors = [shard.cursor for shard in locks.shards_of(found)] if found else []
+    if found is None or not cursors:
+        # It has not begun, and what is there after its beginning is all to do.
+        if isinstance(spec.since, int):
+            return spec.since
+        return 0 if spec.since == "earliest" else None
+    waiting = holding.held(alias, found.pk).filter(failed=False).order_by("position")
+    first = waiting.values_list("position", flat=True)[:1]
+    return min([*cursors, *(position - 1 for position in first)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -12,23 +11,18 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ...models import Event
-from ...types import wire_time
 from ..shared import links
 from ..shared.filters import LogFilter
 from ..shared.keyset import Keyset, KeysetChangeList
-from ..shared.kinds import chip
 from ..shared.payloads import excerpt, light
 from ..shared.scope import scope_of
-from ..shared.visible import visible
 from .filters import KindFilter, StatusFilter, StreamFilter, TimeFilter
-from .page import EventPage
-from .views import EventViews
+from .page import EventPage, moment
 from .wanted import Wanted, wanted_of
 
 
@@ -38,22 +32,15 @@ class EventChangeList(KeysetChangeList):
     def get_results(self, request: HttpRequest) -> None:
         self.scope, self.wanted = scope_of(request), wanted_of(request)
         super().get_results(request)
-        threads = self.threads()
+        names = {row.stream for row in self.page.rows if row.stream}
+        rows = self.scope.streams().filter(name__in=names) if names else ()
+        threads = {row.name: row.pk for row in rows}
+        if thread := self.wanted.thread:
+            threads[thread.name] = thread.pk
         for row in self.page.rows:
             row.is_wanted = row.position == self.wanted.position
-            row.thread_url = self.thread_url(row.stream, threads.get(row.stream))
-
-    def threads(self) -> dict[str, int]:
-        """The primary keys of the streams on this page."""
-        if self.wanted.thread is not None:
-            return {self.wanted.thread.name: self.wanted.thread.pk}
-        names = {row.stream for row in self.page.rows if row.stream}
-        if not names:
-            return {}
-        return dict(self.scope.streams().filter(name__in=names).values_list("name", "pk"))
-
-    def thread_url(self, name: str, pk: int | None) -> str:
-        return links.timeline(self.site, self.scope.name, name, pk) if name else ""
+            pk = threads.get(row.stream)
+            row.thread_url = links.timeline(self.site, self.scope.name, row.stream, pk)
 
     @property
     def site(self) -> str:
@@ -106,17 +93,13 @@ class EventChangeList(KeysetChangeList):
 
 
 @admin.register(Event)
-class EventAdmin(EventViews):
+class EventAdmin(EventPage):
     list_display = ("position", "when", "what", "thread", "number", "excerpt")
     list_filter = (LogFilter, TimeFilter, StreamFilter, KindFilter, StatusFilter)
     search_help_text = gettext_lazy(
         "A stream, a key, a position (123 or #123), kind:turn.*, actor:7, request:…, trace:…, or "
         "stream:run-42 and key:abc to be exact."
     )
-    fields = (
-        "position", "exactly", "what", "where", "number", "shown_key", "why", "beside", "payload_",
-    )  # fmt: skip
-    readonly_fields = fields
 
     class Media:
         js = [Script("events/admin/page.js", type="module")]
@@ -136,33 +119,11 @@ class EventAdmin(EventViews):
             return []
         return super().notes(request, cl) + remarks(wanted, cl)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        if obj is not None:
-            # One that was found may be seen.
-            return True
-        return super().has_view_permission(request)
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        if found := self.found(request, object_id):
-            scope, event = found
-            event.page = EventPage(event, scope, self.admin_site.name)
-            return event
-        return None
-
     # The columns
 
     @admin.display(description=gettext_lazy("time"))
     def when(self, event: Any) -> SafeString:
         return moment(event, "milliseconds")
-
-    @admin.display(description=gettext_lazy("time"))
-    def exactly(self, event: Any) -> SafeString:
-        zone = localtime(event.timestamp).tzname()
-        return format_html("{} {} · {}", moment(event, "microseconds"), zone, ago(event))
-
-    @admin.display(description=gettext_lazy("kind"))
-    def what(self, event: Event) -> SafeString:
-        return chip(event.kind)
 
     @admin.display(description=gettext_lazy("stream"), empty_value="–")
     def thread(self, event: Any) -> SafeString | None:
@@ -170,33 +131,9 @@ class EventAdmin(EventViews):
             return None
         return format_html('<a href="{}">{}</a>', event.thread_url, event.stream)
 
-    @admin.display(description=gettext_lazy("seq"), empty_value="–")
-    def number(self, event: Event) -> int | None:
-        return event.seq or None
-
     @admin.display(description=gettext_lazy("payload"))
     def excerpt(self, event: Any) -> SafeString:
         return excerpt(event.start)
-
-    @admin.display(description=gettext_lazy("stream"))
-    def where(self, event: Any) -> SafeString:
-        return event.page.stream()  # type: ignore[no-any-return]
-
-    @admin.display(description=gettext_lazy("key"))
-    def shown_key(self, event: Event) -> str:
-        return visible(event.key) if event.key else "–"
-
-    @admin.display(description=gettext_lazy("context"), empty_value="–")
-    def why(self, event: Any) -> SafeString | None:
-        return event.page.context()  # type: ignore[no-any-return]
-
-    @admin.display(description=gettext_lazy("neighbours"))
-    def beside(self, event: Any) -> SafeString:
-        return event.page.neighbours()  # type: ignore[no-any-return]
-
-    @admin.display(description=gettext_lazy("payload"))
-    def payload_(self, event: Any) -> SafeString:
-        return event.page.payload()  # type: ignore[no-any-return]
 
 
 def remarks(wanted: Wanted, cl: KeysetChangeList) -> list[str]:
@@ -221,22 +158,3 @@ def looked(wanted: Wanted, stopped: int) -> str:
         "position": stopped,
         "time": f"{localtime(time):%Y-%m-%d %H:%M:%S}" if time else "–",
     }
-
-
-def moment(event: Any, precision: str) -> SafeString:
-    """To be read, with how long ago that was when one points at it."""
-    local = localtime(event.timestamp).replace(tzinfo=None)
-    return format_html(
-        '<time datetime="{}" title="{}"{}>{}</time>',
-        wire_time(event.timestamp),
-        ago(event),
-        SafeString(' class="events-here"') if getattr(event, "is_wanted", False) else "",
-        local.isoformat(" ", precision),
-    )
-
-
-def ago(event: Any) -> str:
-    passed = datetime.now(UTC) - event.timestamp
-    if passed < timedelta(minutes=1):
-        return _("less than a minute ago")
-    return _("%(time)s ago") % {"time": timesince(event.timestamp)}

@@ -48,48 +48,42 @@ class StatusFilter(ChoiceFilter):
 
 
 class FormFilter(ChoiceFilter):
-    """A filter with a form. `names` are its fields, which the hidden ones must leave out."""
+    """A filter with a form, of fields by their names, titles and types."""
 
-    names: tuple[str, ...] = ()
+    template = "admin/events/filter_form.html"
+    inputs: tuple[tuple[str, Any, str], ...] = ()
 
-    def form(self, changelist: Any) -> dict[str, Any]:
-        own = changelist.params
-        kept = [(name, value) for name, value in own.items() if name not in self.names]
-        return {"fields": {name: own.get(name, "") for name in self.names}, "hidden": kept}
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        if self.lookup_choices[0][0]:
+            yield from super().choices(changelist)
+        own, names = changelist.params, self.expected_parameters()
+        yield {
+            "fields": [(*field, own.get(field[0], "")) for field in self.inputs],
+            "hidden": [(name, value) for name, value in own.items() if name not in names],
+        }
 
     def expected_parameters(self) -> list[str | None]:
-        return list(self.names)
+        return [self.parameter_name, *(name for name, _title, _type in self.inputs)]
 
 
 class TimeFilter(FormFilter):
     title = _("time")
     parameter_name = "time"
-    template = "admin/events/filter_time.html"
-    names = ("time", "from", "to")
-
-    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
-        super().__init__(request, params, model, model_admin)
-        self.is_custom = bool(request.GET.get("from") or request.GET.get("to"))
+    inputs = (("from", _("From"), "datetime-local"), ("to", _("To"), "datetime-local"))
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("hour", _("Last hour")), ("day", _("Last day")), ("week", _("Last 7 days"))]
 
     def value(self) -> str | None:
-        return super().value() or ("custom" if self.is_custom else None)
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        yield from super().choices(changelist)
-        yield self.form(changelist)
+        """Something is chosen in the form as well."""
+        custom = any(self.request.GET.get(name) for name, _title, _type in self.inputs)
+        return super().value() or ("custom" if custom else None)
 
 
 class StreamFilter(FormFilter):
     title = _("stream")
     parameter_name = "stream"
-    template = "admin/events/filter_stream.html"
-    names = ("stream",)
+    inputs = (("stream", _("Exactly"), "text"),)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("", "")]
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        yield self.form(changelist)

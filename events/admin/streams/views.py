@@ -21,7 +21,7 @@ from ...non_atomic import non_atomic
 from ...types import TERMINAL
 from ..shared import links
 from ..shared.keyset import KeysetAdmin
-from ..shared.scope import Scope, opens, scope_of
+from ..shared.scope import Scope, scope_of
 from . import steps
 from .page import badge, page
 
@@ -134,10 +134,6 @@ class StreamViews(KeysetAdmin):
         )
 
     # Who may what
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # One that was found may be seen: see `found`.
-        return obj is not None or opens(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("events.change_stream")

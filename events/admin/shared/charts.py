@@ -136,7 +136,11 @@ def bars(
         labels=[Label("0", y - 4, text) for y, text in grid.items()]
         + list(frame.ticks(bottom + AXIS - 6)),
         legend=legend(sum_of(stretches), kinds, sampled),
-        table=[(when(one), total_of(one, has_holes), told(one)) for one in stretches if one.total],
+        table=[
+            (when(one, frame), total_of(one, has_holes), told(one))
+            for one in stretches
+            if one.total
+        ],
         estimated=sampled,
     )
 
@@ -169,7 +173,7 @@ def bar(
             y -= height
             marks.append(frame.mark(css, one.start + gap, one.end - gap, y, height))
     what = told(one)
-    title = f"{when(one)}: {total_of(one, has_holes)}"
+    title = f"{when(one, frame)}: {total_of(one, has_holes)}"
     return Group(f"{title} ({what})" if what else title, marks)
 
 
@@ -189,12 +193,13 @@ def legend(totals: Mapping[str, int], kinds: Sequence[str], sampled: bool) -> li
     return keys + [Key(OTHER, _("other kinds"), estimated(rest, sampled))] * bool(rest)
 
 
-def when(stretch: Stretch) -> str:
+def when(stretch: Stretch, frame: Frame) -> str:
+    """With seconds where there are some, and with the date where a picture shows several."""
     start, end = (date_and_time(from_micros(micros)) for micros in (stretch.start, stretch.end))
-    if stretch.end - stretch.start >= DAY:
-        return f"{start}–{end}"
-    cut = 5 if not (stretch.start % 60_000_000 or stretch.end % 60_000_000) else 8
-    return f"{start.split()[1][:cut]}–{end.split()[1][:cut]}"
+    cut = 16 if not (stretch.start % 60_000_000 or stretch.end % 60_000_000) else 19
+    if frame.end - frame.start > DAY:
+        return f"{start[:cut]}–{end[:cut]}"
+    return f"{start[11:cut]}–{end[11:cut]}"
 
 
 def total_of(stretch: Stretch, has_holes: bool) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
 from django.utils.module_loading import import_string
+from django.utils.timezone import is_naive, make_aware
 
 from .backends.base import BaseBackend
 from .coalesce import append_together
@@ -15,13 +17,16 @@ from .conf import LogSettings
 from .context import acurrent, current
 from .cursors import Kinds, Query, Rows, Since, Streams, make_query, unreadable
 from .exceptions import CursorExpired
-from .internals import has_sync_caller
+from .internals import has_sync_caller, loop_has_sync_caller
 from .live.tail import follow
 from .policy import Policy
+from .threads import StoreThread
 from .twins import twin
-from .types import Entry, Page
+from .types import Entry, Page, to_micros
 from .validation import Item, shown, valid_item, valid_items
 
+# Where a read begins: also at a moment.
+Start = Since | datetime
 Payload = dict[str, Any] | None
 Items = Iterable[tuple[str, Payload] | tuple[str] | Mapping[str, Any]]
 
@@ -81,7 +86,7 @@ class BaseLog:
 
     def read(
         self,
-        since: Since = "earliest",
+        since: Start = "earliest",
         limit: int | None = None,
         *,
         stream: Streams = None,
@@ -89,13 +94,15 @@ class BaseLog:
         epoch: str | None = None,
         last: int | None = None,
     ) -> Page:
-        """A page of what comes after `since`: `earliest`, `latest`, or a position consumed.
+        """A page of what comes after `since`: `earliest`, `latest`, a position consumed, or a
+        moment, from which on all that is still there is read.
 
         `kind` is `turn.started`, `turn.*`, or a list of such; `stream` is a name, `red:*`, or a list
         of such. `last=50`, in place of `since`, begins with the newest 50 entries that match. A
         `limit` of 0 only looks where the log stands. Go on with `since=page.cursor`, and pass
         `epoch=page.epoch` along if the cursor is kept for long.
         """
+        since = position_of(self.backend, since)
         query = self.query(since, limit, stream=stream, kind=kind, epoch=epoch, last=last)
         found, entries = read_entries(self.backend, query)
         return Page(
@@ -110,7 +117,7 @@ class BaseLog:
 
     def tail(
         self,
-        since: Since = "earliest",
+        since: Start = "earliest",
         *,
         stream: Streams = None,
         kind: Kinds = None,
@@ -126,10 +133,22 @@ class BaseLog:
         """
         if on_gap not in ("raise", "skip"):
             raise ValueError(f"on_gap must be 'raise' or 'skip', not {shown(on_gap)}")
-        query = self.query(since, stream=stream, kind=kind, epoch=epoch, last=last)
-        return self._tail(query, strict=on_gap == "raise")
+        moment = since if isinstance(since, datetime) else None
+        query = self.query(0 if moment else since, stream=stream, kind=kind, epoch=epoch, last=last)
+        return self._tail(query, moment, strict=on_gap == "raise")
 
-    async def _tail(self, query: Query, *, strict: bool) -> AsyncGenerator[Entry]:
+    async def _tail(
+        self, query: Query, moment: datetime | None, *, strict: bool
+    ) -> AsyncGenerator[Entry]:
+        if moment is not None:
+            # Not sync_to_async: its thread would keep a connection for as long as this goes on.
+            thread = StoreThread(
+                f"events-moment-{self.name}", in_callers_thread=loop_has_sync_caller()
+            )
+            try:
+                query = replace(query, since=await thread.run(position_of, self.backend, moment))
+            finally:
+                thread.close()
         async with follow(self.backend, query) as tail:
             async for batch in tail:
                 if batch.gap and strict:
@@ -164,6 +183,17 @@ class BaseLog:
             page_size=self.settings.page_size,
             max_page_size=self.settings.max_page_size,
         )
+
+
+def position_of(backend: BaseBackend, since: Any) -> Any:
+    """Where a moment is in the log; anything else stays what it is."""
+    if not isinstance(since, datetime):
+        return since
+    if is_naive(since):
+        # As a DateTimeField has it.
+        since = make_aware(since)
+    # The floor of `info()`, so that what has expired is no gap; it drains the outbox, too.
+    return max(backend.info().floor, backend.position_at(to_micros(since)))
 
 
 def read_entries(backend: BaseBackend, query: Query) -> tuple[Rows, list[Entry]]:

@@ -7,7 +7,9 @@ Seen in Python 3.11, asgiref 3.13, Django 5.2 to 6.1, Channels 4.3 and Django RE
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from argparse import ArgumentParser
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextvars import Context, ContextVar
@@ -303,3 +305,8 @@ def rows_to_write(compiler: Any, model: type[Model]) -> QuerySet[Model]:
     # A join or a GROUP BY cannot be locked: the rows that it finds can.
     found.add_fields([model._meta.pk.name])
     return QuerySet(model, using=compiler.using).filter(pk__in=found)
+
+
+def take_times_ago(parser: ArgumentParser) -> None:
+    """Have `--since -15m` taken for a value, as `--since -15` is, and not for an option."""
+    parser._negative_number_matcher = re.compile(r"-\d+[smhd]?$")

@@ -13,10 +13,10 @@ from typing import Any, Literal
 from asgiref.sync import sync_to_async
 
 from .backends.base import FOREVER
-from .base_log import BaseLog
+from .base_log import BaseLog, Start
 from .conf import positive
 from .context import current
-from .cursors import Kinds, Since
+from .cursors import Kinds
 from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
 from .twins import twin
@@ -164,7 +164,7 @@ class StreamHandle:
 
     def read(
         self,
-        since: Since = "earliest",
+        since: Start = "earliest",
         limit: int | None = None,
         *,
         kind: Kinds = None,
@@ -178,7 +178,7 @@ class StreamHandle:
 
     def tail(
         self,
-        since: Since = "earliest",
+        since: Start = "earliest",
         *,
         kind: Kinds = None,
         on_gap: Literal["raise", "skip"] = "raise",

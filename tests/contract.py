@@ -607,6 +607,39 @@ class LogContract:
         assert (gap.reason, gap.requested, gap.first_available, gap.lost) == ("pruned", 2, 7, 4)
         assert log.read(6).gap is None
 
+    def test_since_a_moment(self, new_log, clock):
+        """From the first entry of that time on, and never a gap."""
+        log = new_log(TTL=100)
+        moments = []
+        for _ in range(4):
+            moments.append(datetime.fromtimestamp(clock(), UTC))
+            log.append_many([("n", {})] * 2)
+            clock.advance(10)
+        moments.append(datetime.fromtimestamp(clock(), UTC))
+        read = [self.positions(log.read(moment)) for moment in moments]
+        assert read == [list(range(first, 9)) for first in (1, 3, 5, 7, 9)]
+        assert self.positions(log.read(moments[1] + timedelta(microseconds=1))) == [5, 6, 7, 8]
+        log.prune(max_entries=3)
+        clock.advance(85)
+        page = log.read(moments[0])
+        assert (self.positions(page), page.gap) == ([7, 8], None)
+        assert self.positions(log.read(moments[0], kind="x.*", limit=1)) == []
+        with pytest.raises(ValueError, match="last"):
+            log.read(moments[0], last=3)
+
+    async def test_tail_since_a_moment(self, new_log, clock):
+        """As a read."""
+        log = new_log()
+        await log.aappend("before")
+        clock.advance(10)
+        moment = datetime.fromtimestamp(clock(), UTC)
+        await log.aappend("after")
+        async for entry in log.tail(moment):
+            assert entry.kind == "after"
+            break
+        with pytest.raises(ValueError, match="last"):
+            log.tail(moment, last=3)
+
     def test_since_0_says_that_nothing_was_consumed(self, log):
         """B12: so what was pruned is lost to it, as it is not to earliest."""
         self.fill(log, 3)

@@ -699,6 +699,8 @@ class TestTail:
             (["--stream", ""], ["a.b", "a.c", "d"]),
             (["--since", "2"], ["d"]),
             (["--since", "latest"], []),
+            (["--since", "-15m"], ["a.b", "a.c", "d"]),
+            (["--since=-1h", "--kind", "d"], ["d"]),
             (["--last", "2"], ["a.c", "d"]),
             (["--last", "1", "--stream", "s"], ["d"]),
         ]:
@@ -709,7 +711,10 @@ class TestTail:
         "options",
         [
             ["--since", "-1"],
+            ["--since", "-0m"],
+            ["--since", "-15y"],
             ["--since", "x"],
+            ["--since", "-15m", "--last", "3"],
             ["--stream", "no stream"],
             ["--kind", "No"],
             ["--last", "0"],

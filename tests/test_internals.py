@@ -3,6 +3,7 @@ fails here first, and says what."""
 
 import asyncio
 import threading
+from argparse import ArgumentParser
 from contextvars import ContextVar, copy_context
 from inspect import unwrap
 
@@ -269,6 +270,17 @@ class TestWrites:
         Group.objects.filter(permissions__name=permission.name).delete()
         assert ("told", "update", [70, 71]) in statements
         assert ("told", "delete", [71]) in statements
+
+
+def test_a_time_ago_is_a_value():
+    """And no option of the parser's."""
+    parser = ArgumentParser()
+    parser.add_argument("--since")
+    parser.add_argument("--no-follow", action="store_true")
+    internals.take_times_ago(parser)
+    assert parser.parse_args(["--since", "-15m", "--no-follow"]).since == "-15m"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--since", "--no-follow"])
 
 
 @pytest.mark.django_db

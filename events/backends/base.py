@@ -153,11 +153,12 @@ class BaseBackend(ABC):
 
     def position_at(self, micros: int) -> int:
         """The last position whose entry is from before that time; the floor, if there is none.
-        Only a backend that is `in_database` needs it, and the next."""
+        What a read since a moment asks."""
         raise NotImplementedError
 
     def last_to_go(self, ttl: float | None, max_entries: int | None) -> int:
-        """The position up to which `prune` would remove entries."""
+        """The position up to which `prune` would remove entries. Only a backend that is
+        `in_database` needs it."""
         raise NotImplementedError
 
     @abstractmethod

@@ -50,6 +50,9 @@ class DisabledBackend(BaseBackend):
         head = _heads.get(self.name, 0)
         return LogInfo(self.name, "", head, head, 0)
 
+    def position_at(self, micros: int) -> int:
+        return _heads.get(self.name, 0)
+
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         return {}
 

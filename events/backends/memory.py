@@ -198,6 +198,11 @@ class MemoryBackend(BaseBackend):
         floor = max(ledger.floor, ledger.expired(self.hidden_before()))
         return State(ledger.head, floor, ledger.epoch)
 
+    def position_at(self, micros: int) -> int:
+        ledger = self.ledger
+        with ledger.lock:
+            return max(ledger.floor, ledger.expired(micros))
+
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         self._settle()
         with self.ledger.lock:

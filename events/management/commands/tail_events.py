@@ -1,35 +1,43 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import unicodedata
 from argparse import ArgumentTypeError
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from zlib import crc32
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils.termcolors import colorize
 
+from ...base_log import position_of
 from ...cursors import Query, Since
 from ...exceptions import CursorExpired
+from ...internals import take_times_ago
 from ...live.tail import follow
 from ...log import EventLog
-from ...types import Gap, Row, wire_micros
+from ...types import Gap, Row, from_micros, wire_micros
 from ...wire import encode
-from ..base import LogCommand, position, positive
+from ..base import LogCommand, duration, position, positive
 
 # Those that can be read on a dark terminal as well as on a light one.
 COLOURS = ("green", "yellow", "blue", "magenta", "cyan")
 INTERRUPTED = 130
+# A time ago has its unit: a number alone would be a position.
+AGO = re.compile(r"-[0-9]+[smhd]")
 
 
-def since(text: str) -> Since:
+def since(text: str) -> Since | timedelta:
     if text in ("earliest", "latest"):
         return text  # type: ignore[return-value]
     try:
-        return position(text)
+        return duration(text[1:]) if AGO.fullmatch(text) else position(text)
     except ArgumentTypeError:
-        raise ArgumentTypeError(f"{text!r:.60} is neither a position nor 'latest'") from None
+        raise ArgumentTypeError(
+            f"{text!r:.60} is neither a position nor 'latest', nor a time ago, like -15m"
+        ) from None
 
 
 class Command(LogCommand):
@@ -43,8 +51,9 @@ class Command(LogCommand):
         add(
             "--since",
             type=since,
-            metavar="N|latest",
-            help="Only what comes after this position (default: all that is there).",
+            metavar="N|latest|-15m",
+            help="Only what comes after this position, or after a moment that is so long ago "
+            "(default: all that is there).",
         )
         add("--last", type=positive, metavar="N", help="Begin with the newest N entries.")
         self.add_streams(parser)
@@ -52,9 +61,13 @@ class Command(LogCommand):
         add("--json", action="store_true", help="One entry a line, as it is sent over HTTP.")
         add("--no-follow", action="store_true", help="Stop at the end of what is there.")
         super().add_arguments(parser)
+        take_times_ago(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         log = self.log(options)
+        if isinstance(options["since"], timedelta):
+            moment = from_micros(log.backend.now()) - options["since"]
+            options["since"] = position_of(log.backend, moment)
         if options["since"] is not None and options["last"] is not None:
             raise CommandError("--last stands in place of --since: give one of them.")
         self.as_json = options["json"]

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,6 +20,7 @@ from ..shared.filters import LogFilter
 from ..shared.keyset import Keyset, KeysetChangeList
 from ..shared.payloads import excerpt, light
 from ..shared.scope import scope_of
+from ..shared.words import date_and_time
 from .filters import KindFilter, StatusFilter, StreamFilter, TimeFilter
 from .page import EventPage, moment
 from .wanted import Wanted, wanted_of
@@ -148,13 +148,8 @@ def remarks(wanted: Wanted, cl: KeysetChangeList) -> list[str]:
 def looked(wanted: Wanted, stopped: int) -> str:
     """Why a page is not full although there are older events."""
     near = wanted.scope.events(wanted.stream, above=stopped - 1).order_by("position")
-    times: Any = near.values_list("timestamp", flat=True)[:1]
-    time = next(iter(times), None)
+    times = [date_and_time(event.timestamp) for event in near.only("timestamp")[:1]]
     return _(
         "This page looked at %(count)s positions, down to %(position)s (%(time)s). Look further "
         "back for older events."
-    ) % {
-        "count": wanted.keyset.span,
-        "position": stopped,
-        "time": f"{localtime(time):%Y-%m-%d %H:%M:%S}" if time else "–",
-    }
+    ) % {"count": wanted.keyset.span, "position": stopped, "time": times[0] if times else "–"}

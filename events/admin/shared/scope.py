@@ -68,9 +68,6 @@ class Scope:
         self.given = name
         self._answers: dict[str | None, bool] = {}
 
-    def __repr__(self) -> str:
-        return f"<Scope of {self.log!r} for {self.user}>"
-
     @property
     def problem(self) -> str:
         """Why there is nothing to show, whatever is asked; empty if there may be something."""

@@ -1,7 +1,7 @@
 """How much one user may have open in this process, so that nobody takes the site from the others.
 
 Only what is open counts, and only here: the connections of a user, whatever their transport and
-their log, and the subscriptions on them. Nobody who is signed in is told apart by address.
+their log, and the subscriptions on them. Visitors who are not signed in count by their address.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Held:
 
 
 def hold(what: str, who: Hashable | None, bound: int | None) -> Held:
-    """Count one more; `None` is somebody who is not counted, or a bound that is none."""
+    """Count one more of `what`. Without `who` or a bound, nothing is counted."""
     if who is None or bound is None:
         return Held(who)
     with _lock:

@@ -186,6 +186,27 @@ def test_a_writer_that_stops_with_the_head_locked(team, before):
 
 
 @with_many_writers
+@pytest.mark.parametrize("before", ["turn", "head"])
+def test_a_process_that_stops_while_its_thread_sequences(team, before):
+    """What it has committed is seen by whoever reads, once, also when it goes on (B26, B28)."""
+    [stopped] = team.start("stops_in_the_background", before=before)
+    others, readers = team.start("writer", 2, ops=5), team.start("reader")
+    team.go(stopped)
+    stopped.wait_until_it_stands_still()
+    team.go(*others, *readers)
+    team.run_to_end(*others)
+    stopped.wake()
+    team.run_to_end(stopped)
+    team.stop(*readers)
+    history = team.history()
+    assert_holds(history)
+    assert max(op.end - op.start for op in history.ops if op.id.startswith("writer")) < 5
+    [op] = [op for op in history.ops if op.id.startswith("stops")]
+    assert op.outcome == OK
+    assert all(event.uid in history.places for event in op.events)
+
+
+@with_many_writers
 def test_an_open_transaction_delays_nobody(team):
     """Others emit at once, also with the same keys, and it is not cut off itself (B27, B30)."""
     [sitting] = team.start("sits", seconds=SITS)

@@ -11,6 +11,7 @@ from events import emit, logs
 from events.backends.base import DELETE_BATCH
 from events.backends.database.dialects import dialect_of
 from events.backends.database.ledger import Ledger
+from events.backends.database.sequencer import Sequencer
 
 from .plan import Block, Planner, shared
 from .record import OK, ROLLED_BACK, Event, Op
@@ -20,6 +21,8 @@ from .writer import carry_out, finish
 MIDDLES = {
     "entries": (type(dialect_of(connection)), "insert_events"),
     "head": (Ledger, "save"),
+    # Of the thread that sequences, before it has looked.
+    "turn": (Sequencer, "_serve"),
 }
 
 VICTIM = (
@@ -70,6 +73,13 @@ def stops(job):
     job.wait_for_go()
     stop_before(*MIDDLES[job.options["before"]])
     carry_out(job, f"{job.name}-op-1", "many", some_events(job))
+
+
+def stops_in_the_background(job):
+    """Has committed, and stands still, all of it, while its thread sequences that."""
+    job.wait_for_go()
+    stop_before(*MIDDLES[job.options["before"]])
+    carry_out(job, f"{job.name}-op-1", "atomic", Block(some_events(job)))
 
 
 def stop_before(owner, name):

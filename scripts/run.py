@@ -1,4 +1,4 @@
-"""Run the example site with the simulator and the watchdog over streams; end them together.
+"""Run the example site with the simulator, the watchdog over streams and the handlers; end them all.
 
 A script and not lines of the Makefile because of the ending: Ctrl-C, SIGTERM, a closed terminal, a
 killed `make` and a site that falls over must all leave no process behind.
@@ -43,6 +43,7 @@ def main(port: int) -> int:
             start("simulate", "-v0", "--log", "showcase", "--rate", "2")
             # Without it nobody would notice that a worker was killed.
             start("reconcile_streams", "--loop", "2", "-v0")
+            start("run_handlers", "-v0")
             announce(port)
         while keep_running(site):
             time.sleep(0.2)

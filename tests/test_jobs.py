@@ -76,6 +76,14 @@ def test_a_job_completes(site, process):
     assert told[3]["payload"] == {"done": 3, "total": 3}
 
 
+def test_a_handler_notes_each_end_once(site, process):
+    site.manage("run_job", "job-noted", "--steps", "2", "--seconds-per-step", "0.01")
+    for _ in range(2):
+        site.manage("run_handlers", "--once")
+    lines = [line["payload"] for line in events(process, "journal")]
+    assert lines.count({"job": "job-noted", "outcome": "completed", "events": 4}) == 1
+
+
 def test_a_job_is_stopped(site, process):
     """Whoever works on it learns that from its next event, and goes home."""
     with worker(site, "job-stop", "--steps", "5000") as job:

@@ -122,6 +122,17 @@ lives.addEventListener("error", ({ detail }) => {
 });
 refresh();
 
+// The journal, which the site's handler writes
+
+const journal = connect(api, { stream: "journal", last: 12 });
+journal.addEventListener("entry", ({ entry }) => {
+  const { job, outcome, events } = entry.payload;
+  const text = `${cut(String(job), REASON)} ${outcome}, ${count(Number(events), "event")}`;
+  const list = find("journal");
+  list.prepend(element("li", {}, text));
+  while (list.children.length > RECENT) list.lastElementChild.remove();
+});
+
 // The job
 
 class Job {

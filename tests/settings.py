@@ -65,6 +65,6 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.acting"]  # noqa: F405
 
 EVENTS = {}
 # Logs in other databases than `default` are what half of the tests are about.
-SILENCED_SYSTEM_CHECKS = ["events.W008"]
+SILENCED_SYSTEM_CHECKS = [*SILENCED_SYSTEM_CHECKS, "events.W008"]  # noqa: F405
 
 LOGGING_CONFIG = None

@@ -46,13 +46,19 @@ def databases(monkeypatch):
     return use
 
 
+def of_the_core(**options):
+    """What the checks of `events` say. Those of the optional apps are tested with them."""
+    messages = run_checks(tags=["events"], **options)
+    return [message for message in messages if message.id.startswith("events.")]
+
+
 @pytest.fixture
 def found(settings, databases):
     """The ids of what is said about a setting."""
 
     def find(deploy=False, **events):
         settings.EVENTS = events
-        messages = run_checks(tags=["events"], include_deployment_checks=deploy)
+        messages = of_the_core(include_deployment_checks=deploy)
         assert all(message.hint for message in messages)
         return [message.id.removeprefix("events.") for message in messages]
 
@@ -171,14 +177,14 @@ class TestSettings:
     def test_w010(self, settings, databases, value):
         """EVENTS, or an entry of it, is not a dictionary."""
         settings.EVENTS = value
-        assert [message.id for message in run_checks(tags=["events"])] == ["events.W010"]
+        assert [message.id for message in of_the_core()] == ["events.W010"]
 
     def test_no_w010(self, settings, databases):
         """An empty setting and one left out are no mistake."""
         settings.EVENTS = {}
-        assert run_checks(tags=["events"]) == []
+        assert of_the_core() == []
         del settings.EVENTS
-        assert run_checks(tags=["events"]) == []
+        assert of_the_core() == []
 
 
 class TestDatabases:

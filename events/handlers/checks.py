@@ -13,6 +13,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connections
 
+from ..backends.base import BaseBackend
 from ..log import logs
 from .registry import all_specs
 from .spec import Spec
@@ -61,7 +62,9 @@ def problems(spec: Spec) -> Iterator[str]:
     yield from spec.problems()
     if spec.log not in logs:
         yield f"there is no log {spec.log!r}; EVENTS has {', '.join(map(repr, logs))}"
-    elif not logs[spec.log].backend.in_database:
+        return
+    backend = backend_of(spec.log)
+    if backend is not None and not backend.in_database:
         yield (
             f"the log {spec.log!r} is in no database, where its cursor could move in the "
             "transaction of its effects"
@@ -69,5 +72,14 @@ def problems(spec: Spec) -> Iterator[str]:
 
 
 def is_sqlite(log: str) -> bool:
-    alias = logs[log].backend.alias
-    return alias in connections.settings and connections[alias].vendor == "sqlite"
+    backend = backend_of(log)
+    return backend is not None and connections[backend.alias].vendor == "sqlite"
+
+
+def backend_of(log: str) -> BaseBackend | None:
+    """None if the log's settings are wrong, of which the checks of `events` complain."""
+    try:
+        backend = logs[log].backend
+        return backend if not backend.in_database or connections[backend.alias] else None
+    except Exception:
+        return None

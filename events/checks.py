@@ -80,7 +80,9 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
 @register("events", Tags.database)
 def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Do hints between processes arrive? Asked of the databases that are to be asked."""
-    carriers = {found.alias: found for log in log_settings() if (found := carrier(log))}
+    stored = [log for log in log_settings().values() if log.backend == BACKENDS["database"]]
+    asked = [log.name for log in stored if _alias(log) in (databases or ())]
+    carriers = {found.alias: found for name in asked if (found := carrier(name))}
     return [
         Warning(
             f"The database {alias!r} delivers no notices: events of one process reach the readers "
@@ -89,8 +91,8 @@ def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list
             "'notify': False.",
             id="events.W013",
         )
-        for alias in databases or ()
-        if alias in carriers and not carriers[alias].hints_arrive()
+        for alias, found in carriers.items()
+        if not found.hints_arrive()
     ]
 
 

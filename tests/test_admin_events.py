@@ -358,6 +358,7 @@ def test_the_page_of_an_event_says_who_and_why(clerk, log):
     assert "<span>by hand</span>" in page
     assert "&lt;b&gt;\\u202e" in page
     assert "events-pairs" in text(page_of(clerk, log, 2))
+    assert "None" not in text(page_of(clerk, log, 2))
 
 
 # The page of an event

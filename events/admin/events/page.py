@@ -27,6 +27,8 @@ from .views import EventViews
 
 # Characters of a payload that are shown.
 MOST = 200_000
+# Django's own stand-in for it is for lists alone.
+NOTHING = "–"
 
 
 class EventPage(EventViews):
@@ -50,27 +52,27 @@ class EventPage(EventViews):
     def what(self, event: Event) -> SafeString:
         return chip(event.kind)
 
-    @admin.display(description=gettext_lazy("stream"), empty_value="–")
-    def where(self, event: Any) -> SafeString | None:
+    @admin.display(description=gettext_lazy("stream"))
+    def where(self, event: Any) -> str:
         name, site, log = event.stream, self.admin_site.name, event.scope.name
         if not name:
-            return None
+            return NOTHING
         pk = event.scope.streams(name).values_list("pk", flat=True).first()
         timeline = link(name, links.timeline(site, log, name, pk))
         return format_html(
             "{} · {}", timeline, link(_("its events"), links.events(site, log, stream=name))
         )
 
-    @admin.display(description=gettext_lazy("seq"), empty_value="–")
-    def number(self, event: Event) -> int | None:
-        return event.seq or None
+    @admin.display(description=gettext_lazy("seq"))
+    def number(self, event: Event) -> int | str:
+        return event.seq or NOTHING
 
-    @admin.display(description=gettext_lazy("key"), empty_value="–")
-    def shown_key(self, event: Event) -> str | None:
-        return event.key and visible(event.key)
+    @admin.display(description=gettext_lazy("key"))
+    def shown_key(self, event: Event) -> str:
+        return visible(event.key or NOTHING)
 
-    @admin.display(description=gettext_lazy("context"), empty_value="–")
-    def why(self, event: Any) -> SafeString | None:
+    @admin.display(description=gettext_lazy("context"))
+    def why(self, event: Any) -> str:
         """Who and why, each with a link to its like."""
         return pairs(
             (name, self.like(event, name, value)) for name, value in (event.context or {}).items()
@@ -83,8 +85,8 @@ class EventPage(EventViews):
             address = links.events(self.admin_site.name, event.scope.name, q=f"{name}:{said}")
         return link(visible(said), address)
 
-    @admin.display(description=gettext_lazy("neighbours"), empty_value="–")
-    def beside(self, event: Any) -> SafeString | None:
+    @admin.display(description=gettext_lazy("neighbours"))
+    def beside(self, event: Any) -> str:
         """Before and after it: in the log, for those who see all of it, and in its stream."""
         threads = [(_("In the log"), None)] if event.scope.everything else []
         if event.stream:
@@ -145,9 +147,9 @@ def joined(parts: Iterable[SafeString]) -> SafeString:
     return format_html_join(" ", "{}", ((part,) for part in parts))
 
 
-def pairs(some: Iterable[tuple[str, SafeString]]) -> SafeString | None:
+def pairs(some: Iterable[tuple[str, SafeString]]) -> str:
     rows = format_html_join("", "<li><span>{}</span> {}</li>", some)
-    return format_html('<ul class="events-pairs">{}</ul>', rows) if rows else None
+    return format_html('<ul class="events-pairs">{}</ul>', rows) if rows else NOTHING
 
 
 def moment(event: Any, precision: str) -> SafeString:

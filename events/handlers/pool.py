@@ -12,7 +12,7 @@ from django.db import connections
 logger = logging.getLogger("events")
 
 # Seconds without work after which a thread closes its connections, and ends.
-IDLE = 5.0
+IDLE = 2.0
 
 
 class Pool:

@@ -5,8 +5,9 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from events import emit
-from events.handlers import handler, handlers, registry
+from events.handlers import handler, handlers, registry, turn
 from events.handlers.models import Held, Shard
+from events.handlers.shard import ShardWork
 from events.testing import ManualClock
 
 from .support.acting.models import Effect
@@ -285,7 +286,7 @@ class TestOnce:
         assert (h.status().cursor, h.status().held) == (3, 1)
         assert Shard.objects.using(alias).get().lease_until is None
 
-    def test_one_that_another_took_over_moves_nothing(self, log, alias, register):
+    def test_one_that_another_took_over_moves_nothing(self, log, alias, register, monkeypatch):
         """The token is checked when the cursor moves."""
         seen = []
 
@@ -299,13 +300,8 @@ class TestOnce:
 
         log.append_many([("a",)] * 2)
         h = register(act, atomic=False)
-        from events.handlers import turn
-
-        turn.PATIENCE, before = 0, turn.PATIENCE
-        try:
-            h.run_once()
-        finally:
-            turn.PATIENCE = before
+        monkeypatch.setattr(turn, "PATIENCE", 0)
+        h.run_once()
         assert seen == [1]
         assert h.status().cursor == 1
 
@@ -402,6 +398,31 @@ class TestHeld:
         h.run_once()
         assert record.seen == [3]
         assert [(held.position, held.behind) for held in h.held()] == [(1, 0), (2, 0)]
+
+    @pytest.mark.parametrize("again", [False, True])
+    def test_what_another_has_done_meanwhile_is_not_held(
+        self, log, register, record, clock, monkeypatch, again
+    ):
+        """Between the end of the transaction that failed and the one that holds, the lock is free.
+        So it is after a retry that failed."""
+        log.append_many([{"kind": "a", "stream": "x"}] * 2)
+        record.bad = {1}
+        h = register(record)
+        if again:
+            h.run_once()
+            clock.advance(10)
+        failed = ShardWork.failed
+
+        def overtaken(*failure):
+            monkeypatch.undo()
+            record.bad = set()
+            h.run_once()
+            failed(*failure)
+
+        monkeypatch.setattr(ShardWork, "failed", overtaken)
+        h.run_once()
+        assert record.seen == [1, 2]
+        assert (h.held(), h.status().cursor) == ([], 2)
 
     def test_retention_does_not_take_it(self, log, register, record, clock):
         log.append_many([{"kind": "a", "stream": "x", "payload": {"n": n}} for n in range(3)])
@@ -514,9 +535,12 @@ class TestShards:
         record.bad = {2}
         register(record, shards=old).run_once()
         log.append_many([{"kind": "a", "stream": s} for s in streams * 3])
-        # Some are ahead of the others.
         rows = Shard.objects.using(log.backend.alias)
         assert rows.count() == old
+        # The first one is ahead of the others.
+        ahead = turn.work_on(handlers["h"].spec, rows.get(number=0))
+        turn.run_shard(ahead, 0.0)
+        assert set(rows.values_list("cursor", flat=True)) == ({54} if old == 1 else {27, 54})
         h = register(record, shards=new)
         h.run_once()
         h.run_once()

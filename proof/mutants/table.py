@@ -8,6 +8,7 @@ HISTORY = "proof/test_history.py::"
 WRITERS = HISTORY + "test_many_writers_and_readers[postgres]"
 PRUNING = HISTORY + "test_pruning_beside_writers[postgres]"
 TAIL = "tests/test_tail.py::"
+HANDLERS = "tests/test_handlers.py::"
 BACKGROUND = "tests/test_background.py::"
 
 
@@ -326,5 +327,75 @@ MUTANTS = (
         "permission not asked again of an EventSource",
         "tests/test_clocks.py",
         ("events/api/eventsource.py", "allowed = await self.may_still_read()", "allowed = True"),
+    ),
+    mutant(
+        "a handler outside the transaction of its cursor",
+        HANDLERS + "TestOnce::test_effects_and_cursor_are_one_transaction[default]",
+        (
+            "events/handlers/shard.py",
+            "                if self.spec.atomic or not taken.batch:\n",
+            "                if not taken.batch:\n",
+        ),
+        (
+            "events/handlers/shard.py",
+            "            if taken.batch and not self.spec.atomic:\n",
+            "            if taken.batch:\n",
+        ),
+    ),
+    mutant(
+        "no lock on a handler's shard",
+        "tests/test_handlers_processes.py::"
+        "test_killed_again_and_again_each_entry_is_handled_once[postgres-1]",
+        (
+            "events/handlers/locks.py",
+            "return rows.select_for_update(skip_locked=skips, nowait=not wait and not skips)\n",
+            "return rows\n",
+        ),
+    ),
+    mutant(
+        "a held entry does not hold its stream",
+        HANDLERS + "TestHeld::test_what_follows_in_its_stream_waits_and_the_rest_goes_on[default]",
+        ("events/handlers/fresh.py", "if row.stream in blocked:\n", "if not row:\n"),
+    ),
+    mutant(
+        "a handler's cursor not looked at under the lock",
+        HANDLERS + "TestHeld::test_what_another_has_done_meanwhile_is_not_held[default-False]",
+        (
+            "events/handlers/shard.py",
+            "            if moved:\n                raise Elsewhere(Step.MOVED)\n",
+            "",
+        ),
+    ),
+    mutant(
+        "a held entry written again comes back",
+        HANDLERS + "TestHeld::test_what_another_has_done_meanwhile_is_not_held[default-True]",
+        (
+            "events/handlers/due.py",
+            "        return values if same.update(**values) else None\n",
+            "        one.__dict__.update(values)\n        one.save()\n        return values\n",
+        ),
+    ),
+    mutant(
+        "a handler's lease taken over without a token",
+        HANDLERS + "TestOnce::test_one_that_another_took_over_moves_nothing[default]",
+        (
+            "events/handlers/locks.py",
+            "Q(token=VALUE) if leased else FREE",
+            "Q() if leased else FREE",
+        ),
+        (
+            "events/handlers/shard.py",
+            "moved = place[:3] != self.place[:3]\n",
+            "moved = False\n",
+        ),
+    ),
+    mutant(
+        "shards change without a common point",
+        HANDLERS + "TestShards::test_their_number_changes[default-4-2]",
+        (
+            "events/handlers/turn.py",
+            "if any((shard.cursor, shard.epoch) != (upto, epoch) for shard in shards):\n",
+            "if not shards:\n",
+        ),
     ),
 )

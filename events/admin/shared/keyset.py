@@ -212,7 +212,11 @@ class KeysetAdmin(PagesAdmin):
             return None
         if row.log.name != scope.name and not scope.given and row.log.name in log_names():
             scope = use_log(request, row.log.name)
-        return (scope, row) if row.log.name == scope.name and scope.serves(row) else None
+        if row.log.name != scope.name or not scope.serves(row):
+            return None
+        # It need not be looked up.
+        scope.pk = row.log_id
+        return scope, row
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         """By primary key, whatever `_to_field` says."""

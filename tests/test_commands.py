@@ -714,6 +714,7 @@ class TestTail:
             ["--since", "-0m"],
             ["--since", "-15y"],
             ["--since", "x"],
+            ["--since", "-99999999d"],
             ["--since", "-15m", "--last", "3"],
             ["--stream", "no stream"],
             ["--kind", "No"],

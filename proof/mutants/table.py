@@ -315,6 +315,33 @@ MUTANTS = (
         ("events/origin.py", "        if is_own(scope):\n", "        if scope:\n"),
     ),
     mutant(
+        "a prefix asked about as if it were a name",
+        "tests/test_sets.py::TestADenyList",
+        (
+            "events/policy.py",
+            '    if stream is None or not stream.endswith("*"):\n',
+            "    if True:\n",
+        ),
+    ),
+    mutant(
+        "one stream of a set allowed, all shown",
+        "tests/test_sets.py",
+        (
+            "events/policy.py",
+            "    return all(_may_read(",
+            "    return any(_may_read(",
+        ),
+    ),
+    mutant(
+        "an event wakes no follower of its prefix",
+        "tests/test_sets.py::TestFollowing",
+        (
+            "events/live/window.py",
+            '(stream, None, *(f"{stream[:length]}*" for length in self.prefixes))',
+            "(stream, None)",
+        ),
+    ),
+    mutant(
         "permission not asked again",
         "tests/test_clocks.py",
         (

@@ -66,7 +66,10 @@ class Command(LogCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         log = self.log(options)
         if isinstance(options["since"], timedelta):
-            moment = from_micros(log.backend.now()) - options["since"]
+            try:
+                moment = from_micros(log.backend.now()) - options["since"]
+            except OverflowError:
+                raise CommandError("--since: no calendar goes back so far.") from None
             options["since"] = position_of(log.backend, moment)
         if options["since"] is not None and options["last"] is not None:
             raise CommandError("--last stands in place of --since: give one of them.")

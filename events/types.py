@@ -24,9 +24,9 @@ def from_micros(micros: int) -> datetime:
     """The aware UTC datetime of a stored timestamp.
 
     Exact: `datetime.fromtimestamp(micros / 1e6)` goes through a float and is off by one
-    now and then.
+    now and then. What no calendar has, as in a row that was damaged by hand, is its first or last.
     """
-    return UNIX_EPOCH + timedelta(microseconds=micros)
+    return UNIX_EPOCH + timedelta(microseconds=min(max(micros, FIRST), LAST))
 
 
 def to_micros(moment: datetime) -> int:

@@ -187,6 +187,21 @@ class TestUnreadable:
                 break
         assert seen == [1, 2, 3, 5, 6, 7, 8, 9, 10]
 
+    async def test_a_damaged_stream_silences_nobody(self, log):
+        """13.7: whoever follows it, or another one, hears what comes."""
+        await log.aappend("n", stream="run")
+        await log.aappend("n", stream="other")
+        await asyncio.to_thread(damage_stream, log, "run")
+        for name in ("run", "other"):
+            seen = []
+            async with asyncio.timeout(PATIENCE):
+                async for entry in log.tail(0, stream=name):
+                    seen.append(entry.stream)
+                    if len(seen) == 2:
+                        break
+                    await log.aappend("n", stream=name)
+            assert seen == [name, name]
+
     async def test_who_is_connected_hears_what_comes_after_it(self, log):
         """13.7: the broker goes on, and tells of the gap in its place."""
         await log.aappend("n")
@@ -217,6 +232,18 @@ class TestUnreadable:
         change(log, 2, payload='{"n" 1}')
         assert [entry.position for entry in log.read().entries] == [1]
         assert log.read(1).gap == gap(2)
+
+
+def damage_stream(log, name):
+    try:
+        with connections[log.backend.alias].cursor() as cursor:
+            cursor.execute(
+                "UPDATE events_stream SET last_event_at = %s, opened_at = %s WHERE name = %s",
+                [1_830_000_000_000_000_000, -(10**18), name],
+            )
+        assert len(log.backend.streams(10)) == 2
+    finally:
+        connections.close_all()
 
 
 def append_by_hand(log):

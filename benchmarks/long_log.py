@@ -27,6 +27,7 @@ PAGES = {
     "search: bare key": "q=key-{middle}",
     "search: position": "q=%23{middle}",
     "search: kind": "q=kind:turn.*",
+    "search: actor that is not there": "q=actor:none",
     "search: nonsense": "q=none+such",
 }
 

@@ -20,9 +20,8 @@ from django.utils.translation import gettext as _
 
 from .links import log_query
 from .pages import PagesAdmin
-from .scope import Scope, log_names, opens, scope_of, use_log
+from .scope import MAX_BIGINT, Scope, log_names, opens, scope_of, use_log
 
-MOST = 2**63 - 1
 # Rows above the one that is jumped to: enough to see what came next, and it stays in sight.
 NEWER = 5
 
@@ -40,7 +39,7 @@ class Keyset:
     rows: QuerySet[Any]
     key: str
     low: int = 0
-    high: int = MOST
+    high: int = MAX_BIGINT
     span: int | None = None
     around: int | None = None
     drop: tuple[str, ...] = ()
@@ -235,4 +234,4 @@ class KeysetAdmin(PagesAdmin):
 
 def whole(text: str) -> int | None:
     """A key of a query string; None for what is none. ASCII digits, as the API has it."""
-    return min(int(text), MOST) if re.fullmatch(r"[0-9]{1,30}", text) else None
+    return min(int(text), MAX_BIGINT) if re.fullmatch(r"[0-9]{1,30}", text) else None

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
@@ -42,13 +41,8 @@ def use_log(request: HttpRequest, name: str) -> Scope:
 
 def log_names() -> list[str]:
     """The stored logs, `default` first."""
-    names = [name for name in logs if is_stored(logs[name])]
+    names = [name for name in logs if logs[name].backend.in_database]
     return sorted(names, key=lambda name: (name != DEFAULT_LOG, name))
-
-
-def is_stored(log: EventLog) -> bool:
-    """Are its entries rows?"""
-    return log.backend.in_database
 
 
 class Scope:
@@ -81,12 +75,13 @@ class Scope:
 
     @property
     def is_stored(self) -> bool:
-        return is_stored(self.log)
+        """Are its entries rows?"""
+        return self.log.backend.in_database
 
     @property
     def alias(self) -> str:
         """The log's own database, whatever a router says."""
-        return str(self.log.settings.options.get("using", DEFAULT_DB_ALIAS))
+        return self.log.backend.alias
 
     @cached_property
     def info(self) -> LogInfo:

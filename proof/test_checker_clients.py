@@ -16,6 +16,7 @@ from .faults.record import (
     Mark,
     Recorder,
     Revoked,
+    Served,
     Stretch,
     step_uid,
 )
@@ -148,6 +149,14 @@ def test_a_client_that_still_reads_though_it_may_not(history, ended):
     assert_caught(history, "revoked_clients_are_cut_off")
 
 
+@pytest.mark.parametrize("seconds", [None, 3.5])
+def test_somebody_is_not_served_beside_a_greedy_user(history, seconds):
+    history.served = [Served("probe-1", "http://one", 10.0, 0.2, within=3)]
+    assert check(history) == {}
+    history.served[0].seconds = seconds
+    assert_caught(history, "others_are_served")
+
+
 def step(kind, stream, start, end, **fields):
     one = Event(step_uid(kind, stream), kind, stream, outcome=OK, **fields)
     return op(f"{kind}-{start}", start, end, one)
@@ -249,12 +258,13 @@ def test_what_clients_saw_is_read_back(history, tmp_path):
     history.stretches = [Stretch("storm-1", 0, [[1, 4]])]
     history.helds = [Held("uvicorn", True, {"files": 5})]
     history.revoked = [Revoked("ws-9", 10.0, None, 60)]
+    history.served = [Served("probe-1", "http://one", 10.0, None, 3)]
     history.marks = [Mark(1.0, "kill a server")]
     recorder = Recorder(tmp_path / "client.jsonl")
-    for name in ("arrivals", "stretches", "goals", "helds", "revoked", "marks"):
+    for name in ("arrivals", "stretches", "goals", "helds", "revoked", "served", "marks"):
         for value in getattr(history, name):
             recorder.write(value)
     recorder.close()
     found = load(tmp_path)
-    for name in ("arrivals", "stretches", "goals", "helds", "revoked", "marks"):
+    for name in ("arrivals", "stretches", "goals", "helds", "revoked", "served", "marks"):
         assert getattr(found, name) == getattr(history, name)

@@ -19,6 +19,7 @@ The processes that write the history:
     reader     follows the log with many limits and filters, and writes down every page
     clients    follow it from outside: WebSocket, Server-Sent Events, long-polling, tail()
     storm      a thousand of them; `revoked`: some whose permission is taken away
+    probe      somebody who asks for little, beside one user who asks for everything
     crashes    processes that stop, sit, die and cut other people's connections
     worker     one process: `python -m proof.faults.worker ROLE OPTIONS`
     team       starts processes, and sees to it that none of them outlives its test

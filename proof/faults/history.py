@@ -15,6 +15,7 @@ from .record import (
     Op,
     Page,
     Revoked,
+    Served,
     Stretch,
     is_end,
 )
@@ -32,6 +33,7 @@ class History:
     goals: list[Goal] = field(default_factory=list)
     helds: list[Held] = field(default_factory=list)
     revoked: list[Revoked] = field(default_factory=list)
+    served: list[Served] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     breaks: list[Broken] = field(default_factory=list)
 
@@ -121,6 +123,7 @@ KINDS = {
     "goal": (Goal, "goals"),
     "held": (Held, "helds"),
     "revoked": (Revoked, "revoked"),
+    "served": (Served, "served"),
     "mark": (Mark, "marks"),
     "broken": (Broken, "breaks"),
 }

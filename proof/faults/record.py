@@ -213,6 +213,17 @@ class Broken:
 
 
 @dataclass
+class Served:
+    """Somebody who asked a server for little, and how long it took; None if there was no answer."""
+
+    client: str
+    address: str
+    at: float
+    seconds: float | None
+    within: float
+
+
+@dataclass
 class Mark:
     """Something that the harness did, for people who read the history."""
 

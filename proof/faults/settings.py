@@ -15,7 +15,7 @@ USE_TZ = True
 LOG = os.environ.get("HISTORY_LOG", "default")
 # One user follows with as many clients as a run has.
 UNLIMITED = {"MAX_CONNECTIONS": None, "MAX_SUBSCRIPTIONS": None}
-EVENTS = {"default": UNLIMITED}
+EVENTS = {"default": UNLIMITED, "bulk": UNLIMITED}
 EVENTS[LOG] = {**UNLIMITED, "MAX_PAGE_SIZE": 500, **json.loads(os.environ.get("SITE_EVENTS", "{}"))}
 
 CHANNEL_LAYERS = {}

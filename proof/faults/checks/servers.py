@@ -25,4 +25,12 @@ def revoked_clients_are_cut_off(history):
             yield f"{revoked.client}: {took}, and {revoked.within} s are allowed"
 
 
-INVARIANTS = (servers_let_go_of_everything, revoked_clients_are_cut_off)
+def others_are_served(history):
+    """B34: whatever one user asks for or leaves unread, somebody else who asks for little gets it."""
+    for served in history.served:
+        if served.seconds is None or served.seconds > served.within:
+            took = "was not served" if served.seconds is None else f"took {served.seconds:.1f} s"
+            yield f"{served.client} at {served.address}: {took}, and {served.within} s are allowed"
+
+
+INVARIANTS = (servers_let_go_of_everything, revoked_clients_are_cut_off, others_are_served)

@@ -58,6 +58,65 @@ class StickClients(Nemesis):
             connection.close()
 
 
+class GreedyReader(Nemesis):
+    """One user replays the log for two thousand kinds that nobody emits; others ask for little."""
+
+    lasts = (4.0, 6.0)
+    SOCKETS = 8
+    # Seconds; servers, clients and writers share the machine.
+    WITHIN = 3.0
+
+    def strike(self):
+        world = self.world
+        set_active(world, True)
+        self.probe = begin_probe(world, self.WITHIN, greedy=world.revoked, sockets=self.SOCKETS)
+
+    def heal(self):
+        self.world.team.stop(self.probe)
+
+
+class StalledDownloads(StickClients):
+    """Twice as many downloads as the servers' pool has connections, of which nothing is read, while
+    others ask for little."""
+
+    lasts = (4.0, 6.0)
+    WITHIN = 3.0
+    REQUEST = "GET /api/events/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={}\r\n\r\n"
+    # Of another log, whose entries are large.
+    PATHS = ("?log=bulk&format=ndjson", "?log=bulk&since=0&limit=500")
+    FILL = (
+        "from events import logs\n"
+        "log = logs['bulk']\n"
+        "while log.info().head < 400:\n"
+        "    log.append_many([('n', {'text': 'x' * 60_000})] * 100)"
+    )
+
+    def strike(self):
+        world = self.world
+        world.site.manage("shell", "-v0", "-c", self.FILL)
+        requests = [self.REQUEST.format(path, world.cookies["sessionid"]) for path in self.PATHS]
+        self.stuck = [
+            self.open(server.port, request) for server in world.servers for request in requests * 3
+        ]
+        for connection in self.stuck:
+            connection.settimeout(20)
+            connection.recv(1, socket.MSG_PEEK)
+        self.probe = begin_probe(world, self.WITHIN)
+
+    def heal(self):
+        self.world.team.stop(self.probe)
+        super().heal()
+
+
+def begin_probe(world, within, greedy=None, sockets=0):
+    """Somebody who asks every server for little, and writes down how long it takes."""
+    addresses = [server.address for server in world.servers]
+    options = {"addresses": addresses, "cookies": world.cookies, "within": within}
+    [probe] = world.team.start("probe", **options, greedy=greedy, sockets=sockets)
+    world.team.go(probe)
+    return probe
+
+
 class Storm(Nemesis):
     """Very many clients are there, and their server is killed: they come back together."""
 
@@ -89,7 +148,7 @@ class RevokeAccess(Nemesis):
 
     def strike(self):
         world = self.world
-        self.set_active(True)
+        set_active(world, True)
         clients = [
             [way, [server.address, world.revoked]]
             for server in world.servers
@@ -100,11 +159,12 @@ class RevokeAccess(Nemesis):
         self.member.hear("following")
 
     def heal(self):
-        self.set_active(False)
+        set_active(self.world, False)
         self.world.team.stop(self.member)
 
-    def set_active(self, active):
-        with psycopg.connect(self.world.url, autocommit=True) as connection:
-            connection.execute(
-                "UPDATE auth_user SET is_active = %s WHERE username = 'revoked'", [active]
-            )
+
+def set_active(world, active):
+    with psycopg.connect(world.url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE auth_user SET is_active = %s WHERE username = 'revoked'", [active]
+        )

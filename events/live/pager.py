@@ -30,7 +30,7 @@ class Extract:
     turn: int
 
 
-class Turns:
+class FairLock:
     """A lock that users have by turns: whoever waits in several places has one turn a round."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Turns:
         self.lines.setdefault(who, deque()).append(place)
 
     @asynccontextmanager
-    async def mine(self, place: asyncio.Future[None]) -> AsyncIterator[None]:
+    async def held(self, place: asyncio.Future[None]) -> AsyncIterator[None]:
         """Wait for a place that is lined up, and keep the turn until the block ends."""
         if not self.taken:
             self._next()
@@ -71,9 +71,9 @@ class Turns:
 class Shared:
     """A read, and how many wait for it."""
 
-    def __init__(self, query: Query, turns: Turns) -> None:
+    def __init__(self, query: Query, lock: FairLock) -> None:
         self.query = query
-        self.turns = turns
+        self.lock = lock
         self.waiting = 0
         self.users: set[Hashable] = set()
         # Where it stands in line; None while it is read.
@@ -85,14 +85,14 @@ class Shared:
         if who not in self.users:
             self.users.add(who)
             if self.place is not None:
-                self.turns.line_up(who, self.place)
+                self.lock.line_up(who, self.place)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def locked(self) -> AsyncIterator[None]:
         self.place = asyncio.get_running_loop().create_future()
         for who in self.users:
-            self.turns.line_up(who, self.place)
-        async with self.turns.mine(self.place):
+            self.lock.line_up(who, self.place)
+        async with self.lock.held(self.place):
             self.place = None
             yield
 
@@ -113,7 +113,7 @@ class Pager:
         self.backend = backend
         self.thread = thread
         self.turn = turn
-        self.turns = Turns()
+        self.lock = FairLock()
         self.reads: dict[Query, Shared] = {}
 
     async def read(self, query: Query, who: Hashable) -> Extract:
@@ -126,7 +126,7 @@ class Pager:
         """None if the read was cancelled, and not because of whoever waits for it."""
         shared = self.reads.get(query)
         if shared is None or shared.task.done():
-            shared = self.reads[query] = Shared(query, self.turns)
+            shared = self.reads[query] = Shared(query, self.lock)
             task = asyncio.get_running_loop().create_task(self._read(shared), context=Context())
             shared.task = task
         shared.join(who)
@@ -146,7 +146,7 @@ class Pager:
         backoff = Backoff(self.backend.name, self.backend.settings.poll_interval)
         while True:
             try:
-                async with shared.turn():
+                async with shared.locked():
                     return await self.thread.run(self._page, shared.query, self.turn())
             except Exception:
                 pause = backoff.failed()

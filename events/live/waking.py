@@ -48,9 +48,9 @@ class Crowds:
             else:
                 wake_all(wakes)
         if self.waiting and not was_waiting:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
-    def _turn(self) -> None:
+    def _wake_some(self) -> None:
         who = next(iter(self.waiting))
         wakes = self.waiting.pop(who)
         some = [*islice(wakes, CROWD)]
@@ -60,4 +60,4 @@ class Crowds:
             self.waiting[who] = wakes
         wake_all(some)
         if self.waiting:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._wake_some)

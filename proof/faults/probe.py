@@ -14,13 +14,13 @@ from .record import Served
 
 # Seconds after which it takes an answer for one that does not come.
 PATIENCE = 20
-# Subscriptions of a greedy user's socket; all that the protocol allows.
-MOST = 128
+# Subscriptions of a greedy user's socket.
+MOST = 16
 
 
 def run(job):
-    """Of `addresses`, as the user with `cookies`. Another, with `greedy` cookies, has so many
-    `sockets` on each. Every answer is due `within` some seconds."""
+    """Of `addresses`, as the user with `cookies`, from a `log`. Another, with `greedy` cookies, has
+    so many `sockets` on each. Every answer is due `within` some seconds."""
     job.wait_for_go()
     asyncio.run(until_stopped(job))
 
@@ -28,7 +28,9 @@ def run(job):
 async def until_stopped(job):
     options = job.options
     tasks = [
-        asyncio.ensure_future(follow_everything((address, options["greedy"]), number))
+        asyncio.ensure_future(
+            follow_everything((address, options["greedy"]), options["log"], number)
+        )
         for address in options["addresses"]
         for number in range(options["sockets"])
     ]
@@ -42,27 +44,37 @@ async def until_stopped(job):
 async def probe(job):
     while True:
         for address in job.options["addresses"]:
-            began, seconds = time.monotonic(), None
-            with suppress(*GONE):
-                await first_events((address, job.options["cookies"]))
-                seconds = time.monotonic() - began
-            job.write(Served(job.name, address, began, seconds, job.options["within"]))
+            await ask(job, address)
             await asyncio.sleep(0.1)
 
 
-async def first_events(at):
-    async with asyncio.timeout(PATIENCE), socket(*at, "?since=0", open_timeout=PATIENCE) as ws:
+async def ask(job, address):
+    """Write down how long it took; also if it is stopped after it has waited for too long."""
+    options = job.options
+    began, seconds, within = time.monotonic(), None, options["within"]
+    try:
+        with suppress(*GONE):
+            await first_events((address, options["cookies"]), options["log"])
+            seconds = time.monotonic() - began
+    finally:
+        if time.monotonic() - began > within or asyncio.current_task().cancelling() == 0:
+            job.write(Served(job.name, address, began, seconds, within))
+
+
+async def first_events(at, log):
+    query = f"?log={log}&since=0"
+    async with asyncio.timeout(PATIENCE), socket(*at, query, open_timeout=PATIENCE) as ws:
         await ws.until("events")
 
 
-async def follow_everything(at, number):
-    """Replay the log for as many kinds that nobody emits as one may; and again, when that is done."""
+async def follow_everything(at, log, number):
+    """Replay a log for many kinds that nobody emits; and again, when that is done."""
     while True:
         with suppress(*GONE):
             async with socket(*at, open_timeout=PATIENCE, close_timeout=0.2) as ws:
                 for subscription in range(MOST):
-                    kind = f"rare{number}.kind{subscription}"
-                    await ws.send("subscribe", id=str(subscription), since=0, kind=kind)
+                    wanted = {"log": log, "since": 0, "kind": f"rare{number}.kind{subscription}"}
+                    await ws.send("subscribe", id=str(subscription), **wanted)
                 for _ in range(MOST):
                     await ws.until("live")
         await asyncio.sleep(0.1)

@@ -15,7 +15,12 @@ USE_TZ = True
 LOG = os.environ.get("HISTORY_LOG", "default")
 # One user follows with as many clients as a run has.
 UNLIMITED = {"MAX_CONNECTIONS": None, "MAX_SUBSCRIPTIONS": None}
-EVENTS = {"default": UNLIMITED, "bulk": UNLIMITED}
+# Beside the log of the run, one with large entries, and one with many, where a read looks at many.
+EVENTS = {
+    "default": UNLIMITED,
+    "bulk": UNLIMITED,
+    "long": {**UNLIMITED, "MAX_PAGE_SIZE": 5_000},
+}
 EVENTS[LOG] = {**UNLIMITED, "MAX_PAGE_SIZE": 500, **json.loads(os.environ.get("SITE_EVENTS", "{}"))}
 
 CHANNEL_LAYERS = {}

@@ -59,17 +59,39 @@ class StickClients(Nemesis):
 
 
 class GreedyReader(Nemesis):
-    """One user replays the log for two thousand kinds that nobody emits; others ask for little."""
+    """One user replays a long log for five hundred kinds that nobody emits; others ask for little."""
 
-    lasts = (4.0, 6.0)
-    SOCKETS = 8
+    lasts = (8.0, 10.0)
+    SOCKETS, ENTRIES = 30, 100_000
     # Seconds; servers, clients and writers share the machine.
-    WITHIN = 3.0
+    WITHIN = 4.0
 
     def strike(self):
         world = self.world
         set_active(world, True)
-        self.probe = begin_probe(world, self.WITHIN, greedy=world.revoked, sockets=self.SOCKETS)
+        world.site.manage("shell", "-v0", "-c", "from events import logs; logs['long'].read()")
+        self.fill()
+        self.probe = begin_probe(world, self.WITHIN, "long", world.revoked, self.SOCKETS)
+
+    def fill(self):
+        """The quick way: a writer would take minutes."""
+        with psycopg.connect(self.world.url, autocommit=True) as connection:
+            log, head = connection.execute(
+                "SELECT id, head FROM events_log WHERE name = 'long'"
+            ).fetchone()
+            if not head:
+                connection.execute(
+                    "INSERT INTO events_event "
+                    "(log_id, position, kind, stream, seq, timestamp, payload) "
+                    "SELECT %s, n, 'n', '', 0, 1700000000000000 + n, '{}' "
+                    "FROM generate_series(1, %s) AS n",
+                    [log, self.ENTRIES],
+                )
+                connection.execute(
+                    "UPDATE events_log SET head = %s, latest = 1700000001000000 WHERE id = %s",
+                    [self.ENTRIES, log],
+                )
+                connection.execute("ANALYZE events_event")
 
     def heal(self):
         self.world.team.stop(self.probe)
@@ -80,7 +102,7 @@ class StalledDownloads(StickClients):
     others ask for little."""
 
     lasts = (4.0, 6.0)
-    WITHIN = 3.0
+    WITHIN = 4.0
     REQUEST = "GET /api/events/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={}\r\n\r\n"
     # Of another log, whose entries are large.
     PATHS = ("?log=bulk&format=ndjson", "?log=bulk&since=0&limit=500")
@@ -108,11 +130,11 @@ class StalledDownloads(StickClients):
         super().heal()
 
 
-def begin_probe(world, within, greedy=None, sockets=0):
+def begin_probe(world, within, log="default", greedy=None, sockets=0):
     """Somebody who asks every server for little, and writes down how long it takes."""
     addresses = [server.address for server in world.servers]
     options = {"addresses": addresses, "cookies": world.cookies, "within": within}
-    [probe] = world.team.start("probe", **options, greedy=greedy, sockets=sockets)
+    [probe] = world.team.start("probe", **options, log=log, greedy=greedy, sockets=sockets)
     world.team.go(probe)
     return probe
 

@@ -69,8 +69,8 @@ ROUNDS = (
         (FreezeConnections, DropConnections, StickClients, RevokeAccess),
         half_open=True,
     ),
-    Round("greedy-reader", (GreedyReader,)),
-    Round("stalled-downloads", (StalledDownloads,), pool=True),
+    Round("greedy reader", (GreedyReader,)),
+    Round("stalled downloads", (StalledDownloads,), pool=True),
     Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=3.0, options=PERSISTENT),
     Round(
         "retention",

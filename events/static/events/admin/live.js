@@ -135,9 +135,11 @@ export class Live {
     for (const row of fresh.querySelectorAll("tbody tr")) {
       row.classList.toggle("events-arrived", !known.has(addresses(row)[0]));
     }
+    // In some looks of the admin these are not in the form.
+    for (const part of ["[data-events-facts]", ".events-paginator"]) {
+      document.querySelector(part).replaceWith(page.querySelector(part).cloneNode(true));
+    }
     this.list.replaceChildren(...fresh.childNodes);
-    const facts = "[data-events-facts]";
-    document.querySelector(facts).replaceWith(page.querySelector(facts));
   }
 }
 

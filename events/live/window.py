@@ -183,7 +183,10 @@ class Window:
 
     def topics_for(self, stream: str) -> Iterator[Topic]:
         """The topics that an event of a stream may concern."""
-        for group in (stream, None, *(f"{stream[:length]}*" for length in self.prefixes)):
+        groups: tuple[str | None, ...] = (stream, None)
+        if self.prefixes:
+            groups += tuple(f"{stream[:length]}*" for length in self.prefixes)
+        for group in groups:
             if group in self.topics:
                 yield from self.topics[group].values()
 

@@ -337,8 +337,8 @@ MUTANTS = (
         "tests/test_sets.py::TestFollowing",
         (
             "events/live/window.py",
-            '(stream, None, *(f"{stream[:length]}*" for length in self.prefixes))',
-            "(stream, None)",
+            "        if self.prefixes:\n",
+            "        if False:\n",
         ),
     ),
     mutant(

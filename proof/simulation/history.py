@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from events.types import TERMINAL, Row
 
+from .loop import YEAR_2000
+
 KINDS_OF_END = {f"stream.{status}": str(status) for status in TERMINAL}
 
 
@@ -124,7 +126,7 @@ class History:
         if self.ttl is None:
             return 0
         moment = min(moment, life.ended or moment)
-        cutoff = round(moment * 1_000_000) - round(self.ttl * 1_000_000)
+        cutoff = round((YEAR_2000 + moment) * 1_000_000) - round(self.ttl * 1_000_000)
         return bisect_right(life.records, cutoff - 1, key=lambda record: record.row.micros)
 
     def least_floor_at(self, life, moment):

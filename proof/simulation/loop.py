@@ -11,6 +11,8 @@ from concurrent.futures import CancelledError
 # Turns without end are a loop that spins; a run takes some ten thousand.
 MOST_TURNS = 200_000
 BEGINNING = 1000.0
+# What the log's clock is ahead of the loop's: a log refuses times before the year 2000.
+YEAR_2000 = 946_684_800
 # Seconds: a clock that stood still would let a deadline that was rounded be missed for ever.
 TURN = 1e-7
 

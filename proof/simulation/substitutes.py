@@ -16,7 +16,7 @@ from events.live.remembered import remembered
 from events.websocket import clocks, frames
 
 from .dials import Jumbled
-from .loop import Executor
+from .loop import YEAR_2000, Executor
 from .store import Store
 from .watch import Watch
 
@@ -45,7 +45,7 @@ def log_settings(world):
         "POLL_INTERVAL": dials.poll_interval,
         "HEARTBEAT_INTERVAL": dials.heartbeat,
         "STREAM_MAX_SECONDS": dials.max_seconds,
-        "OPTIONS": {"clock": world.now},
+        "OPTIONS": {"clock": lambda: YEAR_2000 + world.now()},
     }
 
 

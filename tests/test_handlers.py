@@ -36,6 +36,7 @@ def log(make_log, alias, clock):
 def register(log):
     """Register a function as a handler of this test's log, until its end."""
     before = list(registry._decorated)
+    registry._decorated.clear()
 
     def register(function, kind=None, name="h", **options):
         options = {"log": log.name, "since": "earliest", **options}
@@ -560,6 +561,7 @@ def test_the_kit_raises(settings):
     from events.testing import run_handlers
 
     before = list(registry._decorated)
+    registry._decorated.clear()
     try:
         seen = []
 

@@ -18,6 +18,7 @@ PAGE = DOCS / "reference/handlers.md"
 @pytest.fixture(autouse=True)
 def _forget():
     before = list(registry._decorated)
+    registry._decorated.clear()
     yield
     registry._decorated[:] = before
 

@@ -2,7 +2,9 @@
 
 from tests.support.site_settings import *  # noqa: F403
 
-INSTALLED_APPS = [*INSTALLED_APPS, "events.handlers", "tests.support.acting"]  # noqa: F405
+# Without the example site's own handlers.
+INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "eventsite"]  # noqa: F405
+INSTALLED_APPS += ["tests.support.acting"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -8,9 +8,6 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from events import checks
-from events.backends.database import backend, notices
-
 from .support.emitter import emitter
 from .support.live_clients import socket
 from .support.sites import scratch_site
@@ -110,20 +107,3 @@ async def test_it_can_be_turned_off(site, cookies, database, monkeypatch):
 def test_a_check_says_whether_they_arrive(site):
     """14.3: asked of the database itself, with `check --database`."""
     assert "no issues" in site.manage("check", "--database", "default")
-
-
-@pytest.mark.django_db(databases="__all__")
-def test_a_check_says_that_they_do_not_arrive(make_log, monkeypatch):
-    """14.3: through a pooler that works by transactions the session that listens is another's."""
-
-    def listen_elsewhere(connection):
-        connection.ensure_connection()
-        return connection.connection
-
-    make_log("postgres")
-    monkeypatch.setattr(backend, "in_test_environment", lambda: False)
-    monkeypatch.setattr(notices, "start_listening", listen_elsewhere)
-    monkeypatch.setattr(notices, "DELIVERY", 0.2)
-    [message] = checks.check_notices(databases=["default", "postgres"])
-    assert message.id == "events.W013"
-    assert checks.check_notices() == []

@@ -137,3 +137,11 @@ async def test_writers_that_are_killed(tmp_path):
     told = [id for writer in writers for id in writer.acknowledged]
     assert len(told) > 400
     assert set(told) <= set(stored)
+
+
+def test_hints_do_not_arrive(tmp_path):
+    """The session that listens is another's afterwards: readers poll, and a check says so."""
+    with scratch_site("postgres", tmp_path) as direct, pooled(direct, tmp_path) as site:
+        command = [sys.executable, "manage.py", "check", "--database", "default"]
+        options = {"cwd": ROOT, "env": site.environment, "capture_output": True, "text": True}
+        assert "events.W013" in subprocess.run(command, **options).stderr

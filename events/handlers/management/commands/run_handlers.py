@@ -52,6 +52,10 @@ class Command(LogCommand):
         runner = Runner(names, 1 if only_sqlite else options["threads"])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: runner.stop())
+        told = ", ".join(names or handlers) or "none yet"
+        self.say(
+            f"Handlers at work: {told}. Ctrl-C finishes the entries at hand, and ends.", options
+        )
         runner.run()
 
     def once(self, names: list[str]) -> None:

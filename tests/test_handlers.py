@@ -1,5 +1,7 @@
 """Handlers: each entry acted upon once, in order, whatever fails."""
 
+import asyncio
+
 import pytest
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
@@ -165,6 +167,15 @@ class TestOnce:
         log.append_many([("a",)] * 3)
         register(act).run_once()
         assert effects(alias) == [1, 3]
+
+    def test_an_async_function_that_is_cancelled_has_failed(self, log, register):
+        async def act(entry):
+            raise asyncio.CancelledError
+
+        log.append("a")
+        h = register(act)
+        h.run_once()
+        assert [held.error for held in h.held()] == ["RuntimeError: the handler was cancelled"]
 
     def test_a_swallowed_error_of_the_database_counts_as_raised(self, log, alias, register):
         def act(entry):

@@ -12,6 +12,7 @@ all is still as it was: another process may have taken the shard in between, and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
@@ -66,7 +67,11 @@ class Taken:
 
 
 async def _awaited(result: Awaitable[object]) -> None:
-    await result
+    try:
+        await result
+    except asyncio.CancelledError as error:
+        # No Exception to Python, and it would end the worker; but it is the entry that has failed.
+        raise RuntimeError("the handler was cancelled") from error
 
 
 class Source(ABC):

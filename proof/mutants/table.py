@@ -126,6 +126,15 @@ MUTANTS = (
         (DATABASE + "transactions.py", "dialect.begin(cursor, lock_timeout)", "pass"),
     ),
     mutant(
+        "a page that its bytes end goes to the head",
+        "tests/test_damage.py::TestLargePages::test_a_page_has_a_next[default]",
+        (
+            DATABASE + "pages.py",
+            "found._replace(cut=bool(found.rows))",
+            "found._replace(cut=False)",
+        ),
+    ),
+    mutant(
         "head read after the entries",
         WRITERS,
         (

@@ -151,7 +151,8 @@ async def download(at, path):
 
 OPEN = {
     "a WebSocket": socket,
-    "Server-Sent Events": event_stream,
+    # From the head: daphne's end after 8 MiB.
+    "Server-Sent Events": lambda *at: event_stream(*at, since="latest"),
     "a poll that waits": waiting,
     "an export that nobody reads": lambda *at: download(at, "?format=ndjson"),
     "a page that nobody reads": lambda *at: download(at, "?since=0&limit=1000"),

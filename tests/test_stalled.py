@@ -125,12 +125,12 @@ async def test_a_slow_client_goes_on(server, path):
 
 
 def read_slowly(client, seconds):
-    """A mebibyte a second; does more come in the end?"""
+    """Half a mebibyte a second; does more come in the end?"""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         taken = 0
-        while taken < 2**18:
-            if not (piece := client.recv(2**18 - taken)):
+        while taken < 2**17:
+            if not (piece := client.recv(2**17 - taken)):
                 return False
             taken += len(piece)
         time.sleep(0.25)

@@ -5,6 +5,7 @@ import gc
 
 import pytest
 
+from events.backends import memory
 from events.backends.memory import MemoryBackend
 from events.live import access
 from events.websocket.consumer import EventsConsumer
@@ -111,6 +112,29 @@ def test_an_acknowledgement_of_what_was_not_sent(make_log, ack):
             socket.say(type="ack", **ack)
         await socket.task
         assert (socket.code, len(socket.frames("events"))) == (4400, sent)
+
+    virtual.run(story())
+
+
+def test_acknowledging_what_was_sent_before_the_log_was_made_anew(make_log):
+    """Such an ack may come late, also when another subscription's has released what it is about."""
+    log = make_log(**QUICK, **POLICY)
+    log.append_many([("n", {})] * 9)
+
+    async def story():
+        socket = Socket(user=SOMEBODY)
+        for id in ("a", "b"):
+            socket.say(type="subscribe", id=id, log=log.name)
+            await until(lambda: len(socket.frames("live")) == 1 + (id == "b"))  # noqa: B023
+        socket.say(type="ack", id="b", position=9)
+        memory.forget(log.name)
+        log.append("n")
+        await until(lambda: len(socket.frames("events")) == 4)
+        socket.say(type="ack", id="a", position=9)
+        socket.say(type="ping")
+        await until(lambda: socket.frames("pong") or socket.code)
+        assert socket.code is None
+        socket.task.cancel()
 
     virtual.run(story())
 

@@ -27,6 +27,8 @@ class Subscription:
         # A read that takes its time, and the bookmark when it began.
         self.taking: asyncio.Task[Batch | None] | None = None
         self.before = 0
+        # The last position that was ever sent: in a new epoch positions begin anew.
+        self.furthest = 0
         self.tail: Tail
 
     async def start(self, wake: Callable[[], None], who: Hashable) -> None:

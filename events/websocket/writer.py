@@ -88,9 +88,9 @@ class Writer:
 
     def _is_sent(self, id: str, position: int) -> bool:
         one = self.held.get(id)
-        if one is not None and position <= one.tail.cursor:
+        if one is not None and position <= max(one.tail.cursor, one.furthest):
             return True
-        # From before a change of epoch, or of a subscription that the client has left.
+        # Of a subscription that the client has left.
         return self.unacknowledged.has(id, position)
 
     def wake(self, subscription: Subscription) -> None:
@@ -108,7 +108,7 @@ class Writer:
         batch = subscription.peek() if self.unacknowledged.has_room else None
         if batch is None:
             return False
-        if deputy.begin(self._message(subscription.id, batch)):
+        if deputy.begin(self._message(subscription, batch)):
             self.clocks.sent_at_once()
         else:
             self.clocks.sending()
@@ -166,7 +166,7 @@ class Writer:
         elif gap:
             await self.send_text(control("gap", id=id, **gap, epoch=tail.epoch))
         if batch.entries:
-            await self._send(self._message(id, batch))
+            await self._send(self._message(subscription, batch))
         if batch.live:
             await self.send_text(control("live", id=id, cursor=batch.cursor))
         if batch.end:
@@ -175,9 +175,10 @@ class Writer:
                 control("end", id=id, reason=batch.end, reconnect=False, cursor=batch.cursor)
             )
 
-    def _message(self, id: str, batch: Batch) -> dict[str, Any]:
-        packed = pack(id, batch)
-        self.unacknowledged.add(id, batch.entries[-1].position, packed.size)
+    def _message(self, subscription: Subscription, batch: Batch) -> dict[str, Any]:
+        packed, last = pack(subscription.id, batch), batch.entries[-1].position
+        subscription.furthest = max(subscription.furthest, last)
+        self.unacknowledged.add(subscription.id, last, packed.size)
         return {"type": "websocket.send", "text": packed.text}
 
     async def send_text(self, text: str) -> None:

@@ -53,10 +53,10 @@ def set_clock(log, clock):
 
 class TestImplausible:
     @pytest.mark.parametrize(
-        "seconds", [time.time() * 1000, 0, -5, float("nan"), float("inf"), 946_684_799]
+        "seconds", [1_795_966_234_771, 0, -5, float("nan"), float("inf"), 946_684_799]
     )
     def test_such_a_time_is_refused(self, log, clock, seconds):
-        """13.8: nothing is stored, and what is there can be read."""
+        """Nothing is stored, and what is there can be read."""
         right = clock.now
         log.append("n")
         clock.now = seconds

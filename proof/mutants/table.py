@@ -334,7 +334,7 @@ MUTANTS = (
     ),
     mutant(
         "one stream of a set allowed, all shown",
-        "tests/test_sets.py",
+        "tests/test_sets.py::test_a_policy_that_grants_prefixes",
         (
             "events/policy.py",
             "    return all(_may_read(",

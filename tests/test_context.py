@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, RequestFactory
 
@@ -263,6 +263,8 @@ class TestMiddleware:
         await chain(request)
         [entry] = (await log.aread()).entries
         assert entry.context["actor"] == str(user.pk)
+        # Those of the thread, which another test without a database may get.
+        await sync_to_async(connections.close_all)()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -75,7 +75,7 @@ def holds(round, seed, seconds, folder, stores):
             first = next(iter(broken.values()))[0]
             trouble += f"\n\n{excerpt(folder / round.name, history, first)}"
     if trouble:
-        again = f"make faults ARGS='--round {round.name} --seed {seed} --seconds {seconds:.0f}'"
+        again = f"make faults ARGS='--round \"{round.name}\" --seed {seed} --seconds {seconds:.0f}'"
         print(f"\nBROKEN in {folder / round.name}\n{trouble}\n\nAgain: {again}\n", flush=True)
     return not trouble
 

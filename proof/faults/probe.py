@@ -26,14 +26,16 @@ def run(job):
 
 
 async def until_stopped(job):
-    options = job.options
+    options, is_open = job.options, asyncio.Semaphore(0)
     tasks = [
         asyncio.ensure_future(
-            follow_everything((address, options["greedy"]), options["log"], number)
+            follow_everything((address, options["greedy"]), options["log"], number, is_open)
         )
         for address in options["addresses"]
         for number in range(options["sockets"])
     ]
+    for _ in list(tasks):
+        await is_open.acquire()
     tasks.append(asyncio.ensure_future(probe(job)))
     await asyncio.to_thread(job.stop.wait)
     for task in tasks:
@@ -67,11 +69,12 @@ async def first_events(at, log):
         await ws.until("events")
 
 
-async def follow_everything(at, log, number):
+async def follow_everything(at, log, number, is_open):
     """Replay a log for many kinds that nobody emits; and again, when that is done."""
     while True:
         with suppress(*GONE):
             async with socket(*at, open_timeout=PATIENCE, close_timeout=0.2) as ws:
+                is_open.release()
                 for subscription in range(MOST):
                     wanted = {"log": log, "since": 0, "kind": f"rare{number}.kind{subscription}"}
                     await ws.send("subscribe", id=str(subscription), **wanted)

@@ -69,7 +69,8 @@ ROUNDS = (
         (FreezeConnections, DropConnections, StickClients, RevokeAccess),
         half_open=True,
     ),
-    Round("greedy reader", (GreedyReader,)),
+    # Not so many processes that these are what everybody waits for.
+    Round("greedy reader", (GreedyReader,), servers=("uvicorn",), writers=1, options=PERSISTENT),
     Round("stalled downloads", (StalledDownloads,), pool=True),
     Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=3.0, options=PERSISTENT),
     Round(

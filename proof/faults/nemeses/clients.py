@@ -98,8 +98,8 @@ class GreedyReader(Nemesis):
 
 
 class StalledDownloads(StickClients):
-    """Twice as many downloads as the servers' pool has connections, of which nothing is read, while
-    others ask for little."""
+    """More downloads than the servers' pool has connections, of which nothing is read, while others
+    ask for little."""
 
     lasts = (4.0, 6.0)
     WITHIN = 4.0
@@ -118,7 +118,7 @@ class StalledDownloads(StickClients):
         world.site.manage("shell", "-v0", "-c", self.FILL)
         requests = [self.REQUEST.format(path, world.cookies["sessionid"]) for path in self.PATHS]
         self.stuck = [
-            self.open(server.port, request) for server in world.servers for request in requests * 3
+            self.open(server.port, request) for server in world.servers for request in requests * 2
         ]
         for connection in self.stuck:
             connection.settimeout(20)

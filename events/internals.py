@@ -1,7 +1,8 @@
 """Everything of other libraries that they do not promise: each behind one function, which says
 what it relies on. `tests/test_internals.py` fails where a new version changes it.
 
-Seen in Python 3.11 to 3.13, asgiref 3.13, Django 5.2 to 6.1, Channels 4.3 and Django REST framework 3.18.
+Seen in Python 3.11 to 3.13, asgiref 3.13, Django 5.2 to 6.1, Channels 4.3 and Django REST
+framework 3.18.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class LogContract:
     # Pages of many bytes
 
     def test_a_page_is_bounded_in_bytes(self, new_log):
-        """13.4: a page ends at its last entry, and its reader is not at the head."""
+        """A page ends at its last entry, and its reader is not at the head."""
         log = new_log(MAX_PAYLOAD_BYTES=2**20)
         self.fill(log, 3, "small")
         for _ in range(10):
@@ -92,7 +92,7 @@ class LogContract:
         ]
 
     def test_entries_that_fit_share_a_page(self, new_log):
-        """13.4: as many as were asked for, however uneven their sizes."""
+        """As many as were asked for, however uneven their sizes."""
         log = new_log()
         self.fill(log, 900)
         log.append_many([("large", {"text": "x" * 60_000})] * 100)
@@ -100,7 +100,7 @@ class LogContract:
         assert len(page.entries) == page.cursor == page.head == 1000
 
     def test_a_filtered_page_is_bounded_in_bytes(self, new_log):
-        """13.4: what is left out counts neither in bytes nor in positions."""
+        """What is left out counts neither in bytes nor in positions."""
         log = new_log()
         for _ in range(5):
             log.append_many(
@@ -112,7 +112,7 @@ class LogContract:
         assert len(first.entries) + len(log.read(first.cursor, 1000, kind="b").entries) == 100
 
     def test_one_entry_larger_than_a_page_comes_alone(self, new_log):
-        """13.4: it would never come otherwise."""
+        """It would never come otherwise."""
         log = new_log(MAX_PAYLOAD_BYTES=2**24)
         log.append("small")
         log.append("huge", {"text": "x" * 9_000_000})

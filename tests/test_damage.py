@@ -61,7 +61,7 @@ def damaged(log, damage):
 
 class TestLargePages:
     def test_ndjson_goes_on_past_a_page(self, log, get):
-        """13.4: with `limit`, as many lines as were asked for; the header says where that is."""
+        """With `limit`, as many lines as were asked for; the header says where that is."""
         log.append_many([("n", {"text": "x" * 60_000})] * 300)
         answer = get(format="ndjson", limit=290)
         lines = b"".join(answer.streaming_content).splitlines()
@@ -69,7 +69,7 @@ class TestLargePages:
         assert answer["X-Events-Last-Idx"] == "290"
 
     def test_a_page_has_a_next(self, log, get, client):
-        """13.4: whoever follows it gets all, and nothing twice."""
+        """Whoever follows it gets all, and nothing twice."""
         log.append_many([("n", {"text": "x" * 60_000})] * 150)
         page, seen = get(limit=1000), []
         while True:
@@ -81,7 +81,7 @@ class TestLargePages:
         assert seen == [*range(1, 151)]
 
     async def test_a_tail_is_not_live_before_it_has_all(self, log):
-        """13.4: no reader takes the end of a page for the head."""
+        """No reader takes the end of a page for the head."""
         await log.aappend_many([("n", {"text": "x" * 60_000})] * 300)
         seen = []
         async with asyncio.timeout(PATIENCE), follow(log.backend, log.query(0)) as tail:
@@ -95,7 +95,7 @@ class TestLargePages:
 class TestUnreadable:
     @pytest.mark.parametrize("damage", DAMAGE)
     def test_a_read_passes_it(self, damaged, caplog):
-        """13.7: the page before ends there, the next begins with the gap; one line says so."""
+        """The page before ends there, the next begins with the gap; one line says so."""
         first = damaged.read()
         assert [entry.position for entry in first.entries] == [1, 2, 3]
         assert (first.cursor, first.gap) == (3, None)
@@ -108,18 +108,18 @@ class TestUnreadable:
         assert "position 4 cannot be read" in record.getMessage()
 
     def test_by_itself(self, damaged):
-        """13.7: a page that would have had it alone."""
+        """A page that would have had it alone."""
         page = damaged.read(3, 1)
         assert (page.entries, page.cursor, page.gap) == ([], 4, gap(4))
 
     def test_whom_it_does_not_concern(self, damaged):
-        """13.7: a filter that it does not fit hides the gap as well."""
+        """A filter that it does not fit hides the gap as well."""
         damaged.append("other")
         assert damaged.read(0, kind="other").gap is None
         assert damaged.read(0, kind="n").cursor == 3
 
     def test_after_a_gap_of_another_kind(self, damaged):
-        """13.7: one gap at a time."""
+        """One gap at a time."""
         damaged.prune(max_entries=7)
         page = damaged.read(1)
         assert page.gap.reason == "pruned"
@@ -127,7 +127,7 @@ class TestUnreadable:
         assert damaged.read(1).gap.first_available == 5
 
     def test_the_oldest_that_is_left(self, damaged):
-        """13.7: two gaps follow each other, in two pages."""
+        """Two gaps follow each other, in two pages."""
         change(damaged, 8, payload="{")
         damaged.prune(max_entries=3)
         page = damaged.read(1)
@@ -136,7 +136,7 @@ class TestUnreadable:
         assert damaged.read("earliest").gap == gap(8)
 
     def test_in_pages_over_http(self, damaged, get, client):
-        """13.7: `next` leads past it, and whoever is strict is told with 410."""
+        """`next` leads past it, and whoever is strict is told with 410."""
         page, seen, gaps = get(limit=2).json(), [], []
         while True:
             seen += [entry["position"] for entry in page["results"]]
@@ -153,20 +153,20 @@ class TestUnreadable:
 
     @pytest.mark.parametrize("limit", [{}, {"limit": 7}])
     def test_an_export_is_broken_off(self, damaged, get, limit):
-        """13.7: it is never silently short."""
+        """It is never silently short."""
         answer, lines = get(format="ndjson", **limit), []
         with pytest.raises(CursorExpired):
             lines += answer.streaming_content
         assert b"".join(lines).count(b"\n") == 3
 
     def test_an_export_after_it(self, damaged, get):
-        """13.7: a gap at the start is in the header."""
+        """A gap at the start is in the header."""
         answer = get(format="ndjson", since=3)
         assert json.loads(answer["X-Events-Gap"]) == gap(4).to_dict()
         assert b"".join(answer.streaming_content).count(b"\n") == 6
 
     async def test_a_tail_can_be_resumed_behind_it(self, damaged):
-        """13.7: where the gap says."""
+        """Where the gap says."""
         seen = []
         with pytest.raises(CursorExpired) as raised:
             async for entry in damaged.tail(0):
@@ -188,7 +188,7 @@ class TestUnreadable:
         assert seen == [1, 2, 3, 5, 6, 7, 8, 9, 10]
 
     async def test_a_damaged_stream_silences_nobody(self, log):
-        """13.7: whoever follows it, or another one, hears what comes."""
+        """Whoever follows it, or another one, hears what comes."""
         await log.aappend("n", stream="run")
         await log.aappend("n", stream="other")
         await asyncio.to_thread(damage_stream, log, "run")
@@ -203,7 +203,7 @@ class TestUnreadable:
             assert seen == [name, name]
 
     async def test_who_is_connected_hears_what_comes_after_it(self, log):
-        """13.7: the broker goes on, and tells of the gap in its place."""
+        """The broker goes on, and tells of the gap in its place."""
         await log.aappend("n")
         seen = []
         async with asyncio.timeout(PATIENCE), follow(log.backend, log.query(0)) as tail:
@@ -218,7 +218,7 @@ class TestUnreadable:
         assert seen == [1, gap(2), 3]
 
     def test_an_object_in_somebody_elses_hand(self, log, get):
-        """13.7: white space is no damage, and breaks no line."""
+        """White space is no damage, and breaks no line."""
         log.append("n")
         change(log, 1, payload='{\n  "n": 1\n}')
         assert log.read().entries[0].payload == {"n": 1}
@@ -227,7 +227,7 @@ class TestUnreadable:
         assert len(lines) == 1
 
     def test_what_only_a_parser_finds(self, log):
-        """13.7: Python parses each payload."""
+        """Python parses each payload."""
         log.append_many([("n", {})] * 3)
         change(log, 2, payload='{"n" 1}')
         assert [entry.position for entry in log.read().entries] == [1]

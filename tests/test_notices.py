@@ -51,7 +51,7 @@ def elsewhere(site):
 
 
 async def test_every_server_hears_of_it_at_once(site, cookies, servers, elsewhere, database):
-    """14.3: on one connection for each of them, however many sockets and however long the polls."""
+    """On one connection for each of them, however many sockets and however long the polls."""
     async with AsyncExitStack() as stack:
         sockets = [
             await stack.enter_async_context(socket(address, cookies))
@@ -76,7 +76,7 @@ async def test_every_server_hears_of_it_at_once(site, cookies, servers, elsewher
 
 
 async def test_nothing_is_lost_while_it_is_cut_off(site, cookies, servers, elsewhere, database):
-    """14.3: again and again; who listens anew looks at once."""
+    """Again and again; who listens anew looks at once."""
     async with AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(socket(address, cookies)) for address in servers]
         heads = [(await one.subscribe(since="latest"))[-1]["cursor"] for one in sockets]
@@ -92,7 +92,7 @@ async def test_nothing_is_lost_while_it_is_cut_off(site, cookies, servers, elsew
 
 
 async def test_it_can_be_turned_off(site, cookies, database, monkeypatch):
-    """14.3: `OPTIONS["notify"] = False`."""
+    """`OPTIONS["notify"] = False`."""
     events = {"POLL_INTERVAL": 0.2, "OPTIONS": {"notify": False}}
     monkeypatch.setitem(site.environment, "SITE_EVENTS", json.dumps(events))
     with site.serve("uvicorn") as (_, address), emitter(site) as elsewhere:
@@ -105,5 +105,5 @@ async def test_it_can_be_turned_off(site, cookies, database, monkeypatch):
 
 
 def test_a_check_says_whether_they_arrive(site):
-    """14.3: asked of the database itself, with `check --database`."""
+    """Asked of the database itself, with `check --database`."""
     assert "no issues" in site.manage("check", "--database", "default")

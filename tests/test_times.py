@@ -74,7 +74,7 @@ class TestImplausible:
         assert log.append("n").position == 2
 
     def test_in_a_transaction(self, log, clock):
-        """13.8: the caller hears of it before its commit."""
+        """The caller hears of it before its commit."""
         clock.now *= 1000
         alias = log.backend.alias
         with pytest.raises(EventsError), transaction.atomic(using=alias):
@@ -84,7 +84,7 @@ class TestImplausible:
         assert log.info().head == 0
 
     def test_far_ahead_of_the_database(self, own):
-        """13.8: also when the clock was right at first; in a transaction as well."""
+        """Also when the clock was right at first; in a transaction as well."""
         log, clock = own
         log.append("n")
         clock.ahead = 2 * DAY
@@ -98,7 +98,7 @@ class TestImplausible:
         assert log.append("n").position == 2
 
     def test_it_costs_no_query_that_anybody_counts(self, own):
-        """13.8: a project's own tests count theirs, and would find one more in the first of them."""
+        """A project's own tests count theirs, and would find one more in the first of them."""
         log, clock = own
         log.append("n")
         counts = []
@@ -110,7 +110,7 @@ class TestImplausible:
         assert counts[0] == counts[1]
 
     def test_a_clock_of_ones_own_may_run_ahead(self, log, clock):
-        """13.8: simulations and tests do."""
+        """Simulations and tests do."""
         clock.advance(400 * DAY)
         assert log.append("n").timestamp == datetime.fromtimestamp(clock.now, UTC)
 
@@ -126,7 +126,7 @@ class TestAfterOneFromTheFuture:
         return log
 
     def test_somebody_is_told(self, bent, caplog):
-        """13.8: once, and what to do."""
+        """Once, and what to do."""
         bent.append("n")
         bent.append("n", stream="a")
         with transaction.atomic(using=bent.backend.alias):
@@ -138,7 +138,7 @@ class TestAfterOneFromTheFuture:
 
     @pytest.mark.parametrize("inside", [False, True])
     def test_silent_streams_fail_in_time(self, bent, clock, inside):
-        """13.8: the watchdog goes by now, whatever time the log has come to."""
+        """The watchdog goes by now, whatever time the log has come to."""
         if inside:
             with transaction.atomic(using=bent.backend.alias):
                 bent.stream("task").open(idle_timeout=60)
@@ -154,7 +154,7 @@ class TestAfterOneFromTheFuture:
         assert bent.stream("task").status == Status.FAILED
 
     def test_one_that_was_last_heard_of_in_the_future(self, log, clock):
-        """13.8: it has its time from the first look on."""
+        """It has its time from the first look on."""
         clock.advance(10 * DAY)
         log.stream("task").open(idle_timeout=60)
         clock.advance(-10 * DAY)
@@ -163,7 +163,7 @@ class TestAfterOneFromTheFuture:
         assert log.reconcile() == ["task"]
 
     def test_reset(self, bent, clock):
-        """13.8: times are right again, rise with positions, and readers are told of a new epoch."""
+        """Times are right again, rise with positions, and readers are told of a new epoch."""
         bent.append("n")
         epoch = bent.info().epoch
         clock.advance(5)

@@ -10,6 +10,7 @@ from django.test import Client
 
 from events import logs
 from events.backends import memory
+from events.backends.database import sequencer
 
 from .support.databases import skip_unless
 from .support.http_client import API
@@ -20,6 +21,12 @@ _numbers = itertools.count(1)
 def pytest_report_header(config):
     skipped = getattr(django_settings, "SKIPPED", {})
     return [f"skipping {alias}: {reason}" for alias, reason in skipped.items()]
+
+
+@pytest.fixture(autouse=True)
+def threads_that_sequence(monkeypatch):
+    """A command that sequences inline says so for its whole process, which is here everybody's."""
+    monkeypatch.setattr(sequencer, "_inline", False)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class TestParameters:
         assert answer.status_code == 400
         assert list(answer.json()) == [name]
 
-    @pytest.mark.parametrize("name", ["since", "limit", "wait", "stream", "epoch", "on_gap", "log"])
+    @pytest.mark.parametrize("name", ["since", "limit", "wait", "epoch", "on_gap", "log", "last"])
     def test_a_repeated_parameter(self, client, name):
         """B6"""
         answer = client.get(f"{API}?{name}=1&{name}=1")

@@ -1,13 +1,14 @@
 """Handlers: each entry acted upon once, in order, whatever fails."""
 
 import asyncio
+import time
 
 import pytest
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from events import emit
-from events.handlers import handler, handlers, registry, turn
+from events.handlers import handler, handlers, registry, runner, turn
 from events.handlers.models import Held, Shard
 from events.handlers.shard import ShardWork
 from events.testing import ManualClock
@@ -476,6 +477,31 @@ class TestHeld:
         h.replay("earliest")
         assert h.held() == []
 
+    def test_a_slow_batch_is_tried_one_by_one_in_the_turns_that_follow(
+        self, log, register, record, monkeypatch
+    ):
+        """A worker's turn ends after each attempt here; the culprit is held all the same."""
+        log.append_many([("a",)] * 5)
+        record.bad = {3}
+        monkeypatch.setattr(runner, "TURN", 0.01)
+
+        def slowly(entries):
+            time.sleep(0.02)
+            record(entries)
+
+        h = register(slowly, batch=5)
+        worker = runner.Runner(["h"], 1)
+        try:
+            for _ in range(8):
+                worker.refresh()
+                for task in worker.standing.tasks.values():
+                    worker.standing.newest[log.name].look()
+                    worker.work(task)
+        finally:
+            worker.hearing.close()
+        assert [one.position for one in h.held()] == [3]
+        assert record.seen == [[1], [2], [4], [5]]
+
 
 class TestLoss:
     def test_a_gap_stops_it(self, log, register, record, caplog):
@@ -564,6 +590,22 @@ class TestShards:
         h.run_once()
         assert record.seen[-6:] == [2, 11, 20, 29, 38, 47]
         assert h.status().shards == new
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_their_number_changes_across_a_change_of_epoch(self, log, register, record, first):
+        """Also when one of the old shards has come to the new epoch, and the other has not."""
+        streams = [{"kind": "a", "stream": f"s{n}"} for n in range(9)]
+        log.append_many(streams)
+        register(record, shards=2, on_gap="skip").run_once()
+        log.renew_epoch()
+        rows = Shard.objects.using(log.backend.alias)
+        turn.work_on(handlers["h"].spec, rows.get(number=first)).step()
+        assert rows.values("epoch").distinct().count() == 2
+        h = register(record, shards=4, on_gap="skip")
+        log.append_many(streams)
+        h.run_once()
+        assert set(rows.values_list("of", "cursor")) == {(4, 18)}
+        assert set(record.seen) == set(range(1, 19))
 
 
 @pytest.mark.django_db

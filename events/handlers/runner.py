@@ -60,6 +60,8 @@ class Task:
     worked: float = 0.0
     # Up to there is nothing for it.
     seen: int = 0
+    # Positions of a batch that failed: they are tried one by one, in the turns that follow.
+    alone: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -178,7 +180,7 @@ class Runner:
                     old.spec = spec
                     tasks[key] = old
                 else:
-                    before = (old.not_before, old.worked, old.seen) if old else ()
+                    before = (old.not_before, old.worked, old.seen, old.alone) if old else ()
                     tasks[key] = Task(spec, shard, False, *before)
         self.standing.tasks = tasks
 
@@ -206,7 +208,7 @@ class Runner:
         step = Step.BUSY
         try:
             read = self.standing.newest[task.spec.log].read
-            work = turn.work_on(task.spec, task.shard, read=read)
+            work = turn.work_on(task.spec, task.shard, read=read, alone=task.alone)
             try:
                 _, step = turn.run_shard(work, deadline, lambda: self.is_over(deadline))
             finally:

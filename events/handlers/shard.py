@@ -117,6 +117,7 @@ class ShardWork:
         until: int = 2**62,
         raising: bool = False,
         read: Read | None = None,
+        alone: set[int] | None = None,
     ) -> None:
         self.spec = spec
         self.log = logs[spec.log]
@@ -131,7 +132,7 @@ class ShardWork:
         self.token: int | None = None
         self.place = locks.Place(shard.cursor, shard.epoch, shard.upto, shard.holds)
         # Positions of a batch that failed, which are tried one by one.
-        self.alone: set[int] = set()
+        self.alone: set[int] = set() if alone is None else alone
         self.sources: list[Source] = []
         # The driver's connection in which the work began.
         self.opened: Any = None

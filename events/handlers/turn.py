@@ -22,6 +22,8 @@ logger = logging.getLogger("events")
 # that a process has died. And between two looks.
 PATIENCE = 5.0
 PAUSE = 0.05
+# Beyond all positions.
+ANYWHERE = 2**62
 
 
 def work_on(spec: Spec, shard: Shard, **options: Any) -> ShardWork:
@@ -51,10 +53,13 @@ def change_shards(found: Subscription) -> bool:
         if all(shard.of == found.shards for shard in shards):
             # Somebody has changed it back.
             return bool(rows.update(upto=None))
-        # Those of another epoch meet a gap, and come to this one.
-        [*_, epoch] = sorted((shard.epoch for shard in shards), key=[s.epoch for s in shards].count)
-        upto = max(shard.cursor for shard in shards if shard.epoch == epoch)
-        if any((shard.cursor, shard.epoch) != (upto, epoch) for shard in shards):
+        epochs = {shard.epoch for shard in shards}
+        if len(epochs) > 1:
+            # Those of an old epoch have a gap before them, wherever they stand.
+            return bool(rows.exclude(upto=ANYWHERE).update(upto=ANYWHERE))
+        [epoch] = epochs
+        upto = max(shard.cursor for shard in shards)
+        if any(shard.cursor != upto for shard in shards):
             return bool(rows.exclude(upto=upto).update(upto=upto))
         rows.delete()
         store.make_shards(found, found.shards, upto, epoch, holds=True)

@@ -105,7 +105,8 @@ class Notifier:
                     await tell(log, head)
                     del heads[log]
             self.failing = False
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            # Cancelled is what a loop of readers does to its tasks when it ends.
             if not self.failing:
                 logger.warning("The channel layer takes no hints; trying again.", exc_info=True)
             self.failing = True

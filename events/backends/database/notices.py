@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-import select
+import selectors
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -53,10 +53,11 @@ class Ear:
         with self.guard:
             self.wanted.setdefault(log, []).append(heard)
             if self.thread is None:
-                self.thread = threading.Thread(
+                thread = threading.Thread(
                     target=self._run, name=f"events-listen-{self.alias}", daemon=True
                 )
-                self.thread.start()
+                thread.start()
+                self.thread = thread
         return partial(self._forget, log, heard)
 
     def _forget(self, log: str, heard: Heard) -> None:
@@ -67,9 +68,10 @@ class Ear:
 
     def _is_wanted(self) -> bool:
         with self.guard:
-            if not self.wanted:
+            mine = self.thread is threading.current_thread()
+            if mine and not self.wanted:
                 self.thread = None
-            return bool(self.wanted)
+            return mine and bool(self.wanted)
 
     def _run(self) -> None:
         pause = 0.0
@@ -79,11 +81,11 @@ class Ear:
             try:
                 self._listen(connection)
             except Exception:
-                if not pause:
+                stood = time.monotonic() - began > LAST_PAUSE
+                if stood or not pause:
                     logger.warning(
                         "Database %r: cannot listen; polling goes on.", self.alias, exc_info=True
                     )
-                stood = time.monotonic() - began > LAST_PAUSE
                 pause = FIRST_PAUSE if stood else min(max(pause * 2, FIRST_PAUSE), LAST_PAUSE)
                 time.sleep(pause)
             finally:
@@ -97,7 +99,7 @@ class Ear:
         self._tell("\n".join(logs))  # what was told before we listened
         asked = time.monotonic()
         while self._is_wanted():
-            if select.select([psycopg.fileno()], [], [], TICK)[0]:
+            if is_readable(psycopg.fileno(), TICK):
                 for payload in received(psycopg):
                     self._tell(payload)
             elif time.monotonic() - asked > KEEPALIVE:
@@ -119,6 +121,13 @@ def start_listening(connection: BaseDatabaseWrapper) -> Any:
     psycopg.autocommit = True
     psycopg.execute(f"LISTEN {CHANNEL}")
     return psycopg
+
+
+def is_readable(number: int, seconds: float) -> bool:
+    """Not by select(), which knows no file beyond the 1,024th."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(number, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
 
 
 def received(psycopg: Any) -> list[str]:
@@ -185,7 +194,7 @@ def are_delivered(alias: str) -> bool:
         told: Any = sender.connection
         told.autocommit = True
         told.execute("SELECT pg_notify(%s, '')", [CHANNEL])
-        if not select.select([psycopg.fileno()], [], [], DELIVERY)[0]:
+        if not is_readable(psycopg.fileno(), DELIVERY):
             return False
         psycopg.pgconn.consume_input()
         return psycopg.pgconn.notifies() is not None

@@ -14,7 +14,7 @@ SELECT {log}, n, CASE WHEN n % 1000 = 0 THEN 'job.failed' ELSE 'turn.started' EN
 """
 TEXT = """'{{"n":' || n || ',"user":"ada","text":"a short sentence","tags":["a","b"],"ok":true}}'"""
 NUMBERS = {
-    "postgresql": "SELECT generate_series({first}, {last}) AS n",
+    "postgresql": "SELECT generate_series({first}::bigint, {last}) AS n",
     "sqlite": (
         "WITH RECURSIVE some(n) AS (VALUES ({first}) UNION ALL SELECT n + 1 FROM some "
         "WHERE n < {last}) SELECT n FROM some"

@@ -165,12 +165,9 @@ def test_a_writer_killed_before_its_commit(team, role):
     assert_holds(team.history())
 
 
-@with_many_writers
-@pytest.mark.parametrize("before", ["entries", "head"])
-def test_a_writer_that_stops_with_the_head_locked(team, before):
-    """The others wait no longer than the lock timeout and lose nothing; nor does it (B26)."""
-    [stopped] = team.start("stops", before=before)
-    others, readers = team.start("writer", 3, ops=5), team.start("reader")
+def history_beside(team, stopped, writers):
+    """What others write and read while one stands still, and what comes when it goes on."""
+    others, readers = team.start("writer", writers, ops=5), team.start("reader")
     team.go(stopped)
     stopped.wait_until_it_stands_still()
     team.go(*others, *readers)
@@ -180,6 +177,15 @@ def test_a_writer_that_stops_with_the_head_locked(team, before):
     team.stop(*readers)
     history = team.history()
     assert_holds(history)
+    return history
+
+
+@with_many_writers
+@pytest.mark.parametrize("before", ["entries", "head"])
+def test_a_writer_that_stops_with_the_head_locked(team, before):
+    """The others wait no longer than the lock timeout and lose nothing; nor does it (B26)."""
+    [stopped] = team.start("stops", before=before)
+    history = history_beside(team, stopped, writers=3)
     waited = [op.end - op.start for op in history.ops if not op.id.startswith("stops")]
     assert 0.5 < max(waited) < 5
     assert {op.error.partition("(")[0] for op in history.ops} <= {"", "KeyConflict"}
@@ -190,16 +196,7 @@ def test_a_writer_that_stops_with_the_head_locked(team, before):
 def test_a_process_that_stops_while_its_thread_sequences(team, before):
     """What it has committed is seen by whoever reads, once, also when it goes on (B26, B28)."""
     [stopped] = team.start("stops_in_the_background", before=before)
-    others, readers = team.start("writer", 2, ops=5), team.start("reader")
-    team.go(stopped)
-    stopped.wait_until_it_stands_still()
-    team.go(*others, *readers)
-    team.run_to_end(*others)
-    stopped.wake()
-    team.run_to_end(stopped)
-    team.stop(*readers)
-    history = team.history()
-    assert_holds(history)
+    history = history_beside(team, stopped, writers=2)
     assert max(op.end - op.start for op in history.ops if op.id.startswith("writer")) < 5
     [op] = [op for op in history.ops if op.id.startswith("stops")]
     assert op.outcome == OK

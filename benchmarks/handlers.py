@@ -134,7 +134,7 @@ def from_commit_to_call(report: Report, alias: str, seconds: float) -> None:
         line.send("stop")
         called = line.recv()["called"]
     delays = [called[n] - at for n, at in enumerate(committed) if n in called]
-    name = f"{DISPLAY[alias]}: from an emit elsewhere to the call, 20 a second, median"
+    name = f"{DISPLAY[alias]}: from an emit elsewhere to the call, 20 a second, median, vs what was wanted"
     report.add(
         Result(
             name,
@@ -157,9 +157,9 @@ def waiting(report: Report, alias: str, seconds: float) -> None:
         connections = connected(alias)
         line.send("stop")
         share = line.recv()["cpu"] / seconds
-    name = f"{DISPLAY[alias]}: a worker with {IDLE} handlers that waits, share of a core"
+    name = f"{DISPLAY[alias]}: a worker with {IDLE} handlers that waits, share of a core vs what was wanted"
     report.add(Result(name, f"{share:.2%}", f"{IDLE_CPU:.0%}", share / IDLE_CPU, 1.0, at_most=True))
-    name = f"{DISPLAY[alias]}: its connections"
+    name = f"{DISPLAY[alias]}: its connections vs what was wanted"
     report.add(
         Result(name, str(connections), str(IDLE_CONNECTIONS), connections / 2, 1.0, at_most=True)
     )

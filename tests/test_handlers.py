@@ -8,7 +8,7 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from events import emit
-from events.handlers import handler, handlers, registry, runner, turn
+from events.handlers import handler, handlers, registry, runner, shard, turn
 from events.handlers.models import Held, Shard
 from events.handlers.shard import ShardWork
 from events.testing import ManualClock
@@ -76,6 +76,15 @@ class Recorder:
 @pytest.fixture
 def record():
     return Recorder()
+
+
+def cut(alias):
+    """Have the server end the connection that asks for it."""
+    with connections[alias].cursor() as cursor:
+        if connections[alias].vendor == "postgresql":
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        else:
+            cursor.execute("KILL CONNECTION_ID()")
 
 
 def effects(alias):
@@ -243,18 +252,51 @@ class TestOnce:
 
         def act(entry):
             seen.append(entry.position)
-            with connections[alias].cursor() as cursor:
-                if len(seen) == 1:
-                    if connections[alias].vendor == "postgresql":
-                        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-                    else:
-                        cursor.execute("KILL CONNECTION_ID()")
+            if len(seen) == 1:
+                cut(alias)
 
         log.append_many([("a",)] * 2)
         h = register(act, atomic=atomic)
         h.run_once()
         assert seen == [1, 1, 2]
         assert (h.status().cursor, h.held()) == (2, [])
+
+    @pytest.mark.parametrize("atomic", [True, False])
+    @pytest.mark.parametrize("alias", ["postgres", "mariadb"], indirect=True)
+    def test_one_that_loses_the_connection_each_time_is_held(
+        self, log, alias, register, clock, atomic
+    ):
+        """As any other that fails, after a few times that are no attempts. The count of these is
+        stored: the process that tries it next may be another."""
+        seen = []
+
+        def act(entry):
+            seen.append(entry.position)
+            if entry.position == 1:
+                cut(alias)
+
+        log.append_many([{"kind": "a", "stream": s} for s in ("x", "y", "x")])
+        h = register(act, atomic=atomic, retry=(10,))
+        h.run_once()
+        assert seen == [1] * (shard.LOSSES + 1) + [2]
+        assert [(held.position, held.attempts, held.behind) for held in h.held()] == [(1, 1, 1)]
+        assert h.status().cursor == 3
+        clock.advance(10)
+        h.run_once()
+        assert seen[-2:] == [2, 1]
+        assert [(held.attempts, held.parked) for held in h.held()] == [(2, True)]
+
+    @pytest.mark.parametrize("alias", ["postgres"], indirect=True)
+    def test_of_a_batch_only_the_one_that_loses_the_connection_is_held(self, log, alias, register):
+        def act(entries):
+            if any(entry.position == 3 for entry in entries):
+                cut(alias)
+
+        log.append_many([("a",)] * 5)
+        h = register(act, batch=10)
+        h.run_once()
+        assert [held.position for held in h.held()] == [3]
+        assert h.status().lag == 0
 
     @pytest.mark.parametrize("alias", ["mariadb"], indirect=True)
     def test_a_deadlock_that_is_swallowed_undoes_all(self, log, alias, register):

@@ -63,6 +63,9 @@ class Shard(models.Model):
     # Who works on it without a lock (`atomic=False`), and until when by the database's clock.
     token = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+    # The entry over which the connection was lost, and how often in a row.
+    lost_at = models.BigIntegerField(db_default=0)
+    losses = models.PositiveIntegerField(db_default=0)
 
     class Meta:
         default_permissions = ()

@@ -38,6 +38,10 @@ from .spec import Spec, is_in
 logger = logging.getLogger("events")
 
 
+# How often in a row the connection may be lost over an entry, and that is no attempt. One that loses
+# it each time would otherwise be tried for ever, and its shard with it.
+LOSSES = 5
+
 Read = Callable[[Query], Rows]
 
 
@@ -181,8 +185,11 @@ class ShardWork:
         except Elsewhere:
             raise
         except Exception as error:
-            if self.raising or taken is None or not taken.batch or self.is_transient(error):
+            if self.raising or taken is None or not taken.batch:
                 raise
+            if self.is_excused(error, taken.batch[0].position):
+                logger.info("%s: trying again: %s", self.where, error)
+                raise Elsewhere(Step.AGAIN) from error
             self.failed(source, taken, error)
         return Step.MOVED
 
@@ -233,10 +240,19 @@ class ShardWork:
                 raise TransactionManagementError("the handler has left its transaction broken")
 
     def is_transient(self, error: Exception) -> bool:
-        """Is it the database's trouble, and no attempt?"""
+        """Is it the database's trouble?"""
         return isinstance(error, DatabaseError | InterfaceError) and (
             self.log.backend.is_transient(error) or self.has_lost_connection()
         )
+
+    def is_excused(self, error: Exception, position: int) -> bool:
+        """Is it the database's trouble, and no attempt? A connection that is lost each time is not."""
+        if not self.is_transient(error):
+            return False
+        if self.log.backend.is_transient(error):
+            return True
+        with self.locked():
+            return store.count_loss(self.alias, self.id, position) <= LOSSES
 
     def has_lost_connection(self) -> bool:
         """At the end of a transaction, Django puts another one in the place of one that is dead. All

@@ -129,3 +129,11 @@ def by_alias(specs: Iterable[Spec]) -> dict[str, list[Spec]]:
 
 def note_error(alias: str, subscription_id: int, error: str) -> None:
     Subscription.objects.using(alias).filter(pk=subscription_id).update(last_error=error[:MAX_TEXT])
+
+
+def count_loss(alias: str, shard_id: int, position: int) -> int:
+    """With the shard locked: how often in a row the connection was lost over this entry."""
+    rows = Shard.objects.using(alias).filter(pk=shard_id)
+    rows.exclude(lost_at=position).update(lost_at=position, losses=0)
+    rows.update(losses=F("losses") + 1)
+    return int(rows.values_list("losses", flat=True).get())

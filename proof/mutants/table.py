@@ -434,4 +434,13 @@ MUTANTS = (
             "if not shards:\n",
         ),
     ),
+    mutant(
+        "an entry that loses the connection each time tried for ever",
+        HANDLERS + "TestOnce::test_one_that_loses_the_connection_each_time_is_held[postgres-True]",
+        (
+            "events/handlers/shard.py",
+            "            return store.count_loss(self.alias, self.id, position) <= LOSSES\n",
+            "            return True\n",
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ framework 3.18.
 from __future__ import annotations
 
 import asyncio
+import json.encoder
 import re
 import sys
 from argparse import ArgumentParser
@@ -25,6 +26,26 @@ from django.db.models import Model, QuerySet
 from django.db.models.sql import Query, UpdateQuery
 from django.db.models.sql.compiler import SQLDeleteCompiler, SQLInsertCompiler, SQLUpdateCompiler
 from django.http import HttpRequest, StreamingHttpResponse
+
+# json
+
+
+def compact_dumps() -> Callable[[object], str]:
+    """Makes compact JSON without NaN, as a `JSONEncoder` does that is told so; but that one makes
+    its machine anew for every value, which takes a third of the time.
+
+    Relies on `c_make_encoder`, on the order of what it takes, and on its answer, a series of texts.
+    """
+    encoder = json.JSONEncoder(
+        separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+    )
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    text: Any = json.encoder.encode_basestring
+    machine = make(None, encoder.default, text, None, ":", ",", False, False, False)
+    return lambda value: "".join(machine(value, 0))
+
 
 # asyncio
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .encoding import Encoder, encoded, not_json
 from .exceptions import InvalidEvent
@@ -84,7 +84,7 @@ def valid_items(
 
 
 def _fields(item: object) -> tuple[object, object, object, object]:
-    if isinstance(item, Mapping):
+    if isinstance(item, (dict, Mapping)):
         for name in item:
             if name not in ITEM_FIELDS:
                 place = shown_path([name]).removeprefix(".")
@@ -154,15 +154,55 @@ def valid_payload(payload: object, max_bytes: int, encoder: Encoder | None = Non
     """The payload as compact JSON text. What the encoder gives has to keep every rule, too."""
     if payload is None:
         return "{}"
-    _check_payload(payload, _Walk(max_bytes, _refuse if encoder is None else _pass_over))
     if encoder is not None:
+        _check_payload(payload, _Walk(max_bytes, _pass_over))
         payload = _encode(payload, max_bytes, encoder)
+    if type(payload) is not dict or _room_in(payload, 1, max_bytes) < 0:
         _check_payload(payload, _Walk(max_bytes, _refuse))
     text = dumps(payload)
-    size = len(text) if text.isascii() else len(text.encode())
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
+        _check_payload(payload, _Walk(max_bytes, _refuse))
+        raise
+    if "\\u0000" in text:
+        _check_payload(payload, _Walk(max_bytes, _refuse))
     if size > max_bytes:
         raise InvalidEvent("payload", f"is {size} bytes as JSON; at most {max_bytes} are allowed")
     return text
+
+
+def _room_in(container: Any, depth: int, room: int) -> int:
+    """How many more members there may be than these; below 0 if the container has to be looked at
+    by `_check`, which can say what is wrong, and knows more types that are right.
+
+    Nearly every payload passes here, in less than half of the time. What is wrong with its texts
+    shows in the JSON.
+    """
+    room -= len(container)
+    if depth > MAX_DEPTH or room < 0:
+        return -1
+    members = container
+    if type(container) is dict:
+        for key in container:
+            if type(key) is not str:
+                return -1
+        members = container.values()
+    for member in members:
+        kind = type(member)
+        if kind is dict or kind is list:
+            room = _room_in(member, depth + 1, room)
+            if room < 0:
+                return -1
+        elif kind is int:
+            if not -MAX_INTEGER <= member <= MAX_INTEGER:
+                return -1
+        elif kind is float:
+            if not math.isfinite(member):
+                return -1
+        elif kind is not str and kind is not bool and member is not None:
+            return -1
+    return room
 
 
 def _encode(payload: object, max_bytes: int, encoder: Encoder) -> object:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
+from .internals import compact_dumps
 from .types import Row, wire_micros
 
 # Compact, in the writer's order, characters as they are: what is measured against
 # MAX_PAYLOAD_BYTES is what is stored and what is sent.
-dumps = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
+dumps = compact_dumps()
 
 
 # Bytes of entries in one page, unless one alone is larger.

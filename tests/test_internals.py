@@ -2,6 +2,7 @@
 fails here first, and says what."""
 
 import asyncio
+import json
 import threading
 from argparse import ArgumentParser
 from contextvars import ContextVar, copy_context
@@ -40,6 +41,20 @@ async def waiting():
     yield task, queue
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("with_c", [True, False])
+def test_compact_json(monkeypatch, with_c):
+    """The same text as a `JSONEncoder`'s, and its errors; also where Python has no C."""
+    if not with_c:
+        monkeypatch.setattr("json.encoder.c_make_encoder", None)
+    dumps = internals.compact_dumps()
+    for value in ("é", [], {"a": [1, 2.5, None, True], "é\n": {}, "n": 10**20}):
+        assert dumps(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dumps({"a": float("nan")})
+    with pytest.raises(TypeError, match="Object of type set is not JSON serializable"):
+        dumps({"a": set()})
 
 
 class TestStartInTask:

@@ -8,6 +8,7 @@ import types
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from unittest import mock
 
 import pytest
 from django.db import models
@@ -630,7 +631,22 @@ anything = st.recursive(
 )
 
 
+def test_a_nul_that_is_only_spelled():
+    """Six characters, of which the first is a backslash, are a text like any other."""
+    payload = {"a": "\\u0000"}
+    assert json.loads(valid_payload(payload, MAX_BYTES)) == payload
+
+
 class TestProperties:
+    @settings(deadline=None)
+    @given(anything | st.dictionaries(st.text(max_size=3) | st.integers(), anything, max_size=3))
+    def test_the_quick_look_lets_nothing_by(self, payload):
+        """What it passes, `_check` would have passed; whatever else is wrong shows in the text."""
+        text, error = outcome(valid_payload, payload, 200)
+        with mock.patch("events.validation._room_in", return_value=-1):
+            slowly, why = outcome(valid_payload, payload, 200)
+        assert (text, str(error)) == (slowly, str(why))
+
     @settings(deadline=None, max_examples=150)
     @given(payloads)
     def test_what_is_accepted_comes_back(self, payload):

@@ -13,7 +13,7 @@ DEV := $(VENV)/.dev-installed
 AUDIT := $(VENV)/.audit-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate faults mutants bench format lint coverage screenshot build audit clean
+.PHONY: help run test simulate faults mutants bench format lint coverage docs screenshot build audit clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ lint: $(DEV) ## Check format, lint, types and migrations
 coverage: $(DEV) ## Run the tests and measure the branches of events/ that they take (ARGS as for test)
 	$(PY) -m coverage run -m pytest $(ARGS)
 	$(PY) -m coverage report
+
+docs: $(DEV) ## Build the documentation as a site, into build/docs; a dead link fails it
+	$(PY) -m mkdocs build --strict --quiet
 
 screenshot: $(SITE) ## Take the README's picture of the live page again, with a Chromium that is there
 	$(PY) scripts/screenshot.py

@@ -22,6 +22,8 @@ The processes that write the history:
     probe      somebody who asks for little, beside one user who asks for everything
     crashes    processes that stop, sit, die and cut other people's connections
     worker     one process: `python -m proof.faults.worker ROLE OPTIONS`
+    handling/  an app with handlers, and `runners` the processes that run them; `acted` writes down
+               what they have done
     team       starts processes, and sees to it that none of them outlives its test
 
 And those who judge it:

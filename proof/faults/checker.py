@@ -6,7 +6,7 @@ report(broken)    the same for people
 
 from itertools import islice
 
-from .checks import clients, entries, lives, order, pages, servers
+from .checks import clients, entries, handlers, lives, order, pages, servers
 
 INVARIANTS = (
     *entries.INVARIANTS,
@@ -15,6 +15,7 @@ INVARIANTS = (
     *pages.INVARIANTS,
     *clients.INVARIANTS,
     *servers.INVARIANTS,
+    *handlers.INVARIANTS,
 )
 
 # A broken log breaks everywhere; the first few places tell enough.

@@ -9,6 +9,7 @@ from .record import (
     Arrival,
     Broken,
     Goal,
+    Handled,
     Held,
     Info,
     Mark,
@@ -36,6 +37,7 @@ class History:
     served: list[Served] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     breaks: list[Broken] = field(default_factory=list)
+    handled: list[Handled] = field(default_factory=list)
 
     @property
     def head(self):
@@ -126,6 +128,7 @@ KINDS = {
     "served": (Served, "served"),
     "mark": (Mark, "marks"),
     "broken": (Broken, "breaks"),
+    "handled": (Handled, "handled"),
 }
 
 

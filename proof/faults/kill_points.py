@@ -47,10 +47,24 @@ POINTS = {
     "hinted": ("events.hints", "send", "after"),
 }
 
+# The same for a process that runs handlers: before, in and after the function, and the commit.
+CALLS = "proof.faults.handling.handlers"
+HANDLING = {
+    "shard": ("events.handlers.locks", "lock", "after"),
+    "leased": ("events.handlers.leases", "claim", "after"),
+    "called": (CALLS, "note", "before"),
+    "noted": (CALLS, "note", "after"),
+    "moved": ("events.handlers.locks", "move", "after"),
+    "committed": ("events.handlers.fresh.Fresh", "done", "before"),
+    "failing": ("events.handlers.shard.ShardWork", "failed", "before"),
+    "failed": ("events.handlers.fresh.Fresh", "fail", "after"),
+    "retried": ("events.handlers.due.Due", "write", "after"),
+}
+
 
 def arm(setting):
     name, _, times = setting.partition(":")
-    path, attribute, when = POINTS[name]
+    path, attribute, when = {**POINTS, **HANDLING}[name]
     owner = found(path)
     setattr(owner, attribute, deadly(getattr(owner, attribute), when, int(times or 1)))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from dataclasses import asdict, dataclass
 
 OK = "ok"  # acknowledged: it must be there
@@ -108,6 +109,20 @@ def is_end(event):
 def is_of_the_watchdog(seen):
     """Nobody else fails the streams that are left to it."""
     return seen.kind == "stream.failed" and seen.stream.startswith(ABANDONED)
+
+
+def echo_of(uid):
+    """What a handler emits about an event."""
+    return f"echo-of-{uid}"
+
+
+def is_echo(seen):
+    return seen.kind == "echo.made"
+
+
+def is_poison(kind, uid):
+    """Does an event fail each time, where one handler is concerned?"""
+    return kind.startswith("note.") and zlib.crc32(uid.encode()) % 41 == 0
 
 
 @dataclass
@@ -221,6 +236,20 @@ class Served:
     at: float
     seconds: float | None
     within: float
+
+
+@dataclass
+class Handled:
+    """What a handler has done, when all has come to rest: its effects, each a position and a stream
+    in the order in which they were written, and what it holds."""
+
+    handler: str
+    atomic: bool
+    state: str
+    cursor: int
+    head: int
+    effects: list[list]
+    held: list[dict]
 
 
 @dataclass

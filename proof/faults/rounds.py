@@ -12,6 +12,7 @@ from .nemeses.clients import (
     StickClients,
     Storm,
 )
+from .nemeses.handlers import FreezeRunner, KillRunner, KillRunnerAtAStep
 from .nemeses.processes import KillEmitters, KillSequencer, KillServer, KillWriter, Prune
 from .nemeses.rows import BreakRow
 from .nemeses.stores import (
@@ -58,6 +59,8 @@ class Round:
     options: str = ""
     # Have the servers a pool of connections, as the deployment of the documentation has?
     pool: bool = False
+    # How many processes run handlers.
+    runners: int = 0
 
 
 ROUNDS = (
@@ -79,6 +82,16 @@ ROUNDS = (
         clock=JUMPING,
         writing=WITHOUT_KEYS,
         watched=False,
+    ),
+    Round(
+        "handlers",
+        (KillRunner, FreezeRunner, KillRunnerAtAStep, StopPostgres, TerminateBackends),
+        servers=("uvicorn",),
+        layer=None,
+        writers=1,
+        # Each entry is five calls.
+        pace=0.6,
+        runners=3,
     ),
     Round("broken row", (BreakRow, KillServer, DropConnections)),
     Round("wild clock", (KillWriter, KillSequencer, KillServer), clock=WILD),

@@ -5,8 +5,9 @@ import os
 from proof.faults.settings import CHANNEL_LAYERS as RUN_LAYERS
 from proof.faults.settings import EVENTS as RUN_EVENTS
 from tests.support.site_settings import *  # noqa: F403
-from tests.support.site_settings import DATABASES
+from tests.support.site_settings import DATABASES, INSTALLED_APPS
 
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.acting", "proof.faults.handling"]
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "proof.faults.site_urls"

@@ -54,5 +54,5 @@ class Stores:
 def migrated(url):
     """Make all the tables; the sessions of two who may read everything, one of them not for long."""
     site = Site(url, DJANGO_SETTINGS_MODULE="proof.faults.site")
-    site.manage("migrate", "-v0")
+    site.manage("migrate", "-v0", "--run-syncdb")
     return site.sign_in(), site.sign_in("revoked")

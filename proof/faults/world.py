@@ -20,6 +20,7 @@ from tests.support.servers import ROOT, Site, wait_until
 
 from .proxy import Proxy
 from .record import IDLE, Mark, Recorder
+from .runners import Runners
 from .servers import HALF_OPEN, PATIENCE, Server
 from .team import Team
 
@@ -93,6 +94,10 @@ class World:
         self.clients = self.team.start("clients", clients=self.all_clients())
         [self.nursery] = self.team.start("nursery", **self.round.writing)
         self.pruners, self.storms = [], []
+        self.runners = Runners(self)
+        self.stack.callback(self.runners.kill_all)
+        for _ in range(self.round.runners):
+            self.runners.start()
 
     def warm_up(self):
         for server in self.servers:
@@ -181,6 +186,8 @@ class World:
         self.team.stop(*self.writers, self.nursery)
         if self.round.watched:
             time.sleep(IDLE + 2.5)
+        if self.round.runners:
+            self.runners.settle()
         self.end("sequencer")
         self.team.stop(*self.pruners)
         self.team.stop(*self.readers)

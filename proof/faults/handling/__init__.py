@@ -1,0 +1,1 @@
+"""An app of the run's site: handlers that write down each entry, and fail, hang and die over some."""

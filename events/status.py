@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .backends.figures import BOUND
 from .live.broker import followers
 from .log import EventLog
 from .types import Status
+
+# What an app that a project need not install adds to a log's numbers: for the log's name, rows that
+# say the same things of each of its own.
+Part = Callable[[str], list[dict[str, Any]]]
+
+parts: dict[str, Part] = {}
 
 OPEN = (Status.RUNNING, Status.WAITING)
 

@@ -59,6 +59,7 @@ def test_the_units_run_what_there_is():
     for name, arguments in {
         "mysite-reconcile": ["manage.py", "reconcile_streams", "--loop", "10"],
         "mysite-prune": ["manage.py", "prune_events"],
+        "mysite-handlers@": ["manage.py", "run_handlers"],
     }.items():
         assert command_of(read_unit(DEPLOY / f"{name}.service"))[1:] == arguments
     for name in ("mysite-uvicorn@", "mysite-daphne@"):
@@ -73,9 +74,11 @@ def test_the_compose_file_can_be_read():
     """And runs the same as the units."""
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    assert {"db", "redis", "migrate", "web", "reconcile", "prune", "static", "nginx"} == set(
-        services
-    )
+    names = {"db", "redis", "migrate", "web", "reconcile", "prune", "handlers", "static", "nginx"}
+    assert set(services) == names
+    assert services["handlers"]["command"] == ["python", "manage.py", "run_handlers"]
+    # A project without handlers has no such command.
+    assert services["handlers"]["profiles"] == ["handlers"]
     assert services["reconcile"]["command"] == ["python", "manage.py", "reconcile_streams", "--loop", "10"]  # fmt: skip
     for volume in services["nginx"]["volumes"]:
         source = volume.partition(":")[0]

@@ -6,10 +6,11 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from events.handlers import handler, handlers, registry
+from events.handlers import handler, handlers, registry, samples
 from events.handlers.models import Subscription
 
 from .support.admin import INLINE, person
+from .support.databases import DATABASES, skip_unless
 
 pytestmark = pytest.mark.django_db
 
@@ -116,3 +117,50 @@ def test_one_that_is_no_longer_in_the_code(h, page, boss):
     assert boss.get(reverse(LIST)).status_code == 200
     boss.post(page, {"verb": "pause"})
     assert Subscription.objects.get().state == "running"
+
+
+def test_the_lag_of_the_last_hour_is_drawn(h, page, boss):
+    """A bar for each minute; and whether somebody runs it is said."""
+    key = Subscription.objects.get().pk
+    samples.take("default", {key: 7})
+    samples.take("default", {key: 340})
+    text = boss.get(page).content.decode()
+    assert "Now 340, and at most 340." in text
+    assert text.count('class="events-bar"') == 60
+    assert "Run by a process</th><td>yes" in text
+
+
+@pytest.mark.django_db(databases=DATABASES, transaction=True)
+class TestAnotherDatabase:
+    @pytest.fixture
+    def elsewhere(self, make_log, h):
+        """A handler of a log that is in PostgreSQL, with something that it has parked."""
+        skip_unless("postgres")
+        log = make_log("postgres", name="elsewhere")
+
+        @handler(name="mover", log="elsewhere", since="earliest", retry=[])
+        def act(entry):
+            raise ValueError("never")
+
+        log.append("a")
+        handlers["mover"].run_once()
+        return handlers["mover"]
+
+    @pytest.mark.parametrize("database", ["elsewhere"])
+    def test_its_handlers_are_shown_and_mended(self, elsewhere, boss, database):
+        """With the log in the address, as on the pages about events."""
+        assert "mover" not in boss.get(reverse(LIST)).content.decode()
+        text = boss.get(reverse(LIST), {"log": database}).content.decode()
+        assert "mailer" not in text
+        [page] = re.findall(r'<a href="([^"]+)">mover</a>', text)
+        assert "ValueError: never" in boss.get(page).content.decode()
+        assert boss.post(page, {"verb": "retry", "position": "1"}).headers["Location"] == page
+        assert elsewhere.status().parked == 0
+        chosen = {"_selected_action": [Subscription.objects.using("postgres").get().pk]}
+        boss.post(f"{reverse(LIST)}?log={database}", {"action": "pause", **chosen})
+        assert elsewhere.status().state == "paused"
+        assert handlers["mailer"].status().state == "running"
+
+    def test_an_unknown_log_has_none(self, h, boss):
+        text = boss.get(reverse(LIST), {"log": "nope"}).content.decode()
+        assert "mailer" not in text

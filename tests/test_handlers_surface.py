@@ -2,14 +2,19 @@
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command, load_command_class
 from django.core.management.base import BaseCommand
+from django.db.models.functions import Now
 
-from events.handlers import checks, handler, handlers, registry
+from events import emit
+from events.handlers import checks, handler, handlers, registry, samples
+from events.handlers.models import Sample, Subscription
 from events.testing import run_handlers
 
+from .support.databases import DATABASES, skip_unless
 from .support.pages import DOCS, rows
 
 PAGE = DOCS / "reference/handlers.md"
@@ -238,6 +243,60 @@ def test_the_page_has_every_option_check_and_verb():
 
 
 @pytest.mark.django_db
+class TestStatusOfTheLogs:
+    """`events_status` has the handlers' numbers, and the core does not know them."""
+
+    @pytest.fixture
+    def h(self, make_log):
+        handler(name="h", log=make_log(name="default").name, since="earliest")(act)
+        return handlers["h"]
+
+    def test_as_json(self, h):
+        h.run_once()
+        emit("a")
+        [row] = json.loads(command("events_status", "--json", "--log", "default")[1])[0]["handlers"]
+        assert row == {
+            "name": "h", "state": "running", "lag": 1, "held": 0, "parked": 0, "runner": False,
+        }  # fmt: skip
+        samples.take("default", {Subscription.objects.get().pk: 1})
+        [row] = json.loads(command("events_status", "--json", "--log", "default")[1])[0]["handlers"]
+        assert row["runner"]
+
+    def test_for_a_person(self, h, make_log):
+        text = command("events_status")[1]
+        assert text.splitlines()[-2].split() == [
+            "handlers",
+            "state",
+            "lag",
+            "held",
+            "parked",
+            "runner",
+        ]
+        assert text.splitlines()[-1].split() == ["h", "running", "0", "0", "0", "no"]
+        assert "handlers" not in command("events_status", log=make_log().name)[1]
+
+
+@pytest.mark.django_db(databases=DATABASES)
+@pytest.mark.parametrize("alias", DATABASES)
+def test_who_has_left_no_sample_for_a_while_is_gone(make_log, alias, monkeypatch):
+    """And what is older than an hour is forgotten."""
+    skip_unless(alias)
+    log = make_log(alias)
+    handler(name="h", log=log.name)(act)
+    handlers["h"].pause()
+    key = Subscription.objects.using(alias).get().pk
+    samples.take(alias, {key: 5})
+    assert samples.running(alias, [key]) == {key}
+    assert samples.last_hour(alias, key) == [0] * 59 + [5]
+    Sample.objects.using(alias).update(at=Now() - timedelta(seconds=31))
+    assert samples.running(alias, [key]) == set()
+    now = samples.this_minute()
+    monkeypatch.setattr(samples, "this_minute", lambda: now + 60)
+    samples.take(alias, {key: 6})
+    assert [sample.lag for sample in Sample.objects.using(alias).all()] == [6]
+
+
+@pytest.mark.django_db
 def test_what_prometheus_scrapes(make_log):
     """The numbers of each handler; one that cannot be read is left out."""
     prometheus_client = pytest.importorskip("prometheus_client")
@@ -256,4 +315,5 @@ def test_what_prometheus_scrapes(make_log):
     assert 'events_handler_up{handler="h"} 1.0' in text
     assert 'events_handler_up{handler="g"} 0.0' in text
     assert 'events_handler_parked{handler="h"} 0.0' in text
+    assert 'events_handler_runner{handler="h"} 0.0' in text
     assert "lost" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -12,11 +12,17 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ..admin.shared.links import log_query
+from ..admin.shared.scope import log_names, scope_of
+from . import samples
 from .control import Handler, Status
 from .models import Subscription
+from .numbers import has_runner
+from .picture import picture
 from .registry import handlers
 
 # What has failed and is shown at once.
@@ -58,12 +64,32 @@ def status_of(obj: Subscription) -> Status | None:
     return obj._status  # type: ignore[attr-defined, no-any-return]
 
 
+class LogFilter(admin.SimpleListFilter):
+    """Without a choice, all handlers that are kept where the log `default` is."""
+
+    title = gettext_lazy("log")
+    parameter_name = "log"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        names = log_names()
+        return [(name, name) for name in names] if len(names) > 1 else []
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Subscription]
+    ) -> QuerySet[Subscription]:
+        # What was chosen decides on the database as well.
+        return queryset
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
-        "name", "log", "state", "cursor", "lag", "held", "parked", "reason", "last_error",
+        "page", "log", "state", "cursor", "lag", "held", "parked", "reason", "last_error",
     )  # fmt: skip
-    list_filter = ("state",)
+    # The link is in `page`: it has to say which log, and so which database.
+    list_display_links = None
+    preserve_filters = False
+    list_filter = (LogFilter, "state")
     search_fields = ("name",)
     list_per_page = 50
     show_full_result_count = False
@@ -73,6 +99,21 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     lag = column("lag", gettext_lazy("lag"))
     held = column("held", gettext_lazy("held"))
     parked = column("parked", gettext_lazy("parked"))
+
+    class Media:
+        css: ClassVar = {"all": ["events/admin/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        scope = scope_of(request)
+        rows = Subscription.objects.using(scope.alias)
+        if scope.unknown:
+            return rows.none()
+        return rows.filter(log=scope.name) if scope.given else rows.all()
+
+    @admin.display(description=gettext_lazy("name"), ordering="name")
+    def page(self, obj: Subscription) -> str:
+        query = log_query(obj.log) if obj.log in log_names() else ""
+        return format_html('<a href="{}{}">{}</a>', self.address("change", obj.pk), query, obj.name)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -130,7 +171,7 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             ):
                 raise PermissionDenied
             self.do(request, obj, request.POST["verb"], request.POST)
-            return HttpResponseRedirect(request.path)
+            return HttpResponseRedirect(request.get_full_path())
         return TemplateResponse(
             request,
             "admin/events_handlers/subscription/page.html",
@@ -142,6 +183,8 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "original": obj,
                 "status": status_of(obj),
                 "entries": self.entries(obj),
+                "has_runner": obj.name in handlers and has_runner(handlers[obj.name]),
+                "picture": picture(samples.last_hour(obj._state.db or "", obj.pk)),
                 "may_change": self.has_change_permission(request, obj),
                 "back_to": self.address("changelist"),
                 "history": self.address("history", obj.pk),

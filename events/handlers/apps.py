@@ -9,7 +9,8 @@ class HandlersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, keeping  # noqa: F401  (registers the checks)
+        from . import checks, keeping, numbers  # noqa: F401  (registers the checks)
 
         keeping.start()
+        numbers.start()
         autodiscover_modules("handlers")

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from .models import State
+from .numbers import has_runner
 from .registry import handlers
 
 logger = logging.getLogger("events")
@@ -24,6 +25,7 @@ GAUGES = {
     "held": ("events_handler_held", "Entries that failed and will be tried again."),
     "parked": ("events_handler_parked", "Entries that failed and wait for a person."),
 }
+RUNNER = ("events_handler_runner", "1 if a process is there that runs it.")
 UP = ("events_handler_up", "1 if the handler runs, 0 if it is paused or has stopped.")
 
 
@@ -32,21 +34,22 @@ class HandlersCollector(Collector):
     out, and does not keep the rest from being shown."""
 
     def collect(self) -> Iterator[Metric]:
-        families = dict(zip(("up", *GAUGES), self.describe(), strict=True))
+        families = dict(zip(("up", "runner", *GAUGES), self.describe(), strict=True))
         for name in handlers:
             try:
                 found = handlers[name].status()
+                runner = has_runner(handlers[name])
             except Exception:
                 logger.warning("Handler %r: its metrics cannot be read.", name, exc_info=True)
                 continue
-            values = {**asdict(found), "up": found.state == State.RUNNING}
+            values = {**asdict(found), "up": found.state == State.RUNNING, "runner": runner}
             for field, family in families.items():
                 family.add_metric([name], values[field])
         yield from families.values()
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Said without reading anything: to register must not touch a database."""
-        for known in (UP, *GAUGES.values()):
+        for known in (UP, RUNNER, *GAUGES.values()):
             yield GaugeMetricFamily(*known, labels=["handler"])
 
 

@@ -117,3 +117,23 @@ class Held(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position} {self.kind}"
+
+
+class Sample(models.Model):
+    """How far behind a handler was in a minute since 1970, by the last process that looked."""
+
+    subscription = models.ForeignKey(Subscription, models.CASCADE, db_constraint=False)
+    minute = models.BigIntegerField()
+    lag = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["subscription", "minute"], name="events_handlers_minute"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lag} at {self.at}"

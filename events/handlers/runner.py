@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.signals import connection_created
 
 from .. import hints
 from ..log import logs
-from . import holding, locks, store, turn
+from . import holding, locks, samples, store, turn
 from .hearing import Hearing
 from .models import Shard, State
 from .newest import Newest
@@ -32,6 +32,7 @@ from .pool import Pool
 from .registry import handlers
 from .shard import Step
 from .spec import Spec, is_in
+from .turn import ANYWHERE
 
 logger = logging.getLogger("events")
 
@@ -70,6 +71,8 @@ class Standing:
     tasks: dict[Key, Task] = field(default_factory=dict)
     # By handler: microseconds of the log's clock.
     due: dict[str, int] = field(default_factory=dict)
+    # Of each handler that is ours, its key and the hindmost of its cursors.
+    cursors: list[tuple[Spec, int, int]] = field(default_factory=list)
 
 
 class Runner:
@@ -84,6 +87,7 @@ class Runner:
         self.ending = False
         self.standing = Standing()
         self.refreshed = float("-inf")
+        self.sampled = float("-inf")
         self.told: set[str] = set()
         self.failure: BaseException | None = None
 
@@ -146,6 +150,22 @@ class Runner:
             for newest in self.standing.newest.values():
                 newest.look()
                 self.hinted = self.hinted or newest.is_behind
+            if time.monotonic() - self.sampled > samples.EVERY:
+                self.sampled = time.monotonic()
+                self.sample()
+
+    def sample(self) -> None:
+        """Nothing waits for that, and nothing fails over it."""
+        lags: dict[str, dict[int, int]] = {}
+        for spec, key, cursor in self.standing.cursors:
+            if known := self.standing.newest[spec.log].known:
+                lag = max(0, known.state.head - cursor)
+                lags.setdefault(logs[spec.log].backend.alias, {})[key] = lag
+        for alias, some in lags.items():
+            try:
+                samples.take(alias, some)
+            except DatabaseError as error:
+                logger.info("Handlers: how far behind they are was not noted: %s", error)
 
     def specs(self) -> dict[str, Spec]:
         known = handlers.specs()
@@ -158,10 +178,9 @@ class Runner:
             self.standing.newest[log] = Newest(logs[log].backend)
             self.hearing.follow(logs[log].backend)
         tasks: dict[Key, Task] = {}
+        cursors: list[tuple[Spec, int, int]] = []
         self.standing.due = holding.next_due(specs.values())
         for spec, found, shards in store.standing(specs.values()):
-            if found.state != State.RUNNING:
-                continue
             if found.shards != spec.shards:
                 if spec.name not in self.told:
                     logger.warning(
@@ -171,6 +190,11 @@ class Runner:
                 self.told.add(spec.name)
                 continue
             self.told.discard(spec.name)
+            # One without shards was paused before it began, and has nothing to be behind of.
+            cursor = min((shard.cursor for shard in shards), default=ANYWHERE)
+            cursors.append((spec, found.pk, cursor))
+            if found.state != State.RUNNING:
+                continue
             if any(shard.holds for shard in shards):
                 holding.free_deleted(spec)
             for shard in turn.workable(found, shards):
@@ -182,7 +206,7 @@ class Runner:
                 else:
                     before = (old.not_before, old.worked, old.seen, old.alone) if old else ()
                     tasks[key] = Task(spec, shard, False, *before)
-        self.standing.tasks = tasks
+        self.standing.tasks, self.standing.cursors = tasks, cursors
 
     def is_wanted(self, task: Task) -> bool:
         spec, shard = task.spec, task.shard

@@ -1,0 +1,56 @@
+"""What processes that run handlers leave behind every few seconds: that they are there, and how far
+behind each handler is. A sample a minute is kept, for an hour."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from django.db import connections
+from django.db.models.functions import Now
+
+from .models import Sample
+
+# Seconds between two, and until somebody who has left none is taken for gone.
+EVERY = 10.0
+GONE = 3 * EVERY
+# Minutes.
+KEPT = 60
+
+
+def this_minute() -> int:
+    return int(time.time() // 60)
+
+
+def take(alias: str, lags: Mapping[int, int]) -> None:
+    """Of handlers, by their keys."""
+    minute = this_minute()
+    rows = Sample.objects.using(alias)
+    targeted = connections[alias].features.supports_update_conflicts_with_target
+    rows.bulk_create(
+        # In one order, so that two processes do not wait for each other.
+        [
+            Sample(subscription_id=key, minute=minute, lag=lags[key], at=Now())
+            for key in sorted(lags)
+        ],
+        update_conflicts=True,
+        unique_fields=["subscription", "minute"] if targeted else None,
+        update_fields=["lag", "at"],
+    )
+    rows.filter(subscription__in=list(lags), minute__lte=minute - KEPT).delete()
+
+
+def running(alias: str, keys: Iterable[int]) -> set[int]:
+    """Which of the handlers are run by somebody, by the database's clock."""
+    rows = Sample.objects.using(alias).filter(subscription__in=list(keys))
+    recent = rows.filter(at__gt=Now() - timedelta(seconds=GONE))
+    return set(recent.values_list("subscription", flat=True))
+
+
+def last_hour(alias: str, key: int) -> list[int]:
+    """How far behind the handler was, from 59 minutes ago to now; 0 where nobody looked."""
+    first = this_minute() - KEPT + 1
+    rows = Sample.objects.using(alias).filter(subscription=key, minute__gte=first)
+    found = dict(rows.values_list("minute", "lag"))
+    return [found.get(minute, 0) for minute in range(first, first + KEPT)]

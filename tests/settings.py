@@ -61,7 +61,12 @@ for alias, url in URLS.items():
         DATABASES[alias]["TEST"] = {"NAME": f"test_events_{digest}"}  # noqa: F405
 
 # Optional apps, and one that acts on events.
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.acting"]  # noqa: F405
+INSTALLED_APPS = [
+    *INSTALLED_APPS,  # noqa: F405
+    "tests.support.acting",
+    "events.contrib.celery",
+    "events.contrib.django_tasks",
+]
 
 EVENTS = {}
 # Logs in other databases than `default` are what half of the tests are about.

@@ -16,7 +16,7 @@ LAYERS = {
     "live": "live",
     "log": "coalesce base_log streams log status __init__",
     "transports": "limits parameters tickets origin api websocket",
-    "apps": "admin apps checks handlers management metrics middleware routing testing tracking urls",
+    "apps": "admin apps checks contrib handlers management metrics middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 
@@ -72,6 +72,13 @@ def test_no_room_of_the_admin_imports_its_neighbour(imports):
         others = " ".join(f"admin.{other}" for other in rooms - {room, "shared"})
         own = [one for one in imports if within(one, f"admin.{room}")]
         assert not [one for one in own if needs_any(imports, one, others)]
+
+
+def test_what_joins_other_projects_is_needed_by_nobody(imports):
+    """Each is an app of its own, and what they share knows none of them."""
+    for own in ("contrib.celery", "contrib.django_tasks"):
+        assert not [one for one in imports if not within(one, own) and needs_any(imports, one, own)]
+    assert not [one for one in imports if not within(one, "contrib") and needs_any(imports, one, "contrib")]  # fmt: skip
 
 
 def test_the_tables_are_known_to_the_backends_alone(imports):

@@ -15,6 +15,8 @@ import events.management.commands as commands
 from events import checks, conf, exceptions, testing, urls
 from events.api import eventsource
 from events.api.openapi import description, operation_of
+from events.contrib import celery, django_tasks, tasks
+from events.contrib import checks as task_checks
 from events.lifecycle import KINDS
 from events.streams import StreamHandle
 from events.types import TERMINAL
@@ -175,6 +177,17 @@ def verbs(cls):
         for name in names
         if not (name.startswith("a") and name[1:] in names) and name != "await_"
     ]
+
+
+def test_tasks():
+    """The names that both apps have, the kinds that they emit, their settings and their checks."""
+    where = page("tasks")
+    names = {row.partition("(")[0] for row in rows(where, "Python")}
+    assert names == set(celery.__all__) == set(django_tasks.__all__)
+    assert set(rows(where, "Events")[:4]) == set(re.findall(r'"(task\.\w+)"', source(tasks)))
+    assert rows(where, "Settings") == list(tasks.DEFAULTS)
+    known = re.findall(r"^(events_tasks\.[EW]\d{3}) ", task_checks.__doc__, re.M)
+    assert rows(where, "Checks") == known
 
 
 def test_browser():

@@ -15,3 +15,13 @@ if pool := os.environ.get("SITE_POOL"):
         "max_size": int(pool),
         "timeout": 3,
     }
+
+INSTALLED_APPS += json.loads(os.environ.get("SITE_APPS", "[]"))  # noqa: F405
+EVENTS_TASKS = json.loads(os.environ.get("SITE_TASKS", "{}"))
+if away := os.environ.get("SITE_AWAY"):
+    DATABASES["away"] = json.loads(away)  # noqa: F405
+    EVENTS["away"] = {"OPTIONS": {"using": "away"}}  # noqa: F405
+if backend := os.environ.get("SITE_TASK_BACKEND"):
+    TASKS = {"default": {"BACKEND": backend}}
+# Twenty migrations a site are what its tables need not wait for.
+MIGRATION_MODULES = {"django_tasks_database": None}

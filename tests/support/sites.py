@@ -17,7 +17,7 @@ def scratch_site(database, folder, **environment):
     """The site on a new database, `sqlite` or `postgres`, which is dropped afterwards."""
     if database == "sqlite":
         site = Site(f"sqlite:///{folder}/db.sqlite3", **environment)
-        site.manage("migrate", "-v0")
+        site.manage("migrate", "--run-syncdb", "-v0")
         yield site
         return
     if "postgres" in settings.SKIPPED:
@@ -28,7 +28,7 @@ def scratch_site(database, folder, **environment):
         server.execute(f"CREATE DATABASE {name}")
         try:
             site = Site(f"{base}/{name}", **environment)
-            site.manage("migrate", "-v0")
+            site.manage("migrate", "--run-syncdb", "-v0")
             yield site
         finally:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")

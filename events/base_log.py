@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from asgiref.sync import sync_to_async
 from django.utils.module_loading import import_string
@@ -15,7 +15,7 @@ from .backends.base import BaseBackend
 from .coalesce import append_together
 from .conf import LogSettings
 from .context import acurrent, current
-from .cursors import Kinds, Query, Rows, Since, Streams, make_query, unreadable
+from .cursors import Kinds, Query, Rows, Since, Streams, Wanted, make_query, unreadable
 from .exceptions import CursorExpired
 from .internals import has_sync_caller, loop_has_sync_caller
 from .live.tail import follow
@@ -23,7 +23,7 @@ from .policy import Policy
 from .threads import StoreThread
 from .twins import twin
 from .types import Entry, Page, to_micros
-from .validation import Item, shown, valid_item, valid_items
+from .validation import shown, valid_item, valid_items
 
 # Where a read begins: also at a moment.
 Start = Since | datetime
@@ -52,11 +52,12 @@ class BaseLog:
 
         With a `key`, a repetition answers with the first entry instead of storing another.
         """
-        return self.backend.append([self._item(kind, payload, stream, key, current())])[0]
+        item = valid_item(self.settings, current(), kind, payload, stream, key)
+        return self.backend.append([item])[0]
 
     def append_many(self, items: Items) -> list[Entry]:
         """Store all of these events, next to each other, or none of them."""
-        return self.backend.append(self._items(items, current()))
+        return self.backend.append(valid_items(self.settings, items, current()))
 
     async def aappend(
         self, kind: str, payload: Payload = None, *, stream: str = "", key: str | None = None
@@ -64,23 +65,14 @@ class BaseLog:
         """As `append`. Calls that arrive together share one trip to the database."""
         if has_sync_caller() or not self.backend.coalesces:
             return await sync_to_async(self.append)(kind, payload, stream=stream, key=key)
-        item = self._item(kind, payload, stream, key, await acurrent())
+        item = valid_item(self.settings, await acurrent(), kind, payload, stream, key)
         return (await append_together(self.backend, [item]))[0]
 
     async def aappend_many(self, items: Items) -> list[Entry]:
         if has_sync_caller() or not self.backend.coalesces:
             return await sync_to_async(self.append_many)(items)
-        return await append_together(self.backend, self._items(items, await acurrent()))
-
-    def _item(
-        self, kind: object, payload: object, stream: object, key: object, context: str | None
-    ) -> Item:
-        max_bytes, encoder = self.settings.max_payload_bytes, self.settings.encoder
-        return valid_item(kind, payload, stream, key, max_bytes, context, encoder)
-
-    def _items(self, items: object, context: str | None) -> list[Item]:
-        max_bytes, encoder = self.settings.max_payload_bytes, self.settings.encoder
-        return valid_items(items, max_bytes, context, encoder)
+        checked = valid_items(self.settings, items, await acurrent())
+        return await append_together(self.backend, checked)
 
     # Reading
 
@@ -105,13 +97,7 @@ class BaseLog:
         since = position_of(self.backend, since)
         query = self.query(since, limit, stream=stream, kind=kind, epoch=epoch, last=last)
         found, entries = read_entries(self.backend, query)
-        return Page(
-            entries=entries,
-            cursor=found.cursor,
-            head=found.state.head,
-            epoch=found.state.epoch,
-            gap=found.gap,
-        )
+        return Page(entries, found.cursor, found.state.head, found.state.epoch, found.gap)
 
     aread = twin(read)
 
@@ -163,26 +149,11 @@ class BaseLog:
                     yield entry
 
     def query(
-        self,
-        since: object = "earliest",
-        limit: object = None,
-        *,
-        stream: Streams = None,
-        kind: Kinds = None,
-        epoch: str | None = None,
-        last: int | None = None,
+        self, since: object = "earliest", limit: object = None, **wanted: Unpack[Wanted]
     ) -> Query:
         """The arguments of a read, checked; a ValueError names what is wrong."""
-        return make_query(
-            since,
-            limit,
-            stream,
-            kind,
-            epoch,
-            last,
-            page_size=self.settings.page_size,
-            max_page_size=self.settings.max_page_size,
-        )
+        page_size, most = self.settings.page_size, self.settings.max_page_size
+        return make_query(since, limit, **wanted, page_size=page_size, max_page_size=most)
 
 
 def position_of(backend: BaseBackend, since: Any) -> Any:

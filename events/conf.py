@@ -4,24 +4,21 @@ A mistake in a setting never stops a site from starting: the default takes its p
 `manage.py check` says so.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cache
 from json import JSONEncoder
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from .durations import parse_duration
 from .encoding import DJANGOS, Encoder
 
 logger = logging.getLogger("events")
@@ -65,24 +62,6 @@ DEFAULTS: dict[str, Any] = {
 # The process's own memory is not a place to keep everything for ever.
 MEMORY_DEFAULTS = {"TTL": 3600, "MAX_ENTRIES": 10_000}
 
-WHOLE = (
-    "MAX_ENTRIES",
-    "MAX_PAYLOAD_BYTES",
-    "PAGE_SIZE",
-    "MAX_PAGE_SIZE",
-    "WINDOW",
-    "MAX_CONNECTIONS",
-    "MAX_SUBSCRIPTIONS",
-)
-SECONDS = (
-    "TTL",
-    "POLL_INTERVAL",
-    "HEARTBEAT_INTERVAL",
-    "STREAM_MAX_SECONDS",
-    "IDLE_TIMEOUT",
-    "SEND_TIMEOUT",
-)
-OPTIONAL = ("TTL", "MAX_ENTRIES", "IDLE_TIMEOUT", "MAX_CONNECTIONS", "MAX_SUBSCRIPTIONS")
 OPTIONS = ("using", "clock", "lock_timeout", "sequence", "notify")
 SEQUENCE = ("background", "inline")
 
@@ -92,8 +71,7 @@ LOG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something in the setting that a default had to stand in for, or that cannot work."""
 
     id: str
@@ -126,6 +104,16 @@ class LogSettings:
     options: Mapping[str, Any]
     clock: Clock
     problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+# What kind of number a key has follows from its type above.
+TYPES = {field.name.upper(): field.type for field in fields(LogSettings)}
+WHOLE = [key for key, type in TYPES.items() if type in (int, int | None)]
+SECONDS = [key for key, type in TYPES.items() if type in (float, float | None)]
+OPTIONAL = [key for key in (*WHOLE, *SECONDS) if TYPES[key] in (int | None, float | None)]
+
+# Of the units of a duration.
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @cache
@@ -239,32 +227,27 @@ class _Reader:
         if not isinstance(options, Mapping):
             self.note("W010", "OPTIONS is not a dictionary", "Write 'OPTIONS': {'using': …}.")
             return {}
-        sequence = options.get("sequence", SEQUENCE[0])
+        sequence, timeout = options.get("sequence", SEQUENCE[0]), options.get("lock_timeout", 1)
         if sequence not in SEQUENCE:
             self.note(
                 "W003",
                 f"OPTIONS['sequence'] is {sequence!r}; using {SEQUENCE[0]!r}",
                 f"Give it one of {', '.join(SEQUENCE)}, or leave it out.",
             )
-        if "lock_timeout" not in options:
-            return options
-        options = dict(options)
-        given = options.pop("lock_timeout")
-        timeout = positive(given, whole=False)
-        if timeout is not None:
-            return {**options, "lock_timeout": timeout}
-        self.note(
-            "W003",
-            f"OPTIONS['lock_timeout'] is {given!r}, which is no positive number of seconds",
-            "Give it a positive value, or leave it out.",
-        )
-        return options
+        if (seconds := positive(timeout, whole=False)) is None:
+            self.note(
+                "W003",
+                f"OPTIONS['lock_timeout'] is {timeout!r}, which is no positive number of seconds",
+                "Give it a positive value, or leave it out.",
+            )
+            return {key: value for key, value in options.items() if key != "lock_timeout"}
+        return {**options, "lock_timeout": seconds} if "lock_timeout" in options else options
 
     def encoder(self) -> Encoder | None:
         given = self.raw.get("ENCODER")
-        encoder = imported(given) if isinstance(given, str) else given
-        if encoder is None and given is None:
+        if given is None:
             return None
+        encoder = imported(given) if isinstance(given, str) else given
         if isinstance(encoder, type) and issubclass(encoder, JSONEncoder):
             return encoder
         self.note(
@@ -301,6 +284,17 @@ def positive(value: object, *, whole: bool) -> Any:
     if isinstance(value, types) and not isinstance(value, bool) and 0 < value < 2**53:
         return value if whole else float(value)
     return None
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90` (seconds), `30s`, `15m`, `12h` or `7d` as a timedelta."""
+    match = re.fullmatch(r"([0-9]{1,12})([smhd]?)", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: write 90, 30s, 15m, 12h or 7d")
+    try:
+        return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long a duration") from None
 
 
 def imported(path: str) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 from .exceptions import InvalidEvent
 from .types import Gap, Row
-from .validation import KIND, MAX_KIND, shown, valid_stream
+from .validation import KIND, MAX_KIND, shown, valid_stream, valid_text
 
 Since = int | Literal["earliest", "latest"]
 Kinds = str | Iterable[str] | None
@@ -20,6 +20,20 @@ Streams = str | Iterable[str] | None
 SCAN_PAGES = 20
 # Streams and prefixes of streams in one read.
 MAX_STREAMS = 32
+
+
+class Here(TypedDict, total=False):
+    """What a reader wants of one stream; see `EventLog.read`."""
+
+    kind: Kinds
+    epoch: str | None
+    last: int | None
+
+
+class Wanted(Here, total=False):
+    """What a reader wants of a log."""
+
+    stream: Streams
 
 
 class State(NamedTuple):
@@ -102,9 +116,9 @@ class Rows(NamedTuple):
 def make_query(
     since: object,
     limit: object,
-    stream: Streams,
-    kind: Kinds,
-    epoch: str | None,
+    stream: Streams = None,
+    kind: Kinds = None,
+    epoch: str | None = None,
     last: object = None,
     *,
     page_size: int,
@@ -149,10 +163,9 @@ def valid_streams(stream: Streams) -> tuple[str, ...]:
 
 def _pattern(stream: object) -> str:
     """One of these, checked: what a name may begin with may be a name as well."""
-    if not isinstance(stream, str):
-        raise InvalidEvent("stream", f"must be a string, not {type(stream).__name__}")
-    name = valid_stream(stream.removesuffix("*"))
-    if name == stream:
+    text = valid_text("stream", stream)
+    name = valid_stream(text.removesuffix("*"))
+    if name == text:
         return name
     if not name:
         raise InvalidEvent("stream", "must have a character before the *")

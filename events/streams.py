@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from asgiref.sync import sync_to_async
 
@@ -16,7 +16,7 @@ from .backends.base import FOREVER
 from .base_log import BaseLog, Start
 from .conf import positive
 from .context import current
-from .cursors import Kinds
+from .cursors import Here
 from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
 from .twins import twin
@@ -163,16 +163,10 @@ class StreamHandle:
             logger.warning("Stream %r: its failure could not be stored.", self.name, exc_info=True)
 
     def read(
-        self,
-        since: Start = "earliest",
-        limit: int | None = None,
-        *,
-        kind: Kinds = None,
-        epoch: str | None = None,
-        last: int | None = None,
+        self, since: Start = "earliest", limit: int | None = None, **wanted: Unpack[Here]
     ) -> Page:
-        """A page of this stream's events."""
-        return self.log.read(since, limit, stream=self.name, kind=kind, epoch=epoch, last=last)
+        """A page of this stream's events; see `EventLog.read`."""
+        return self.log.read(since, limit, stream=self.name, **wanted)
 
     aread = twin(read)
 
@@ -180,15 +174,11 @@ class StreamHandle:
         self,
         since: Start = "earliest",
         *,
-        kind: Kinds = None,
         on_gap: Literal["raise", "skip"] = "raise",
-        epoch: str | None = None,
-        last: int | None = None,
+        **wanted: Unpack[Here],
     ) -> AsyncGenerator[Entry]:
         """Follow this stream to its end; see `EventLog.tail`."""
-        return self.log.tail(
-            since, stream=self.name, kind=kind, on_gap=on_gap, epoch=epoch, last=last
-        )
+        return self.log.tail(since, stream=self.name, on_gap=on_gap, **wanted)
 
     def delete(self) -> int:
         """Remove the stream and its events, and say so in the log: `stream.deleted`."""

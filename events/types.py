@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -125,12 +125,7 @@ class Gap:
     lost: int
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "reason": self.reason,
-            "requested": self.requested,
-            "first_available": self.first_available,
-            "lost": self.lost,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +178,6 @@ class StreamInfo:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "stream": self.stream,
-            "status": self.status,
-            "seq": self.seq,
-            "first_position": self.first_position,
-            "last_position": self.last_position,
-            "opened_at": self.opened_at and wire_time(self.opened_at),
-            "closed_at": self.closed_at and wire_time(self.closed_at),
-            "last_event_at": wire_time(self.last_event_at),
+            name: wire_time(value) if isinstance(value, datetime) else value
+            for name, value in asdict(self).items()
         }

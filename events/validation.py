@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from .conf import LogSettings
 from .encoding import Encoder, encoded, not_json
 from .exceptions import InvalidEvent
 from .wire import dumps
@@ -49,58 +50,60 @@ class _Breach(Exception):
 
 
 def valid_item(
+    settings: LogSettings,
+    context: str | None,
     kind: object,
     payload: object,
     stream: object,
     key: object,
-    max_bytes: int,
-    context: str | None = None,
-    encoder: Encoder | None = None,
 ) -> Item:
-    """One event, checked."""
+    """One event, by the rules of a log."""
     return Item(
         valid_kind(kind),
         valid_stream(stream),
-        valid_payload(payload, max_bytes, encoder),
+        valid_payload(payload, settings.max_payload_bytes, settings.encoder),
         valid_key(key),
         context=context,
     )
 
 
-def valid_items(
-    items: object, max_bytes: int, context: str | None = None, encoder: Encoder | None = None
-) -> list[Item]:
+def valid_items(settings: LogSettings, items: object, context: str | None = None) -> list[Item]:
     """A list of `(kind, payload)` pairs or dictionaries, each checked."""
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidEvent("items", "must be a list of (kind, payload) pairs or dictionaries")
     found = []
     for index, item in enumerate(items):
         try:
-            found.append(valid_item(*_fields(item), max_bytes, context, encoder))
+            found.append(valid_item(settings, context, *_fields(item)))
         except InvalidEvent as error:
             joint = "" if error.place[:1] in ("", "[") else "."
             raise InvalidEvent(f"items[{index}]{joint}{error.place}", error.rule) from None
     return found
 
 
-def _fields(item: object) -> tuple[object, object, object, object]:
-    if isinstance(item, (dict, Mapping)):
-        for name in item:
-            if name not in ITEM_FIELDS:
-                place = shown_path([name]).removeprefix(".")
-                raise InvalidEvent(place, f"is none of {', '.join(ITEM_FIELDS)}")
-        if "kind" not in item:
-            raise InvalidEvent("kind", "is missing")
-        return item["kind"], item.get("payload"), item.get("stream", ""), item.get("key")
+def _fields(item: object) -> Iterable[Any]:
+    """What an item has under ITEM_FIELDS."""
     if isinstance(item, (tuple, list)) and 1 <= len(item) <= 2:
-        return item[0], item[1] if len(item) == 2 else None, "", None
-    raise InvalidEvent("", "must be a (kind, payload) pair or a dictionary")
+        return (*item, None, None, None)[:4]
+    if not isinstance(item, (dict, Mapping)):
+        raise InvalidEvent("", "must be a (kind, payload) pair or a dictionary")
+    for name in item:
+        if name not in ITEM_FIELDS:
+            place = shown_path([name]).removeprefix(".")
+            raise InvalidEvent(place, f"is none of {', '.join(ITEM_FIELDS)}")
+    if "kind" not in item:
+        raise InvalidEvent("kind", "is missing")
+    return map(item.get, ITEM_FIELDS)
+
+
+def valid_text(place: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidEvent(place, f"must be a string, not {type(value).__name__}")
+    return str.__str__(value)
 
 
 def valid_kind(kind: object) -> str:
-    if not isinstance(kind, str):
-        raise InvalidEvent("kind", f"must be a string, not {type(kind).__name__}")
-    return _kind(str.__str__(kind))
+    return _kind(valid_text("kind", kind))
 
 
 @lru_cache(maxsize=1024)
@@ -118,11 +121,7 @@ def _kind(kind: str) -> str:
 
 def valid_stream(stream: object) -> str:
     """A stream's name; "" (or None) stands for no stream."""
-    if stream is None or stream == "":
-        return ""
-    if not isinstance(stream, str):
-        raise InvalidEvent("stream", f"must be a string, not {type(stream).__name__}")
-    return _stream(str.__str__(stream))
+    return "" if stream is None or stream == "" else _stream(valid_text("stream", stream))
 
 
 @lru_cache(maxsize=1024)
@@ -139,15 +138,14 @@ def _stream(stream: str) -> str:
 def valid_key(key: object) -> str | None:
     if key is None:
         return None
-    if not isinstance(key, str):
-        raise InvalidEvent("key", f"must be a string, not {type(key).__name__}")
+    key = valid_text("key", key)
     if not 1 <= len(key) <= MAX_KEY:
         raise InvalidEvent("key", f"must be 1 to {MAX_KEY} characters, not {len(key)}")
     try:
         _check_text(key)
     except _Breach as breach:
         raise InvalidEvent("key", breach.rule) from None
-    return str.__str__(key)
+    return key
 
 
 def valid_payload(payload: object, max_bytes: int, encoder: Encoder | None = None) -> str:

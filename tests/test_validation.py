@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events import emit, emit_many, logs
+from events.conf import log_settings
 from events.exceptions import EventsError, InvalidEvent
 from events.testing import memory_log
 from events.types import Row
@@ -34,6 +35,7 @@ from events.validation import (
 from events.wire import encode
 
 MAX_BYTES = 65_536
+SETTINGS = log_settings()["default"]
 # Too many digits to be printed: str() of it is a ValueError.
 HUGE = 10**10_000
 
@@ -511,7 +513,7 @@ class TestPlaces:
 
     def test_the_first_breach_is_named(self):
         """One error at a time, in the order of the arguments."""
-        error = breach(valid_item, "Bad", {"a": {1}}, "bad stream", "", MAX_BYTES)
+        error = breach(valid_item, SETTINGS, None, "Bad", {"a": {1}}, "bad stream", "")
         assert error.place == "kind"
 
 
@@ -537,19 +539,19 @@ class TestItems:
     )
     def test_a_breach_names_its_item(self, item, place):
         """The index and the field come before the rule."""
-        assert breach(valid_items, [("a",), ("b", {}), item], MAX_BYTES).place == place
+        assert breach(valid_items, SETTINGS, [("a",), ("b", {}), item]).place == place
 
     @pytest.mark.parametrize("items", [None, "ab", b"ab", {"kind": "a"}, 7, object()])
     def test_it_is_a_list(self, items):
         """One event, or one string, is not a list of events."""
-        assert breach(valid_items, items, MAX_BYTES).place == "items"
+        assert breach(valid_items, SETTINGS, items).place == "items"
 
     @pytest.mark.parametrize(
         "name", ["\ud800", "a\nb", "é", "", pytest.param("x" * 10**6, id="long"), 7, None, (1, 2)]
     )
     def test_an_unknown_field_is_named_in_a_text_that_can_be_printed(self, name):
         """A surrogate or a line break in it would break the log line or the response."""
-        error = breach(valid_items, [{"kind": "a", name: 1}], MAX_BYTES)
+        error = breach(valid_items, SETTINGS, [{"kind": "a", name: 1}])
         assert error.rule == "is none of kind, payload, stream, key"
         assert str(error).isascii()
         assert str(error).isprintable()
@@ -567,7 +569,7 @@ class TestItems:
     def test_what_is_left_out(self):
         """A pair has no stream and no key, and a dictionary need not have them."""
         full = {"kind": "c", "payload": None, "stream": None, "key": None}
-        items = valid_items([("a",), ["b", {"n": 1}], full, {"kind": "d"}], MAX_BYTES)
+        items = valid_items(SETTINGS, [("a",), ["b", {"n": 1}], full, {"kind": "d"}])
         assert [tuple(item[:4]) for item in items] == [
             ("a", "", "{}", None),
             ("b", "", '{"n":1}', None),
@@ -601,7 +603,7 @@ class TestInvalidEvent:
 
     def test_it_hides_how_the_breach_was_found(self):
         """A traceback shows one error and not three."""
-        error = breach(valid_items, [("a", {"b": {1}})], MAX_BYTES)
+        error = breach(valid_items, SETTINGS, [("a", {"b": {1}})])
         assert error.__suppress_context__ or error.__context__ is None
 
     def test_nothing_is_stored(self):

@@ -49,14 +49,6 @@ def read_item(data: object, settings: LogSettings) -> Item:
             }
         )
     try:
-        return valid_item(
-            data["kind"],
-            data.get("payload"),
-            data.get("stream"),
-            data.get("key"),
-            settings.max_payload_bytes,
-            current(),
-            settings.encoder,
-        )
+        return valid_item(settings, current(), *map(data.get, ITEM_FIELDS))
     except InvalidEvent as error:
         raise ValidationError(field_error(error)) from None

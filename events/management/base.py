@@ -11,8 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from ..conf import DEFAULT_LOG
-from ..durations import parse_duration
+from ..conf import DEFAULT_LOG, parse_duration
 from ..exceptions import LogDoesNotExist
 from ..log import EventLog, logs
 

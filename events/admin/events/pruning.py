@@ -8,7 +8,7 @@ from datetime import timedelta
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from ...durations import parse_duration
+from ...conf import parse_duration
 from ...models import Event, Log
 from ..shared.scope import Scope
 

@@ -1,7 +1,5 @@
 """What is appended to a log and read from it; `log` adds what looks after one."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What `manage.py check` says about the logs, by the ids that docs/reference/checks.md explains."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

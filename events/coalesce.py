@@ -5,8 +5,6 @@ and the flush to disk: one at a time, a commit a call; together, a commit for al
 while the last one was under way. Nothing waits for company.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress

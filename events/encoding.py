@@ -1,7 +1,5 @@
 """Values that JSON does not have: what a log's ENCODER makes of them, and what is said without one."""
 
-from __future__ import annotations
-
 import json
 from datetime import date, time, timedelta
 from decimal import Decimal

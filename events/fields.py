@@ -1,7 +1,5 @@
 """Model fields that mean the same on every database."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from typing import Any

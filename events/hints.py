@@ -4,8 +4,6 @@ A hint says "look", never what there is to see: it may come late, twice or not a
 a listener time, never an event.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 

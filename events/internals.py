@@ -5,8 +5,6 @@ Seen in Python 3.11 to 3.13, asgiref 3.13, Django 5.2 to 6.1, Channels 4.3 and D
 framework 3.18.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json.encoder
 import re

@@ -11,8 +11,6 @@ A stream that was only emitted to has no status. Each step is told by an event, 
 as the change. Repeating a step changes nothing and emits nothing.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from .exceptions import InvalidTransition

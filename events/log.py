@@ -1,7 +1,5 @@
 """What a project holds in its hands: a log, and the registry of those that it has configured."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Per-loop registries keyed by log. Values reference their loop, so drop them explicitly."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import TypeVar
 

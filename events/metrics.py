@@ -9,8 +9,6 @@ the database at each scrape, so one process of a site is enough; `events_followe
 the process that is asked.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -7,8 +7,6 @@ MIDDLEWARE = [
 ]
 """
 
-from __future__ import annotations
-
 import re
 import uuid
 from collections.abc import Callable

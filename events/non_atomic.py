@@ -1,7 +1,5 @@
 """Views with no transaction around them, whatever ATOMIC_REQUESTS says."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar

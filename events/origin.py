@@ -5,8 +5,6 @@ tell one's own page from somebody else's. Channels' validator compares it with A
 which lets everybody in where that is `*`, and fails on an Origin that is no address.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit

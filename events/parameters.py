@@ -1,8 +1,6 @@
 """What a reader asks for, in a query string or in a WebSocket frame, read strictly: a number is
 ASCII digits, and comes once. Each transport says in its own way what is wrong."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

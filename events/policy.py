@@ -1,7 +1,5 @@
 """Who may read and emit what: one object, asked by every transport."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol
 

@@ -3,8 +3,6 @@
 application = events.routing.application(get_asgi_application())
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """How each log stands, in numbers for a monitor: `manage.py events_status` and `events.metrics`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

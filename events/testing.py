@@ -10,8 +10,6 @@ In Django's TestCase nothing more is needed to read what was emitted: `emit()` t
 at once, and what a transaction inside the test emitted is read as soon as that has ended.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, overload

@@ -1,7 +1,5 @@
 """Threads for the store, and the database connections that they hold."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Callable

@@ -5,8 +5,6 @@ after. Addresses are written to logs, so a ticket is soon worthless, cannot be r
 to itself what it is bound to: the session, of which the cookie would be worth more.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import secrets

@@ -1,7 +1,5 @@
 """The asynchronous twin of a synchronous verb."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar

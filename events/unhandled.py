@@ -3,8 +3,6 @@
 `EVENTS[log]["KEEP_UNHANDLED"]` has it asked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 # For a log's name: who still wants entries, and the position up to which each has done without.

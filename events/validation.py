@@ -1,7 +1,5 @@
 """What an event may be. A breach is an `InvalidEvent` that names the rule and the place."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sized

@@ -1,7 +1,5 @@
 """The one encoding of an entry, used by every transport, so that all send the same bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from .internals import compact_dumps

@@ -1,7 +1,5 @@
 """Steps in a stream's life, over HTTP."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.http import HttpRequest

@@ -1,7 +1,5 @@
 """A ticket in place of all that the host signs users in with."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication

@@ -1,7 +1,5 @@
 """What the endpoints share. Each asks the policy first, and then the log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What can go wrong, as HTTP says it. Every error has the shape that DRF gives its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

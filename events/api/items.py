@@ -1,7 +1,5 @@
 """What a POST may carry."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rest_framework.exceptions import ValidationError

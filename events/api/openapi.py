@@ -1,7 +1,5 @@
 """The description of the API: plain data, in `openapi.yaml`."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

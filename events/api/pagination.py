@@ -11,8 +11,6 @@ A project's own view can use it over a log, or over one of its streams:
             return logs["audit"]
 """
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlencode
 

@@ -1,7 +1,5 @@
 """JSON from strangers: bounded, and a clean 400 whatever it is."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import IO, Any

@@ -1,7 +1,5 @@
 """Entries on their way out: encoded once, by `wire`, and put together as bytes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

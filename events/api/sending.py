@@ -6,8 +6,6 @@ downloads that nobody reads would close a site whose pool has ten. So both go ba
 piece is sent, and a response of which nothing is taken for SEND_TIMEOUT ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """An entry for a host's own DRF views."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rest_framework.serializers import BaseSerializer

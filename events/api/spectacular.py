@@ -1,8 +1,6 @@
 """How drf-spectacular gets to hear of the description. Only `events.urls` imports this, and only
 where drf-spectacular is installed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.utils.encoding import escape_uri_path

@@ -4,8 +4,6 @@ The view is synchronous, so that authentication and throttles are DRF's own, in 
 response's body is an async generator, which gives thread and connection back before it waits.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

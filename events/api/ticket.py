@@ -1,7 +1,5 @@
 """The endpoint that gives tickets out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rest_framework.request import Request

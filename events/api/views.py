@@ -1,7 +1,5 @@
 """The endpoints that read the log and append to it."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from functools import partial
 from typing import Any

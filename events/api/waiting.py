@@ -6,8 +6,6 @@ holds for a request: the thread in which its synchronous code ran, and that thre
 connections. Under WSGI a waiting request has its thread; it looks every POLL_INTERVAL.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Hashable

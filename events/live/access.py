@@ -4,8 +4,6 @@ Django keeps permissions on the user object, and a session may have ended since:
 means loading both again. Connections of one user share an answer for a short while.
 """
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Hashable

@@ -1,7 +1,5 @@
 """How long a broker waits before it reads the store again after a failure."""
 
-from __future__ import annotations
-
 import logging
 
 logger = logging.getLogger("events")

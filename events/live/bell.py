@@ -1,7 +1,5 @@
 """An `asyncio.Event` for one task that waits: cheaper, and may ring many times."""
 
-from __future__ import annotations
-
 import asyncio
 
 

@@ -10,8 +10,6 @@ from a hint: it reads. What it finds goes into the window, which wakes those who
 A broker that ends while somebody follows, whatever the reason, is logged and works again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

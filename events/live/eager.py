@@ -6,8 +6,6 @@ seldom has to wait, so most often its beginning is all there is; the rest is lef
 new tasks, which cost more, and 3.11 has none.)
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context

@@ -1,7 +1,5 @@
 """The streams that somebody follows, and how they stand."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ A log has two. `events.<log>` is for the project's own consumers. Ours listen in
 holds the project's mark, because two projects on one Redis would wake each other for nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable

@@ -9,8 +9,6 @@ because the emitter may have none; and as the in-memory layer only works in the 
 who read from it, such a hint is sent from there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import atexit
 import logging

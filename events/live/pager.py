@@ -5,8 +5,6 @@ take turns: whoever asks for a thousand reads has one of them done, and then som
 Those who ask for the same at the same time share a read, which has the first turn that comes.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable

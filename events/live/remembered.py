@@ -5,8 +5,6 @@ of its own, and a client can think of any number of filters: so what they have i
 and the batch that was made first is let go first. It costs nobody an event; it is made again.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from typing import Any, Protocol

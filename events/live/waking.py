@@ -4,8 +4,6 @@ A reader that is woken often sends at once, some ten microseconds. A user with t
 subscriptions would keep the event loop, and all others, for a quarter of a second.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping

@@ -28,8 +28,6 @@ A log that lives in another database than the model is told after the commit: ne
 rolled back, but a process that dies in between has told nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from string import Formatter

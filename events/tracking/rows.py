@@ -1,7 +1,5 @@
 """What is told of a row, in JSON."""
 
-from __future__ import annotations
-
 import datetime
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """An INSERT, UPDATE or DELETE of a tracked model, and what is told of it, in one transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial

@@ -1,8 +1,6 @@
 """What a WebSocket watches besides its logs: heartbeats, slow clients, permissions, and how much a
 client asks for."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random

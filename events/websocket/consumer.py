@@ -8,8 +8,6 @@ It is not bound to a channel layer: a consumer that is waits for the layer as we
 client, and when Redis dies, every socket closes.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

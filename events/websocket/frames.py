@@ -1,7 +1,5 @@
 """What travels over a WebSocket: JSON objects with a `type`, in text frames."""
 
-from __future__ import annotations
-
 import json
 from collections import deque
 from functools import partial

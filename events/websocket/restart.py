@@ -5,8 +5,6 @@ within the same quarter of a second. Our close frame tells how many milliseconds
 over. ASGI tells an application of the end only when its connections are gone, so we hear the signal.
 """
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import threading

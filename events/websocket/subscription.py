@@ -1,7 +1,5 @@
 """One subscription of a socket: a tail, and whether its client has been told where it begins."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Hashable
 from contextlib import AsyncExitStack

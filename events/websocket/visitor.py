@@ -1,7 +1,5 @@
 """Whom a socket belongs to: by its cookie or its ticket, when it is opened and from then on."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any
 

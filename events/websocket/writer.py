@@ -5,8 +5,6 @@ acknowledges too little: what is not taken costs nothing. It is one task, whatev
 subscriptions; while it waits, the broker that brings a batch sends it for the task.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress

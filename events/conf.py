@@ -56,6 +56,8 @@ DEFAULTS: dict[str, Any] = {
     "MAX_CONNECTIONS": 100,
     "MAX_SUBSCRIPTIONS": 1000,
     "KEEP_UNHANDLED": False,
+    # Of a Durable Streams reader: shorter than common proxies wait.
+    "LONG_POLL": 20,
     "OPTIONS": {},
 }
 
@@ -101,6 +103,7 @@ class LogSettings:
     max_connections: int | None
     max_subscriptions: int | None
     keep_unhandled: bool
+    long_poll: float
     options: Mapping[str, Any]
     clock: Clock
     problems: tuple[Problem, ...] = field(default=(), compare=False)

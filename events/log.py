@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Literal
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from . import hooks
 from .backends.base import DELETE_BATCH, Progress
 from .base_log import BaseLog, Items, Payload
 from .conf import DEFAULT_LOG, log_settings, positive
@@ -36,6 +38,8 @@ class EventLog(BaseLog):
 
         Any number of processes may do it; each stream fails once.
         """
+        for chore in hooks.chores:
+            chore(self)
         return self.backend.fail_idle()
 
     areconcile = twin(reconcile)
@@ -86,6 +90,12 @@ class EventLog(BaseLog):
     def stream(self, name: str) -> StreamHandle:
         """A handle on a stream of this log. Nothing is stored until it is used."""
         return StreamHandle(self, name)
+
+    def durable(self, name: str) -> Any:
+        """A handle on a stream that is written and read over the Durable Streams protocol."""
+        for handle in hooks.durable:
+            return handle(self, name)
+        raise ImproperlyConfigured("Durable streams need 'events.durable' in INSTALLED_APPS.")
 
 
 def _bound(name: Literal["ttl", "max_entries"], given: float | timedelta | None) -> Any:

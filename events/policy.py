@@ -10,9 +10,10 @@ class Policy(Protocol):
     `stream` is None for everything: the whole log, the list of its streams, an event in no
     stream. A policy that hides any stream answers False to `can_read(user, None)`.
 
-    Two more are optional. `can_read_prefix(user, prefix)` speaks for all the streams whose names
+    Three more are optional. `can_read_prefix(user, prefix)` speaks for all the streams whose names
     begin so; without it, prefixes are for those who may read everything. `count_as(user, request)`
-    says whose a connection is when connections are limited.
+    says whose a connection is when connections are limited. And `can_delete(user, stream)` is asked
+    when a durable stream is to be deleted over HTTP.
     """
 
     def can_read(self, user: Any, stream: str | None) -> bool: ...

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from . import hooks
 from .conf import LogSettings
 from .encoding import Encoder, encoded, not_json
 from .exceptions import InvalidEvent
@@ -112,7 +113,7 @@ def _kind(kind: str) -> str:
         raise InvalidEvent(
             "kind", f"{kind!r} must be dotted lower snake case, like turn.started or job_done"
         )
-    if kind in RESERVED or kind.startswith("stream."):
+    if kind in RESERVED or kind.startswith(tuple(hooks.reserved_kinds)):
         raise InvalidEvent("kind", f"{kind!r} is reserved")
     return kind
 

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "rest_framework",
     *(["drf_spectacular"] if HAS_SPECTACULAR else []),
     "events",
+    "events.durable",
     "events.handlers",
     "eventsite",
 ]

@@ -33,6 +33,7 @@ SECONDS = [
     "STREAM_MAX_SECONDS",
     "IDLE_TIMEOUT",
     "SEND_TIMEOUT",
+    "LONG_POLL",
 ]
 
 OTHERS = ["POLICY", "KEEP_UNHANDLED", "OPTIONS"]
@@ -73,6 +74,7 @@ class TestDefaults:
             "WINDOW": 1000,
             "IDLE_TIMEOUT": 300,
             "SEND_TIMEOUT": 60,
+            "LONG_POLL": 20,
             "MAX_CONNECTIONS": 100,
             "MAX_SUBSCRIPTIONS": 1000,
             "KEEP_UNHANDLED": False,

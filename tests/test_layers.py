@@ -10,13 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom. What a folder is named for is all that is in it.
 LAYERS = {
-    "core": "conf context cursors durations encoding exceptions fields hints internals lifecycle loops non_atomic "
+    "core": "conf context cursors durations encoding exceptions fields hints hooks internals lifecycle loops non_atomic "
     "policy threads twins types unhandled validation wire",
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log streams log status __init__",
     "transports": "limits parameters tickets origin api websocket",
-    "apps": "admin apps checks contrib handlers management metrics middleware routing testing tracking urls",
+    "apps": "admin apps checks contrib durable handlers management metrics middleware routing testing tracking urls",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 

@@ -10,6 +10,7 @@ PRUNING = HISTORY + "test_pruning_beside_writers[postgres]"
 TAIL = "tests/test_tail.py::"
 HANDLERS = "tests/test_handlers.py::"
 BACKGROUND = "tests/test_background.py::"
+DURABLE = "tests/test_durable.py::"
 
 
 @dataclass(frozen=True)
@@ -441,6 +442,35 @@ MUTANTS = (
             "events/handlers/shard.py",
             "            return store.count_loss(self.alias, self.id, position) <= LOSSES\n",
             "            return True\n",
+        ),
+    ),
+    mutant(
+        "a producer's number committed after its append",
+        DURABLE + "TestProducers::test_an_append_and_its_producer_are_one_commit[default]",
+        (
+            "events/durable/protocol.py",
+            "    if write.producer:\n        keep_producer(",
+            "    ledger.save()\n    ledger.cursor.execute('COMMIT')\n"
+            "    ledger.cursor.execute('BEGIN')\n"
+            "    if write.producer:\n        keep_producer(",
+        ),
+    ),
+    mutant(
+        "a reader told of the close before it has everything",
+        DURABLE + "TestReading::test_closed_is_said_at_the_tail_only",
+        (
+            "events/durable/reading.py",
+            "return Page(self._data(rows), state.epoch, position)",
+            "return Page(self._data(rows), state.epoch, position, False, self.closed)",
+        ),
+    ),
+    mutant(
+        "an offset of another epoch that reads on",
+        DURABLE + "TestReading::test_an_offset_of_another_epoch",
+        (
+            "events/durable/reading.py",
+            "if beyond or before or offset.epoch != offsets.number(state.epoch):",
+            "if beyond or before:",
         ),
     ),
 )

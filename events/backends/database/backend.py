@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from operator import methodcaller
+from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -51,6 +52,8 @@ from .lock import READER_PATIENCE, LedgerLock
 from .transactions import busy, in_own, is_timeout, is_transient
 
 logger = logging.getLogger("events")
+
+T = TypeVar("T")
 
 # How items get their places in a locked ledger, and how they wait in the outbox.
 Place = Callable[[Ledger, Sequence[Item]], list[Row]]
@@ -218,6 +221,12 @@ class DatabaseBackend(BaseBackend):
         for names in rows.chunks(rows.idle_streams(self._log_streams(), self.now())):
             failed += self.lock.run_after_outbox(methodcaller("fail_idle", names))
         return failed
+
+    def locked(self, work: Callable[[Ledger], T]) -> T:
+        """Do `work` on the locked ledger, in a transaction of our own: what an app has to commit
+        together with an append. What it writes there must not begin a transaction."""
+        self.refuse_in_transaction("lock the log")
+        return self.lock.run_after_outbox(work)
 
     # Reading
 

@@ -22,6 +22,7 @@ from typing import NamedTuple, NoReturn
 from django.db import DataError, IntegrityError, InternalError
 from django.db.backends.utils import CursorWrapper
 
+from ... import hooks
 from ...exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
 from ...lifecycle import FAILED_IDLE, STEPS, next_status
 from ...types import TERMINAL, Row
@@ -70,7 +71,7 @@ class Ledger:
         self.dialect = dialect
         self.name = name
         cursor.execute(
-            "SELECT id, head, floor, removed, latest FROM events_log WHERE name = %s"  # nosec B608 # our own words
+            "SELECT id, head, floor, removed, latest, epoch FROM events_log WHERE name = %s"  # nosec B608 # our own words
             + dialect.for_update
             + (" NOWAIT" if nowait else ""),
             [name],
@@ -78,10 +79,12 @@ class Ledger:
         found = cursor.fetchone()
         if found is None:
             raise LogMissing(name)
-        self.id, self.head, self.floor, self.removed, self.latest = found
+        self.id, self.head, self.floor, self.removed, self.latest, self.epoch = found
         look_ahead(name, self.latest, now)
         # What the clock says, and the time of what is appended: that never runs backwards.
         self.clock, self.now = now, max(now, self.latest)
+        # Streams that were asked for under this lock, so that an append need not look again.
+        self.known: dict[str, StreamState] = {}
 
     def save(self) -> None:
         self.cursor.execute(
@@ -117,12 +120,15 @@ class Ledger:
 
     def _gather(self, items: Sequence[Item]) -> Batch:
         keys = [item.key for item in items if item.key is not None]
-        names = {item.stream for item in items if item.stream}
-        return Batch(
-            entries_by_key(self.cursor, self.name, keys),
-            stream_states(self.cursor, self.id, sorted(names)),
-            [],
-        )
+        names = {item.stream for item in items if item.stream} - self.known.keys()
+        states = stream_states(self.cursor, self.id, sorted(names))
+        return Batch(entries_by_key(self.cursor, self.name, keys), states | self.known, [])
+
+    def stream(self, name: str) -> StreamState | None:
+        """How a stream stands. For work that comes after the outbox: a batch of that may be undone."""
+        if name not in self.known:
+            self.known |= stream_states(self.cursor, self.id, [name])
+        return self.known.get(name)
 
     def _enter(self, item: Item, batch: Batch, on_closed: OnClosed) -> Row:
         """The entry that has the item's key, or else a new one."""
@@ -302,6 +308,9 @@ class Ledger:
 
     def delete_stream(self, stream: str) -> int:
         """Remove the stream's row, say so in the log, and note that its entries are to go."""
+        for hook in hooks.before_deletion:
+            hook(self, stream)
+        self.known.pop(stream, None)
         self.cursor.execute(
             "DELETE FROM events_stream WHERE log_id = %s AND name = %s", [self.id, stream]
         )

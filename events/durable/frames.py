@@ -1,0 +1,188 @@
+"""Live readers: a stream as Server-Sent Events, in the protocol's frames or with payloads alone.
+
+What a fork has inherited is sent first, page by page. Then the stream itself is followed like any
+other, with the clocks, the permissions and the limits of the log's own Server-Sent Events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Hashable, Iterator
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+from asgiref.sync import sync_to_async
+from rest_framework.request import Request
+
+from ..api.eventsource import Connection as EventSource
+from ..cursors import Query
+from ..live.window import Batch
+from ..threads import release_thread
+from ..types import TERMINAL, Row
+from ..wire import dumps
+from . import content, offsets, protocol
+from .reading import Page, View
+
+# Seconds after which a reader is sent away, to come back: what caches join readers by is a minute.
+LIFETIME = 55.0
+# Parts of the TTL after which a reader has its stream live on.
+TOUCHES = 3
+
+
+class Connection(EventSource):
+    """One reader, in the protocol's own frames: `data`, and `control` with where it stands."""
+
+    def __init__(self, request: Request, view: View, since: int | None, cursor: str | None) -> None:
+        own = view.segments[-1]
+        position = own.after if since is None else max(since, own.after)
+        self.view, self.since = view, since
+        self.position = position if since is None else since
+        self.cursor = cursor
+        self.type: str = view.row.content_type
+        self.epoch = view.state().epoch
+        whole = since is None and not view.is_durable
+        start: Any = "earliest" if whole else position
+        query = Query(start, stream=view.info.stream, epoch=None if whole else self.epoch)
+        super().__init__(request, view.log, query, named=True)
+        self.lifetime = min(self.lifetime, LIFETIME)
+        if view.row.ttl:
+            # A heartbeat wakes this reader often enough.
+            self.heartbeat = min(self.heartbeat, max(0.1, view.row.ttl / TOUCHES))
+        # Has this reader been told that it has everything?
+        self.is_told = False
+
+    @staticmethod
+    def has_nothing(view: View, since: int | None) -> bool:
+        """Is there no use in following?"""
+        return False
+
+    def headers(self) -> dict[str, str]:
+        more = {} if content.is_text(self.type) else {"Stream-SSE-Data-Encoding": "base64"}
+        return {
+            "Cache-Control": "no-cache",
+            "X-Accel-Buffering": "no",
+            "Content-Encoding": "identity",
+            **more,
+        }
+
+    async def frames(self, who: Hashable) -> AsyncGenerator[bytes]:
+        pages = self.view.inherited(self.since)
+        while (page := await sync_to_async(next_of)(pages)) is not None:
+            self.position = page.position
+            if page.rows:
+                yield self.of_rows(page.rows).encode() + self.control()
+        async with aclosing(super().frames(who)) as frames:
+            async for frame in frames:
+                if frame:
+                    yield frame
+
+    async def farewell(self) -> bytes:
+        await self.live_on()
+        # The reason has no place in these frames: a reader comes back, and is told.
+        return self.goodbye if await super().farewell() else b""
+
+    # Something has to be sent for the response to end there.
+    goodbye: ClassVar[bytes] = b":\n\n"
+
+    async def live_on(self) -> None:
+        row = self.view.row
+        if row.ttl is None:
+            return
+        await sync_to_async(protocol.touch)(self.log, row)
+        await release_thread()
+
+    def beginning(self, batch: Batch) -> bytes:
+        return self.of_batch(batch)
+
+    def of_batch(self, batch: Batch) -> bytes:
+        if batch.gap:
+            # The reader comes back, and is told that something is lost.
+            self.tail.ended = True
+            return self.goodbye
+        text = b""
+        if batch.entries:
+            self.position = self.place(batch)
+            data: str = batch.once((self.make, self.type, self.view.is_durable), self.data)
+            self.is_told = self.has_all(batch)
+            text = self.after_data(data)
+        elif batch.live or (not self.is_told and self.has_all(batch)):
+            text = self.at_head()
+        if batch.end:
+            text += self.at_end(batch.end)
+        if self.bytes_left is not None:
+            self.bytes_left -= len(text)
+        return text
+
+    def has_all(self, batch: Batch) -> bool:
+        return batch.cursor >= max(self.tail.head_at_start, self.tail.broker.window.position)
+
+    def place(self, batch: Batch) -> int:
+        for entry in reversed(batch.entries):
+            if not (self.view.is_durable and content.ends(entry.row)):
+                return entry.position
+        return self.position
+
+    def data(self, batch: Batch) -> str:
+        """What all readers of the stream are sent for these entries."""
+        durable = self.view.is_durable
+        return self.of_rows(
+            [entry.row for entry in batch.entries if content.is_data(entry.row, durable)]
+        )
+
+    def of_rows(self, rows: list[Row]) -> str:
+        return self.make(self.type, rows)
+
+    make = staticmethod(content.frame)
+
+    def after_data(self, data: str) -> bytes:
+        return data.encode() + self.control() if data or self.is_told else b""
+
+    def at_head(self) -> bytes:
+        if self.is_told:
+            return b""
+        self.is_told = True
+        return self.control()
+
+    def at_end(self, reason: str) -> bytes:
+        return self.control(closed=True) if reason in TERMINAL else self.goodbye
+
+    def control(self, closed: bool = False) -> bytes:
+        told: dict[str, Any] = {"streamNextOffset": offsets.shown(self.epoch, self.position)}
+        if closed:
+            told["streamClosed"] = True
+        else:
+            told["streamCursor"] = offsets.next_cursor(self.cursor)
+            if self.is_told:
+                told["upToDate"] = True
+        return f"event: control\ndata:{dumps(told)}\n\n".encode()
+
+    def bookmark(self, close: str = "") -> bytes:
+        return b""
+
+
+class Payloads(Connection):
+    """One reader of payloads alone, as chat front ends want it: the Vercel AI SDK's data stream, or
+    AG-UI's events, whichever the stream has."""
+
+    goodbye = b":\n\n"
+    make = staticmethod(content.payloads)
+
+    @staticmethod
+    def has_nothing(view: View, since: int | None) -> bool:
+        """A front end asks when it is loaded, and 204 tells it that nothing is being written."""
+        return view.closed
+
+    def headers(self) -> dict[str, str]:
+        return {**super().headers(), "x-vercel-ai-ui-message-stream": "v1"}
+
+    def after_data(self, data: str) -> bytes:
+        return data.encode()
+
+    def control(self, closed: bool = False) -> bytes:
+        return b""
+
+    def at_end(self, reason: str) -> bytes:
+        return b"data: [DONE]\n\n"
+
+
+def next_of(pages: Iterator[Page]) -> Page | None:
+    return next(pages, None)

@@ -47,13 +47,13 @@ class Fresh(Source):
         work = self.work
         cursor, epoch, upto, _ = work.place
         end = work.until if upto is None else upto
-        if cursor >= end:
+        # At the head of the log it looks all the same: there may be another epoch.
+        if upto is not None and cursor >= upto:
             return
         limit = max(store.PAGE, work.spec.batch)
         found = work.read(store.query(work.spec, cursor, epoch, limit))
         if found.gap is not None:
-            self.meet(found.gap, found)
-            raise Elsewhere(Step.MOVED if work.spec.on_gap == "skip" else Step.BUSY)
+            raise Elsewhere(Step.MOVED if self.meet(found.gap, found) else Step.BUSY)
         self.rows.extend(row for row in found.rows if row.position <= end and work.is_mine(row))
         self.scanned = min(found.cursor, end)
 
@@ -108,18 +108,20 @@ class Fresh(Source):
         work.place = work.place._replace(cursor=taken.reached, holds=holds)
         self.start = work.place[:3]
 
-    def meet(self, gap: Gap, found: Rows) -> None:
+    def meet(self, gap: Gap, found: Rows) -> bool:
         """Entries after the cursor are gone: stop, or go on with what is left."""
         work = self.work
         with work.locked():
-            if work.spec.on_gap == "skip":
+            goes_on = moves.may_skip(work.spec, work.alias, work.subscription, gap)
+            if goes_on:
                 moves.skip_gap(work.shard, gap, found.state)
             else:
                 moves.note_gap(work.alias, work.subscription, gap)
         logger.log(
-            logging.WARNING if work.spec.on_gap == "skip" else logging.ERROR,
+            logging.WARNING if goes_on else logging.ERROR,
             "%s: %s; it %s.",
             work.where,
             moves.told(gap),
-            "goes on with what is left" if work.spec.on_gap == "skip" else "stops",
+            "goes on with what is left" if goes_on else "stops",
         )
+        return goes_on

@@ -40,6 +40,8 @@ class Subscription(models.Model):
     last_error = ExactCharField(max_length=MAX_TEXT, default="", blank=True)
     # As many as the code wants. Shards of another number are on their way to a common point.
     shards = models.PositiveIntegerField(default=1)
+    # Rows up to here that cannot be read are passed over: somebody has been told of them.
+    passed = models.BigIntegerField(db_default=0)
 
     class Meta:
         default_permissions = ("view", "change")

@@ -9,6 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 
 from .conf import BACKENDS, LOG_NAME, LogSettings, imported, log_settings
+from .live.group import channel_layer
 from .live.notifier import carrier
 
 # Django's own engines that have no dialect here. A third party's may be one of ours, wrapped.
@@ -28,7 +29,8 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Do hints between processes arrive? Asked of the databases that are to be asked."""
     asked = [log.name for log in _stored() if _alias(log) in (databases or ())]
-    carriers = {found.alias: found for name in asked if (found := carrier(name))}
+    layer = channel_layer()
+    carriers = {found.alias: found for name in asked if (found := carrier(name, layer))}
     return [
         said(
             "W013",

@@ -58,7 +58,7 @@ class Row(NamedTuple):
     """An entry as the store keeps it: the timestamp in microseconds, the payload as JSON text.
 
     Readers that only pass an entry on (HTTP, WebSocket, export) encode a row without ever
-    parsing the payload. `seq` is 0 for an entry in no stream.
+    parsing the payload. `seq` is 0 for an entry in no stream, `position` for a receipt.
     """
 
     position: int
@@ -93,7 +93,7 @@ class Entry:
     @classmethod
     def from_row(cls, row: Row) -> Entry:
         return cls(
-            row.position,
+            row.position or None,
             row.kind,
             row.stream,
             row.seq or None,

@@ -10,6 +10,7 @@ from . import hooks
 from .conf import LogSettings
 from .encoding import Encoder, encoded, not_json
 from .exceptions import InvalidEvent
+from .types import Row
 from .wire import dumps
 
 KIND = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
@@ -38,6 +39,11 @@ class Item(NamedTuple):
     idle_timeout: float | None = None
     # Who and why, as JSON text; see `events.context`.
     context: str | None = None
+
+    def at(self, position: int, seq: int, micros: int) -> Row:
+        """The entry that it becomes."""
+        kind, stream, text, key, _, context = self
+        return Row(position, kind, stream, seq, micros, text, key, context)
 
 
 class _Breach(Exception):

@@ -731,3 +731,27 @@ class TestAnEmitInAnEmit:
         assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]
         assert [entry.seq for entry in entries if entry.stream == "s"] == [1, 2, 3, 4]
         assert inner[1].position is None
+
+
+class TestSQLite:
+    @pytest.mark.parametrize("returning", [True, False])
+    def test_a_lock_that_looks(self, make_log, monkeypatch, returning):
+        """A position is taken with the lock, also before SQLite 3.35; what is refused gives it back."""
+        features = connections["default"].features
+        monkeypatch.setattr(features, "can_return_columns_from_insert", returning)
+        log = make_log("default")
+        log.append("a", key="k")
+        log.append("a", key="k")
+        with transaction.atomic():
+            log.append_many([("b",), ("c",)])
+            log.stream("s").complete()
+            with pytest.raises(StreamClosed):
+                log.append("d", stream="s")
+            log.append("e")
+        assert [(one.position, one.kind) for one in log.read().entries] == [
+            (1, "a"),
+            (2, "b"),
+            (3, "c"),
+            (4, "stream.completed"),
+            (5, "e"),
+        ]

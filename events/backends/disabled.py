@@ -8,7 +8,7 @@ from threading import Lock
 from django.db import connections
 
 from ..cursors import Query, Rows, State
-from ..types import Entry, LogInfo, Row, Status, StreamInfo
+from ..types import Entry, LogInfo, Status, StreamInfo
 from ..validation import Item
 from .base import DELETE_BATCH, BaseBackend, Progress
 from .receipts import in_callers_atomic, receipt
@@ -29,10 +29,7 @@ class DisabledBackend(BaseBackend):
             first = _heads.get(self.name, 0) + 1
             _heads[self.name] = first + len(items) - 1
         return [
-            Entry.from_row(
-                Row(position, item.kind, item.stream, 0, now, item.text, item.key, item.context)
-            )
-            for position, item in enumerate(items, first)
+            Entry.from_row(item.at(position, 0, now)) for position, item in enumerate(items, first)
         ]
 
     def step(self, item: Item) -> Entry | None:

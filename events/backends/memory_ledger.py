@@ -81,9 +81,7 @@ class MemoryLedger:
         seq = 0
         if item.stream:
             seq = self._advance(item.stream, now)
-        row = Row(
-            self.head, item.kind, item.stream, seq, self.latest, item.text, item.key, item.context
-        )
+        row = item.at(self.head, seq, self.latest)
         self.rows.append(row)
         if item.key is not None:
             self.keys[item.key] = row

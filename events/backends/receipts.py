@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import KeyConflict
 from ..internals import in_test_case_only
-from ..types import Entry, Row, from_micros
+from ..types import Entry, Row
 from ..validation import Item
 
 logger = logging.getLogger("events")
@@ -55,9 +55,7 @@ def defer(
 
 
 def receipt(item: Item, micros: int) -> Entry:
-    text, context = json.loads(item.text), json.loads(item.context or "{}")
-    moment = from_micros(micros)
-    return Entry(None, item.kind, item.stream, None, moment, text, item.key, context)
+    return Entry.from_row(item.at(0, 0, micros))
 
 
 def check_same(item: Item, first: Row | Item) -> None:

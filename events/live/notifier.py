@@ -84,7 +84,8 @@ class Notifier:
                 self.wanted.clear()
                 with self.lock:
                     heads, self.heads = self.heads, {}
-                stores = {log: head for log, head in heads.items() if carrier(log)}
+                layer = channel_layer()
+                stores = {log: head for log, head in heads.items() if carrier(log, layer)}
                 left = runner.run(self._tell(heads)) | self._tell_stores(stores)
                 with self.lock:
                     for log, head in left.items():
@@ -133,10 +134,10 @@ class Notifier:
 _backends: dict[str, BaseBackend] = {}
 
 
-def carrier(log: str) -> BaseBackend | None:
+def carrier(log: str, layer: Any) -> BaseBackend | None:
     """The store of this log, if it is that which carries its hints."""
     settings, backend = log_settings().get(log), _backends.get(log)
-    if settings is None or crosses_processes(channel_layer()):
+    if settings is None or crosses_processes(layer):
         return None
     if backend is None or backend.settings is not settings:
         backend = _backends[log] = import_string(settings.backend)(settings)
@@ -148,7 +149,7 @@ def reaches_somebody(log: str) -> bool:
     layer = channel_layer()
     if crosses_processes(layer) or (layer is not None and group_name(log) in layer.groups):
         return True
-    return carrier(log) is not None
+    return carrier(log, layer) is not None
 
 
 async def tell(log: str, head: int) -> None:

@@ -62,11 +62,10 @@ MUTANTS = (
         "tests/test_sequencer.py::TestLocking::test_everything_is_sequenced_once",
         (
             DATABASE + "ledger.py",
-            "        self.name = name\n        cursor.execute(",
-            "        self.name = name\n"
+            "        found = dialect.lock_log(",
             "        from . import outbox\n"
             "        self.early = outbox.pending(cursor, name, 0, 2**62, 500)\n"
-            "        cursor.execute(",
+            "        found = dialect.lock_log(",
         ),
         (
             DATABASE + "ledger.py",
@@ -117,8 +116,8 @@ MUTANTS = (
         ),
         (
             DATABASE + "lock.py",
-            "newest = self._standing().newest if self.dialect.uses_outbox else 0",
-            "newest = 0",
+            "        newest = self._standing().newest\n",
+            "        newest = 0\n",
         ),
     ),
     mutant(

@@ -15,7 +15,7 @@ from dataclasses import replace
 from operator import methodcaller
 from typing import TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
@@ -46,7 +46,7 @@ from . import (
     sequencer,
     times,
 )
-from .dialects import Dialect, dialect_of
+from .dialects import Dialect
 from .ledger import Ledger
 from .lock import READER_PATIENCE, LedgerLock
 from .transactions import busy, in_own, is_timeout, is_transient
@@ -84,7 +84,7 @@ class DatabaseBackend(BaseBackend):
 
     @property
     def dialect(self) -> Dialect:
-        return dialect_of(self.connection)
+        return self.lock.dialect
 
     @property
     def carries_hints(self) -> bool:
@@ -147,7 +147,7 @@ class DatabaseBackend(BaseBackend):
             if row is not None:
                 hints.send(self.name, row.position)
                 return [Entry.from_row(row)]
-            rows = self.lock.run_after_outbox(lambda ledger: place(ledger, items))
+            rows = self.lock.run_after_outbox(lambda ledger: place(ledger, items), taken_by(items))
             return [Entry.from_row(row) for row in rows]
         if not self.dialect.uses_outbox:
             return self._write_in_place(items, place)
@@ -179,19 +179,7 @@ class DatabaseBackend(BaseBackend):
 
     def _write_in_place(self, items: Sequence[Item], place: Place) -> list[Entry]:
         """Write into the ledger within the caller's transaction, where there is one writer."""
-        try:
-            with self.connection.cursor() as cursor:
-                self.dialect.join(cursor)
-            with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-                self.dialect.insert_log(cursor, self.name)
-                ledger = Ledger(cursor, self.dialect, self.name, self.now())
-                before = ledger.head
-                rows = place(ledger, items)
-                ledger.save()
-        except DatabaseError as error:
-            if is_timeout(error):
-                raise busy(self.lock_timeout, self.dialect) from error
-            raise
+        rows, before = self.lock.run_within(lambda ledger: place(ledger, items), taken_by(items))
         if not rows:
             return []
         self._sequence_after_commit(before, inline=True)
@@ -392,3 +380,9 @@ class DatabaseBackend(BaseBackend):
         if self._look(Query(limit=0)) is None:
             self.lock.create_log()
         return Log.objects.using(self.alias).get(name=self.name)
+
+
+def taken_by(items: Sequence[Item]) -> int:
+    """How many positions these items will take; 0 where that is not known before."""
+    known = all(item.key is None and item.kind not in STEPS for item in items)
+    return len(items) if known else 0

@@ -35,7 +35,7 @@ from .dialects import Dialect
 from .postgres import Sequenced
 from .rows import StreamState, entries_by_key, stream_states, to_row
 from .times import positions_at
-from .transactions import OutboxChanged
+from .transactions import OutboxChanged, savepoint
 
 logger = logging.getLogger("events")
 
@@ -65,21 +65,24 @@ class Ledger:
     """A locked log. Whoever has it hands out the positions; it lives as long as the lock."""
 
     def __init__(
-        self, cursor: CursorWrapper, dialect: Dialect, name: str, now: int, nowait: bool = False
+        self,
+        cursor: CursorWrapper,
+        dialect: Dialect,
+        name: str,
+        now: int,
+        nowait: bool = False,
+        taking: int = 0,
     ) -> None:
         self.cursor = cursor
         self.dialect = dialect
         self.name = name
-        cursor.execute(
-            "SELECT id, head, floor, removed, latest, epoch FROM events_log WHERE name = %s"  # nosec B608 # our own words
-            + dialect.for_update
-            + (" NOWAIT" if nowait else ""),
-            [name],
-        )
-        found = cursor.fetchone()
+        found = dialect.lock_log(cursor, name, nowait, taking, now)
         if found is None:
             raise LogMissing(name)
         self.id, self.head, self.floor, self.removed, self.latest, self.epoch = found
+        # What of it stands there now.
+        self.stored = found[1:5]
+        self.head -= taking if dialect.takes_ahead else 0
         look_ahead(name, self.latest, now)
         # What the clock says, and the time of what is appended: that never runs backwards.
         self.clock, self.now = now, max(now, self.latest)
@@ -87,10 +90,13 @@ class Ledger:
         self.known: dict[str, StreamState] = {}
 
     def save(self) -> None:
-        self.cursor.execute(
-            "UPDATE events_log SET head = %s, floor = %s, removed = %s, latest = %s WHERE id = %s",
-            [self.head, self.floor, self.removed, self.latest, self.id],
-        )
+        now = self.head, self.floor, self.removed, self.latest
+        if now != self.stored:
+            self.cursor.execute(
+                "UPDATE events_log SET head = %s, floor = %s, removed = %s, latest = %s "
+                "WHERE id = %s",
+                [*now, self.id],
+            )
 
     def append(self, items: Sequence[Item]) -> list[Row]:
         """Give every item its place, or raise and give none of them one."""
@@ -161,9 +167,7 @@ class Ledger:
         seq = 0
         if item.stream:
             seq = streams.setdefault(item.stream, StreamState()).advance(self.head, self.clock)
-        return Row(
-            self.head, item.kind, item.stream, seq, self.now, item.text, item.key, item.context
-        )
+        return item.at(self.head, seq, self.now)
 
     def _write(self, batch: Batch) -> None:
         touched = [
@@ -246,16 +250,13 @@ class Ledger:
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
-        """By hand, because the transaction was begun by hand: `atomic()` knows nothing of it."""
         before = self.head, self.latest
-        self.cursor.execute("SAVEPOINT events_sequence")
         try:
-            yield
+            with savepoint(self.cursor, "events_sequence"):
+                yield
         except BAD_ROW:
-            self.cursor.execute("ROLLBACK TO SAVEPOINT events_sequence")
             self.head, self.latest = before
             raise
-        self.cursor.execute("RELEASE SAVEPOINT events_sequence")
 
     def _check_head(self) -> None:
         """A head behind its own entries would make every row look bad: name the real trouble."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -16,7 +16,7 @@ from ...exceptions import LogBusy
 from . import outbox
 from .dialects import Dialect, dialect_of
 from .ledger import BATCH, Ledger, LogMissing
-from .transactions import busy, run
+from .transactions import busy, is_timeout, run, savepoint
 
 T = TypeVar("T")
 
@@ -43,42 +43,63 @@ class LedgerLock:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
-    @property
+    @cached_property
     def dialect(self) -> Dialect:
         return dialect_of(self.connection)
 
-    def run(self, work: Callable[[Ledger], T], nowait: bool = False) -> T:
+    def run(self, work: Callable[[Ledger], T], nowait: bool = False, taking: int = 0) -> T:
         """Do `work` under the lock, and send a hint if the log has grown. LogBusy if the lock is
-        not to be had in time: with `nowait` that is at once."""
-        head, grown = 0, False
-
-        def locked(cursor: CursorWrapper) -> T:
-            nonlocal head, grown
-            ledger = Ledger(cursor, self.dialect, self.name, self.now(), nowait)
-            before = ledger.head
-            result = work(ledger)
-            ledger.save()
-            head, grown = ledger.head, ledger.head > before
-            return result
-
+        not to be had in time: with `nowait` that is at once. `taking` is for work of which it is
+        known how many positions it takes."""
+        locked = partial(self._locked, work, nowait, taking)
         try:
-            result = self._transact(locked)
+            result, before, head = self._transact(locked)
         except LogMissing:
             self.create_log()
-            result = self._transact(locked)
-        if grown:
+            result, before, head = self._transact(locked)
+        if head > before:
             hints.send(self.name, head)
         return result
 
-    def run_after_outbox(self, work: Callable[[Ledger], T]) -> T:
+    def run_within(self, work: Callable[[Ledger], T], taking: int) -> tuple[T, int]:
+        """Do `work` in the caller's transaction, where there is one writer; also the head before."""
+        locked = partial(self._locked, work, False, taking)
+        try:
+            with self.connection.cursor() as cursor:
+                self.dialect.join(cursor)
+                with savepoint(cursor, "events_own"):
+                    try:
+                        result, before, _ = locked(cursor)
+                    except LogMissing:
+                        self.dialect.insert_log(cursor, self.name)
+                        result, before, _ = locked(cursor)
+        except DatabaseError as error:
+            if is_timeout(error):
+                raise busy(self.timeout, self.dialect) from error
+            raise
+        return result, before
+
+    def _locked(
+        self, work: Callable[[Ledger], T], nowait: bool, taking: int, cursor: CursorWrapper
+    ) -> tuple[T, int, int]:
+        """What came of the work, and the head before and after it."""
+        ledger = Ledger(cursor, self.dialect, self.name, self.now(), nowait, taking)
+        before = ledger.head
+        result = work(ledger)
+        ledger.save()
+        return result, before, ledger.head
+
+    def run_after_outbox(self, work: Callable[[Ledger], T], taking: int = 0) -> T:
         """Do `work` under the lock, when all that was committed before this call is sequenced.
 
         A batch at a time, so that nobody waits long for the lock, and up to the row that was the
         newest when it was called, so that it ends however fast others fill the outbox. A row below
         that which is committed later may be left out: nobody's emit began after its commit.
         """
+        if not self.dialect.uses_outbox:
+            return self.run(work, taking=taking)
         after = 0
-        newest = self._standing().newest if self.dialect.uses_outbox else 0
+        newest = self._standing().newest
 
         def drained(ledger: Ledger) -> tuple[int, list[T]]:
             reached = ledger.sequence(after, newest) if newest else 0

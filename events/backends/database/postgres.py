@@ -245,4 +245,4 @@ def _row(cursor: CursorWrapper, item: Item) -> Row | None:
     if found is None:
         return None
     position, seq, micros = found
-    return Row(position, item.kind, item.stream, seq, micros, item.text, item.key, item.context)
+    return item.at(position, seq, micros)

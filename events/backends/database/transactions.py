@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -70,30 +70,58 @@ def own_transaction(
     transaction. In a test case's transaction it is a savepoint, and sets nothing that would
     outlive it.
     """
-    if connection.in_atomic_block:
-        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-            yield cursor
-        return
-    with connection.cursor() as cursor, _noted(connection):
+    with connection.cursor() as cursor:
+        if connection.in_atomic_block:
+            with savepoint(cursor, "events_own"):
+                yield cursor
+            return
+        _own.add(connection)
         try:
-            dialect.begin(cursor, lock_timeout)
-        except DatabaseError:
-            raise
-        except BaseException:
-            # A signal's exception: nobody would end what may have begun.
-            _undo(cursor, dialect)
-            raise
+            yield from _own_transaction(cursor, dialect, lock_timeout)
+        finally:
+            _own.discard(connection)
+
+
+def _own_transaction(
+    cursor: CursorWrapper, dialect: Dialect, lock_timeout: float
+) -> Iterator[CursorWrapper]:
+    try:
+        dialect.begin(cursor, lock_timeout)
+    except DatabaseError:
+        raise
+    except BaseException:
+        # A signal's exception: nobody would end what may have begun.
+        _undo(cursor, dialect)
+        raise
+    try:
+        yield cursor
+        cursor.execute("COMMIT")
+    except BaseException:
+        _undo(cursor, dialect)
+        raise
+    try:
+        dialect.after(cursor)
+    except Exception:
+        # It is committed, and its caller must not hear otherwise.
+        cursor.db.close()
+
+
+@contextmanager
+def savepoint(cursor: CursorWrapper, name: str) -> Iterator[None]:
+    """By hand: of a transaction that was begun by hand, `atomic()` knows nothing; and within the
+    caller's it would take two more cursors. On MariaDB a savepoint forgets an outer one of its name."""
+    cursor.execute(f"SAVEPOINT {name}")
+    try:
+        yield
+    except BaseException:
         try:
-            yield cursor
-            cursor.execute("COMMIT")
-        except BaseException:
-            _undo(cursor, dialect)
-            raise
-        try:
-            dialect.after(cursor)
-        except Exception:
-            # It is committed, and its caller must not hear otherwise.
-            connection.close()
+            cursor.execute(f"ROLLBACK TO SAVEPOINT {name}")
+            cursor.execute(f"RELEASE SAVEPOINT {name}")
+        except (DatabaseError, InterfaceError):
+            # The error took it all back, or the connection is gone; as `atomic()` has it.
+            cursor.db.needs_rollback = cursor.db.in_atomic_block
+        raise
+    cursor.execute(f"RELEASE SAVEPOINT {name}")
 
 
 # The connections that are in a transaction of our own, of which Django knows nothing.
@@ -105,15 +133,6 @@ def in_own(connection: BaseDatabaseWrapper) -> bool:
     hooks into logging or into its queries. In a transaction of its own it would commit the half of
     what is under way, or be taken back with it although it was answered for."""
     return connection in _own
-
-
-@contextmanager
-def _noted(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    _own.add(connection)
-    try:
-        yield
-    finally:
-        _own.discard(connection)
 
 
 def _undo(cursor: CursorWrapper, dialect: Dialect) -> None:

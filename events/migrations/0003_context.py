@@ -14,9 +14,4 @@ class Migration(migrations.Migration):
             name="context",
             field=events.fields.PayloadField(blank=True, null=True),
         ),
-        migrations.AddField(
-            model_name="outbox",
-            name="context",
-            field=events.fields.PayloadField(null=True),
-        ),
     ]

@@ -14,7 +14,7 @@ ENDS = ["stream.completed", "stream.failed", "stream.stopped"]
 @handler(ENDS, name="journal", since="earliest")
 def note_the_end(entry: Entry) -> None:
     """Write a line about a job that has ended, in the transaction that moves the handler's cursor."""
-    if entry.stream.startswith(PREFIX):
+    if entry.stream.startswith(PREFIX) and entry.stream.count(":") == 1:  # not one of its attempts
         outcome = entry.kind.removeprefix("stream.")
         line = {"job": entry.stream, "outcome": outcome, "events": entry.seq}
         emit("journal.line", line, stream="journal")

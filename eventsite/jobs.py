@@ -1,24 +1,25 @@
 """The job runner's pages: start a job, and watch it.
 
-A job is a stream with a life. Nothing but its name is shared between this site, the worker and the
-browser: the worker writes the stream, the browser follows it, and either may die and come back.
+A job is a task of Django's (`tasks.work`), and `events.contrib.django_tasks` makes a stream of it.
+Nothing but its id is shared between this site, the worker and the browser: the worker writes the
+stream, the browser follows it, and either may die and come back.
 """
 
-import secrets
-import subprocess
-import sys
-import threading
+from uuid import UUID
 
 from django import forms
-from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_tasks_db.models import DBTaskResult
 
 from events import logs
+from events.contrib.django_tasks import stream_of
+from events.types import Status
 from eventsite import views
+from eventsite.tasks import work
 
-PREFIX = "job-"
+PREFIX = "task:"
 
 
 class JobForm(forms.Form):
@@ -32,53 +33,46 @@ class JobForm(forms.Form):
 def jobs(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return page(request, JobForm())
-    stream = f"{PREFIX}{secrets.token_hex(4)}"
-    if not logs["default"].policy.can_emit(request.user, stream):
+    if not may_emit(request):
         return page(request, JobForm(), status=403)
     form = JobForm(request.POST)
     if not form.is_valid():
         return page(request, form, status=400)
-    start(stream, form.cleaned_data["steps"])
-    return redirect("job", stream)
+    return redirect("job", work.enqueue(form.cleaned_data["steps"]).id)
 
 
 @require_safe
-def job(request: HttpRequest, stream: str) -> HttpResponse:
-    """One job's page. That of a job which has not begun yet waits for it."""
-    if not stream.startswith(PREFIX):
-        raise Http404
-    return page(request, JobForm(), stream)
+def job(request: HttpRequest, id: UUID) -> HttpResponse:
+    return page(request, JobForm(), id)
+
+
+@require_POST
+def again(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Queue a job again whose worker was killed. Brokers that know of it do so by themselves; this
+    queue leaves a dead worker's jobs alone."""
+    if not may_emit(request):
+        return page(request, JobForm(), id, status=403)
+    log = logs["default"]
+    started = log.read(last=1, stream=stream_of(id), kind="task.started").entries
+    if started and log.stream(started[0].payload["stream"]).status == Status.FAILED:
+        DBTaskResult.objects.filter(pk=id, status="RUNNING").update(status="READY")
+    return redirect("job", id)
+
+
+def may_emit(request: HttpRequest) -> bool:
+    return logs["default"].policy.can_emit(request.user, PREFIX)
 
 
 def page(
-    request: HttpRequest, form: JobForm, stream: str | None = None, status: int = 200
+    request: HttpRequest, form: JobForm, id: UUID | None = None, status: int = 200
 ) -> HttpResponse:
-    policy = logs["default"].policy
     # The list of jobs is one of all streams.
-    may_read = policy.can_read(request.user, None)
-    if not may_read or (stream is not None and not policy.can_read(request.user, stream)):
+    if not logs["default"].policy.can_read(request.user, None):
         return views.welcome(request, status)
     context = {
         "form": form,
-        "stream": stream or "",
-        "may_emit": policy.can_emit(request.user, stream or PREFIX),
+        "id": id,
+        "stream": stream_of(id) if id else "",
+        "may_emit": may_emit(request),
     }
     return views.page(request, "jobs.html", context, status)
-
-
-def start(stream: str, steps: int) -> None:
-    """Have a process of its own work on it, which a restart of the site does not end.
-
-    Good enough for an example on one machine: there is no queue, no limit and no second attempt.
-    A site in earnest leaves this to Celery or the like; its task would hold the same lines as
-    `run_job`.
-    """
-    worker = subprocess.Popen(
-        [sys.executable, "manage.py", "run_job", stream, "--steps", str(steps), "-v0"],
-        cwd=settings.BASE_DIR,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    # Somebody has to ask how it ended, or it stays in the table of processes.
-    threading.Thread(target=worker.wait, name=f"wait-{stream}", daemon=True).start()

@@ -48,6 +48,8 @@ INSTALLED_APPS = [
     "events",
     "events.durable",
     "events.handlers",
+    "events.contrib.django_tasks",  # makes a stream of each job
+    "django_tasks_db",  # the queue of jobs, in the database
     "eventsite",
 ]
 
@@ -109,6 +111,9 @@ EVENTS = {
         "MAX_SUBSCRIPTIONS": env.int("EVENTS_MAX_SUBSCRIPTIONS", default=None) or 1000,
     },
 }
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+EVENTS_TASKS = {"IDLE_TIMEOUT": 10}  # a killed worker is to be noticed while somebody looks
 
 # A log that anybody may watch, for the page of who is not signed in. `make run` asks for it, and
 # plays invented events into it; nothing else belongs there.

@@ -6,13 +6,14 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from eventsite.jobs import job, jobs
+from eventsite.jobs import again, job, jobs
 from eventsite.views import home
 
 urlpatterns = [
     path("", home, name="home"),
     path("jobs/", jobs, name="jobs"),
-    path("jobs/<str:stream>/", job, name="job"),
+    path("jobs/<uuid:id>/", job, name="job"),
+    path("jobs/<uuid:id>/again/", again, name="again"),
     path("api/events/", include("events.urls")),
     path("admin/", admin.site.urls),
     # The admin and the API's pages name no icon, so that browsers ask for this one.

@@ -1,9 +1,9 @@
-"""Run the example site with the simulator, the watchdog over streams and the handlers; end them all.
+"""Run the example site with a worker for its jobs, the watchdog over streams, the handlers and the
+simulator; end them all.
 
 A script and not lines of the Makefile because of the ending: Ctrl-C, SIGTERM, a closed terminal, a
 killed `make` and a site that falls over must all leave no process behind.
-Only a job that was started on the page goes on, since it is to survive a restart of the site: it
-ends by itself.
+The worker is started again when it was killed, as an init system would.
 """
 
 import argparse
@@ -23,6 +23,8 @@ START_UP = 30  # seconds that the site may take to answer
 GRACE = 10  # seconds that a process may take to end
 # Something to see before the password, and no line for each request to push the password away.
 ENVIRONMENT = {"EVENTS_SHOWCASE": "1", "ACCESS_LOG": "0", "PYTHONUNBUFFERED": "1"}
+# `--no-reload`: with DEBUG it would be two processes.
+WORKER = ("db_worker", "--interval", "0.5", "--no-startup-delay", "--no-reload", "-v0")
 
 # Set by a signal and looked at between the steps. An exception raised by the handler could hit just
 # after a fork, and the child would be nobody's.
@@ -34,6 +36,7 @@ def main(port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
     refuse_taken_port(port)
+    worker = None
     try:
         # Without the autoreloader: it is one more process to end, and this is for looking around.
         site = start("runserver", "--noreload", f"{HOST}:{port}")
@@ -44,9 +47,13 @@ def main(port: int) -> int:
             # Without it nobody would notice that a worker was killed.
             start("reconcile_streams", "--loop", "2", "-v0")
             start("run_handlers", "-v0")
+            worker = start(*WORKER)
             announce(port)
         while keep_running(site):
             time.sleep(0.2)
+            if worker and worker.poll() is not None:
+                children.remove(worker)
+                worker = start(*WORKER)
         return 0 if stopping.is_set() else 1
     finally:
         end_all()

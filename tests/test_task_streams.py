@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +17,7 @@ from events.contrib.django_tasks import TaskStopped, progress, reports, stream_o
 from .support import jobs
 from .support.emitter import emitter
 from .support.servers import ROOT, wait_until
-from .support.sites import scratch_site
+from .support.sites import db_worker, scratch_site
 
 IMMEDIATE = f"{jobs.task.__module__.rpartition('.')[0]}.backends.immediate.ImmediateBackend"
 TAKEN = ["task.enqueued", "stream.opened", "task.started"]
@@ -203,7 +202,7 @@ class TestWithoutItsLog:
             "from tests.support.jobs import build; from tests.support.celery_away import add;"
             "print(build.enqueue(1).status, add.apply((1, 2)).get())"
         )
-        apps, where = ["events.contrib.celery", "events.contrib.django_tasks"], {"LOG": "away"}
+        apps, where = ["events.contrib.celery"], {"LOG": "away"}
         with scratch_site(
             "sqlite",
             tmp_path,
@@ -246,30 +245,13 @@ def test_what_is_needed_is_said(monkeypatch):
         reports.connect()
 
 
-# The worker of a database
-
-
-@contextmanager
-def db_worker(site):
-    command = [sys.executable, "manage.py", "db_worker", "--interval", "0.1", "--no-startup-delay"]
-    process = subprocess.Popen([*command, "--no-reload", "-v0"], cwd=ROOT, env=site.environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_a_killed_worker_is_noticed_and_the_task_goes_on(tmp_path):
     """When somebody says so: this worker leaves a dead one's tasks alone."""
     flag = tmp_path / "flag"
-    apps = ["django_tasks_db", "events.contrib.django_tasks"]
     with scratch_site(
         "postgres",
         tmp_path,
-        SITE_APPS=json.dumps(apps),
         SITE_TASKS=json.dumps({"IDLE_TIMEOUT": 1}),
-        SITE_TASK_BACKEND="django_tasks_db.DatabaseBackend",
     ) as site, emitter(site) as process:  # fmt: skip
 
         def told(name, kind=None):

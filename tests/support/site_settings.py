@@ -17,7 +17,8 @@ if pool := os.environ.get("SITE_POOL"):
     }
 
 INSTALLED_APPS += json.loads(os.environ.get("SITE_APPS", "[]"))  # noqa: F405
-EVENTS_TASKS = json.loads(os.environ.get("SITE_TASKS", "{}"))
+if tasks := os.environ.get("SITE_TASKS"):
+    EVENTS_TASKS = json.loads(tasks)
 if away := os.environ.get("SITE_AWAY"):
     DATABASES["away"] = json.loads(away)  # noqa: F405
     EVENTS["away"] = {"OPTIONS": {"using": "away"}}  # noqa: F405

@@ -1,5 +1,7 @@
 """The example site on a scratch database, for the tests that come from outside."""
 
+import subprocess
+import sys
 import uuid
 from contextlib import contextmanager
 
@@ -7,7 +9,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from .servers import Site
+from .servers import ROOT, Site
 
 PAIRS = [("sqlite", "daphne"), ("postgres", "uvicorn")]
 
@@ -32,3 +34,15 @@ def scratch_site(database, folder, **environment):
             yield site
         finally:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def db_worker(site):
+    """What works on the site's tasks, until it is killed."""
+    command = [sys.executable, "manage.py", "db_worker", "--interval", "0.1", "--no-startup-delay"]
+    process = subprocess.Popen([*command, "--no-reload", "-v0"], cwd=ROOT, env=site.environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -1,5 +1,6 @@
-/* The jobs page. All that it knows of a job it reads from the job's stream, from the beginning each
- * time: a reload in the middle shows what was there before it, and a restarted server is resumed. */
+/* The jobs page. All that it knows of a job it reads from the streams of its task and its attempts,
+ * from the beginning each time: a reload in the middle shows what was there before it, and a
+ * restarted server is resumed. */
 
 import { connect } from "../events/events.js";
 import { count, eachFrame, element, format, setAttribute, setText } from "./dom.js";
@@ -22,10 +23,8 @@ const STEPS = {
   "stream.stopped": "stopped",
 };
 const TERMINAL = ["completed", "failed", "stopped"];
-const STATUSES = ["running", "waiting", ...TERMINAL];
 
 const RECENT = 12; // jobs in the list
-const LOOKED_AT = 100; // streams of each status, among which they are found
 const LINES = 500; // of the timeline
 const PAYLOAD = 300; // characters of one
 const REASON = 120; // characters of one
@@ -48,23 +47,23 @@ function cut(text, most) {
 const recent = find("recent");
 const lines = new Map(); // stream -> {item, badge}
 
-const isJob = (one) => one.stream.startsWith("job-");
+const isJob = (one) => /^task:[^:]+$/.test(one.stream);
+const short = (name) => `${name.slice("task:".length).slice(0, 8)}…`;
 
-/* Status by status, so that however many streams without a life there are, no job is lost among them. */
+const known = new Set(); // the newest tasks, those that no worker has taken yet among them
+
 async function look() {
-  const found = (await Promise.all(STATUSES.map(streamsThat))).flat().filter(isJob);
-  // A stream that changed its status meanwhile is found twice, and the later look is as good.
-  const newest = [...new Map(found.map((one) => [one.stream, one])).values()];
-  newest.sort((a, b) => b.first_position - a.first_position);
-  showRecent(newest.slice(0, RECENT));
+  const found = await Promise.all([...known].map(standing));
+  showRecent(found.filter(Boolean).sort((a, b) => b.first_position - a.first_position));
 }
 
-async function streamsThat(status) {
-  const answer = await fetch(`${api}streams/?status=${status}&limit=${LOOKED_AT}`, {
+async function standing(name) {
+  const answer = await fetch(`${api}streams/${encodeURIComponent(name)}/`, {
     headers: { Accept: "application/json" },
   });
+  if (answer.status === 404) return null; // deleted
   if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-  return (await answer.json()).results;
+  return answer.json();
 }
 
 function showRecent(found) {
@@ -77,7 +76,7 @@ function showRecent(found) {
   // Those that began last are on top. One that is here keeps its place, and its focus.
   for (const one of found.toReversed()) {
     if (!lines.has(one.stream)) addLine(one.stream);
-    showBadge(lines.get(one.stream).badge, one.status);
+    showBadge(lines.get(one.stream).badge, one.stream === stream ? job.shown : one.status);
   }
   setText(find("none"), "None yet.");
   find("none").hidden = lines.size > 0;
@@ -85,7 +84,8 @@ function showRecent(found) {
 
 function addLine(name) {
   const badge = element("span", { class: "badge" });
-  const link = element("a", { href: `${jobs}${encodeURIComponent(name)}/` }, element("span", { class: "name" }, name), badge);
+  const href = `${jobs}${encodeURIComponent(name.slice("task:".length))}/`;
+  const link = element("a", { href }, element("span", { class: "name" }, short(name)), badge);
   if (name === stream) link.setAttribute("aria-current", "page");
   const item = element("li", {}, link);
   lines.set(name, { item, badge });
@@ -93,8 +93,8 @@ function addLine(name) {
 }
 
 function showBadge(badge, status, more = "") {
-  setAttribute(badge, "data-status", status);
-  setText(badge, (status || "unopened") + more);
+  setAttribute(badge, "data-status", status ?? "");
+  setText(badge, (status || "enqueued") + more);
 }
 
 /* One look at a time, and one more after it if anything has happened meanwhile. */
@@ -122,12 +122,20 @@ lives.addEventListener("error", ({ detail }) => {
 });
 refresh();
 
+const queue = connect(api, { kind: "task.enqueued", last: RECENT });
+queue.addEventListener("entry", ({ entry }) => {
+  if (!isJob(entry)) return;
+  known.add(entry.stream);
+  if (known.size > RECENT) known.delete(known.values().next().value);
+  refresh();
+});
+
 // The journal, which the site's handler writes
 
 const journal = connect(api, { stream: "journal", last: 12 });
 journal.addEventListener("entry", ({ entry }) => {
   const { job, outcome, events } = entry.payload;
-  const text = `${cut(String(job), REASON)} ${outcome}, ${count(Number(events), "event")}`;
+  const text = `${short(String(job))} ${outcome}, ${count(Number(events), "event")}`;
   const list = find("journal");
   list.prepend(element("li", {}, text));
   while (list.children.length > RECENT) list.lastElementChild.remove();
@@ -142,6 +150,7 @@ class Job {
     this.done = null;
     this.total = null;
     this.events = 0;
+    this.attempt = null; // {number, status, reason}, the newest one
     this.began = null;
     this.ended = null;
     this.fresh = [];
@@ -153,15 +162,20 @@ class Job {
   }
 
   get over() {
-    return TERMINAL.includes(this.status) || this.status === "deleted";
+    return TERMINAL.includes(this.status);
   }
 
-  follow() {
-    this.log = connect(api, { stream, since: 0 });
+  /* Begin where the task begins: a log may be long. */
+  async since() {
+    const answer = await fetch(`${api}streams/${encodeURIComponent(stream)}/`).catch(() => null);
+    return answer?.ok ? (await answer.json()).first_position - 1 : 0;
+  }
+
+  async follow() {
+    this.log = connect(api, { stream: [stream, `${stream}:*`], since: await this.since() });
     this.log.addEventListener("entry", ({ entry }) => this.take(entry));
     this.log.addEventListener("state", this.draw);
     this.log.addEventListener("gap", ({ detail }) => this.missed(detail));
-    this.log.addEventListener("end", ({ detail }) => this.end(detail));
     this.log.addEventListener("error", ({ detail }) => this.refuse(`This job cannot be followed: ${detail.detail}`));
   }
 
@@ -170,11 +184,42 @@ class Job {
     this.events++;
     this.began ??= Date.parse(timestamp);
     this.last = Date.parse(timestamp);
-    if (kind === "job.progress") this.progress(payload);
-    if (Object.hasOwn(STEPS, kind)) this.step(STEPS[kind], payload);
+    if (entry.stream === stream) this.takeOwn(kind, payload);
+    else this.takeOfAttempt(Number(entry.stream.slice(stream.length + 1)), kind, payload);
     this.fresh.push(entry);
     if (this.fresh.length > LINES) this.fresh.shift();
+    // A set of streams has no end; this one has come to its own.
+    if (this.over && TERMINAL.includes(this.attempt?.status ?? "stopped")) this.log.close();
     this.draw();
+  }
+
+  takeOwn(kind, payload) {
+    if (!Object.hasOwn(STEPS, kind) || this.over) return;
+    this.status = STEPS[kind];
+    if (!this.over) return;
+    this.ended = this.last;
+    this.reason = reasonOf(payload);
+  }
+
+  takeOfAttempt(number, kind, payload) {
+    if (!(number >= (this.attempt?.number ?? 0))) return;
+    if (number !== this.attempt?.number) {
+      this.attempt = { number, status: null, reason: "" };
+      this.done = this.total = null;
+    }
+    if (kind === "task.progress") this.progress(payload);
+    if (!Object.hasOwn(STEPS, kind)) return;
+    this.attempt.status = STEPS[kind];
+    this.attempt.reason = reasonOf(payload);
+  }
+
+  /* Nobody is at work on it, and nobody knows whether somebody will be. */
+  get waits() {
+    return this.status === "running" && TERMINAL.includes(this.attempt?.status);
+  }
+
+  get shown() {
+    return this.waits ? "waiting" : this.status;
   }
 
   /* Anybody who may emit can have sent it: believed only as far as it makes sense. */
@@ -182,25 +227,6 @@ class Job {
     if (!Number.isFinite(done) || !Number.isFinite(total) || total <= 0) return;
     this.total = total;
     this.done = Math.min(Math.max(done, 0), total);
-  }
-
-  step(status, { reason }) {
-    if (this.over) return;
-    this.status = status;
-    if (!this.over) return;
-    this.ended = this.last;
-    this.reason = typeof reason === "string" ? cut(reason, REASON) : "";
-  }
-
-  /* The last word of the server; the event that says the same has come before it. */
-  end({ reason, reconnect }) {
-    if (reconnect) return;
-    if (!this.over) {
-      this.status = TERMINAL.includes(reason) || reason === "deleted" ? reason : this.status;
-      this.ended = this.last ?? null;
-    }
-    this.draw();
-    refresh();
   }
 
   missed({ reason, lost }) {
@@ -245,11 +271,15 @@ class Job {
   }
 
   work() {
-    const { status, log } = this;
+    const { log, attempt } = this;
+    if (!log) return;
+    const status = this.shown;
     setAttribute(page, "data-state", log.state);
     setText(find("state"), CONNECTION[log.state]);
-    showBadge(find("badge"), status ?? (this.events ? "" : "starting"), this.reason && `: ${this.reason}`);
-    if (lines.has(stream) && status) showBadge(lines.get(stream).badge, status);
+    showBadge(find("badge"), status ?? "", this.reason && `: ${this.reason}`);
+    if (lines.has(stream)) showBadge(lines.get(stream).badge, status);
+    setText(find("attempt"), attempt ? attemptText(attempt) : "–");
+    if (find("again")) find("again").hidden = !(this.waits && attempt.status === "failed");
     if (this.stopButton) {
       this.stopButton.hidden = this.over;
       this.stopButton.disabled = this.stopping || !this.events;
@@ -268,7 +298,7 @@ class Job {
     const [done, total] = known ? [this.done, this.total] : [this.status === "completed" ? 1 : 0, 1];
     bar.max = total;
     bar.value = done;
-    setAttribute(bar, "data-status", this.status ?? "");
+    setAttribute(bar, "data-status", this.shown ?? "");
     const far = known ? `${format(done)} of ${format(total)} (${Math.floor((100 * done) / total)} %)` : "";
     setText(find("text"), sentence(this.status, far, this.reason));
   }
@@ -290,19 +320,26 @@ function sentence(status, far, reason) {
       const how = status === "failed" ? "Failed" : "Stopped";
       return `${how} ${far ? `at ${far}` : "before anything was done"}${why}`;
     }
-    case "deleted":
-      return "This job was deleted";
     default:
       return far || "Nothing done yet";
   }
 }
 
-function line({ seq, timestamp, kind, payload }) {
+function reasonOf({ reason }) {
+  return typeof reason === "string" ? cut(reason, REASON) : "";
+}
+
+function attemptText({ number, status, reason }) {
+  const how = status && status !== "running" ? ` ${status}${reason && `: ${reason}`}` : "";
+  return `${number}${how}`;
+}
+
+function line({ stream: name, seq, timestamp, kind, payload }) {
   const text = JSON.stringify(payload);
   return element(
     "tr",
     { class: `${toneOf(familyOf(kind))}${isFailure(kind) ? " failure" : ""}` },
-    element("td", { class: "seq" }, String(seq)),
+    element("td", { class: "seq" }, name === stream ? String(seq) : `${name.slice(stream.length + 1)}:${seq}`),
     element("td", { class: "time" }, element("time", { datetime: timestamp }, timestamp.slice(11, 23))),
     element("td", { class: "kind" }, kind),
     element("td", { class: "payload" }, text === "{}" ? "" : cut(text, PAYLOAD)),
@@ -319,4 +356,4 @@ function duration(milliseconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-if (stream) new Job();
+const job = stream ? new Job() : null;

@@ -5,8 +5,6 @@ events_tasks.W001   an unknown key in EVENTS_TASKS
 events_tasks.W002   reports go to a log in memory, which other processes do not see
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

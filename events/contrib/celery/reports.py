@@ -4,8 +4,6 @@ A worker's child tells of what it runs itself. The worker's main process tells o
 can: a task that was revoked, exceeded its hard time limit, or lost its child.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

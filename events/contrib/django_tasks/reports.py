@@ -4,8 +4,6 @@ They are those of Django 6.0, and of the package django-tasks, which had them fi
 to Django 5.2. Where both are there, a task may be of either.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from itertools import islice
 from typing import Any
 
 from ..cursors import Rows
@@ -25,23 +23,25 @@ class Fresh(Source):
     def __init__(self, work: ShardWork, *, passing_by: bool = False) -> None:
         super().__init__(work)
         self.passing_by = passing_by
-        self.rows: deque[Row] = deque()
+        # Those from `at` on are not done yet.
+        self.rows: list[Row] = []
+        self.at = 0
         # What `rows` belong to, and how far they were read.
         self.start = work.place[:3]
         self.scanned = work.place.cursor
 
     @property
     def is_at_hand(self) -> bool:
-        return bool(self.rows)
+        return self.at < len(self.rows)
 
     def find(self) -> bool:
         work = self.work
         if self.start != work.place[:3]:
-            self.rows.clear()
+            self.rows, self.at = [], 0
             self.start, self.scanned = work.place[:3], work.place.cursor
-        if not self.rows and self.scanned <= work.place.cursor:
+        if not self.is_at_hand and self.scanned <= work.place.cursor:
             self.read()
-        return self.scanned > work.place.cursor and not (self.passing_by and self.rows)
+        return self.scanned > work.place.cursor and not (self.passing_by and self.is_at_hand)
 
     def read(self) -> None:
         work = self.work
@@ -54,15 +54,29 @@ class Fresh(Source):
         found = work.read(store.query(work.spec, cursor, epoch, limit))
         if found.gap is not None:
             raise Elsewhere(Step.MOVED if self.meet(found.gap, found) else Step.BUSY)
-        self.rows.extend(row for row in found.rows if row.position <= end and work.is_mine(row))
+        rows = found.rows
+        if found.cursor > end or work.of > 1:
+            rows = [row for row in rows if row.position <= end and work.is_mine(row)]
+        self.rows, self.at = rows, 0
         self.scanned = min(found.cursor, end)
 
     def take(self) -> Taken:
-        work = self.work
-        look = list(islice(self.rows, max(work.spec.batch, LOOK)))
+        work, size = self.work, self.work.spec.batch
+        look = self.rows[self.at : self.at + max(size, LOOK)]
         blocked = (
             holding.blocked(work.alias, work.subscription, look) if work.place.holds else set()
         )
+        if blocked or work.alone:
+            batch, behind = self.apart(look, blocked)
+        else:
+            batch, behind = look[:size], []
+        count = len(batch) + len(behind)
+        is_all = self.at + count == len(self.rows)
+        return Taken(batch, behind, self.scanned if is_all else look[count - 1].position)
+
+    def apart(self, look: list[Row], blocked: set[str]) -> tuple[list[Row], list[Row]]:
+        """What is for the function, and what has to wait."""
+        work = self.work
         batch: list[Row] = []
         behind: list[Row] = []
         for row in look:
@@ -73,10 +87,7 @@ class Fresh(Source):
             if batch and (full or batch[0].position in work.alone):
                 break
             batch.append(row)
-        count = len(batch) + len(behind)
-        return Taken(
-            batch, behind, self.scanned if count == len(self.rows) else look[count - 1].position
-        )
+        return batch, behind
 
     def write(self, taken: Taken) -> None:
         self.pass_by(taken, holding.copies(self.work.subscription, taken.behind))
@@ -102,8 +113,10 @@ class Fresh(Source):
 
     def done(self, taken: Taken, failed: bool) -> None:
         work = self.work
-        for _ in range(len(taken.batch) + len(taken.behind)):
-            work.alone.discard(self.rows.popleft().position)
+        done = [*taken.batch, *taken.behind]
+        if work.alone:
+            work.alone.difference_update(row.position for row in done)
+        self.at += len(done)
         holds = work.place.holds or failed
         work.place = work.place._replace(cursor=taken.reached, holds=holds)
         self.start = work.place[:3]

@@ -88,8 +88,11 @@ def keep_alive(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 
 
 def _become_writer(alias: str) -> None:
-    """On SQLite, whoever has written in this transaction is the one writer."""
-    if not connections[alias].features.has_select_for_update:
+    """On SQLite, whoever has written in this transaction is the one writer; or has begun it so."""
+    connection = connections[alias]
+    if connection.features.has_select_for_update:
+        return
+    if getattr(connection, "transaction_mode", None) not in ("IMMEDIATE", "EXCLUSIVE"):
         _run(alias, _move(alias), 0, 0)
 
 

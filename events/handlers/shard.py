@@ -16,7 +16,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from inspect import isawaitable
@@ -221,21 +221,14 @@ class ShardWork:
         cause = {"cause": last.position}
         if trace := last.context.get("trace"):
             cause["trace"] = trace
-        with self.inner(), context(**cause):
+        connection = connections[self.alias]
+        # A deadlock undoes all of the transaction on MariaDB: then this savepoint is not there.
+        safe = self.spec.atomic and connection.vendor == "mysql"
+        with transaction.atomic(using=self.alias) if safe else nullcontext(), context(**cause):
             result = self.spec.function(entries if self.spec.batch > 1 else last)
             if isawaitable(result):
                 # In this thread, whose transaction it is.
                 async_to_sync(_awaited)(result)
-
-    @contextmanager
-    def inner(self) -> Iterator[None]:
-        """Notice a transaction that the function has broken and said nothing."""
-        connection = connections[self.alias]
-        with ExitStack() as stack:
-            if self.spec.atomic and connection.vendor == "mysql":
-                # A deadlock undoes all of the transaction: then this savepoint is not there.
-                stack.enter_context(transaction.atomic(using=self.alias))
-            yield
             if self.spec.atomic and connection.needs_rollback:
                 raise TransactionManagementError("the handler has left its transaction broken")
 

@@ -63,8 +63,9 @@ docs: $(DEV) ## Build the documentation as a site, into build/docs; a dead link 
 screenshot: $(SITE) ## Take the README's picture of the live page again, with a Chromium that is there
 	$(PY) scripts/screenshot.py
 
-build: $(DEV) ## Build what is published, into dist/
+build: $(DEV) ## Build what is published, into dist/, and check what the index will read of it
 	$(PY) -m build
+	$(PY) -m twine check --strict dist/*
 
 # bandit warns of every part of a statement that its comment excuses as well; so its warnings are shown
 # only with a finding. --strict: a package that could not be looked up must not pass for a safe one.

@@ -3,6 +3,7 @@
 These tests make virtual environments and fetch packages: run them with nothing beside them.
 """
 
+import filecmp
 import json
 import os
 import subprocess
@@ -39,19 +40,23 @@ def pip(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A folder with an sdist, and the wheel that was made of it."""
+    """Two folders, each with an sdist and the wheel that was made of it."""
     folder = tmp_path_factory.mktemp("built")
     workshop = folder / "workshop"
     subprocess.run([sys.executable, "-m", "venv", workshop], check=True, timeout=60)
-    fetched = pip(workshop, "build", "hatchling>=1.27")
+    fetched = pip(workshop, "build", "hatchling>=1.27", "twine")
     if fetched.returncode:
         pytest.skip(f"hatchling cannot be had: {fetched.stderr.strip().splitlines()[-1]}")
-    subprocess.run(
-        [workshop / "bin" / "python", "-m", "build", "--no-isolation", "-o", folder / "dist", ROOT],
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )
+    python = workshop / "bin" / "python"
+    for dist in ("dist", "again"):
+        subprocess.run(
+            [python, "-m", "build", "--no-isolation", "-o", folder / dist, ROOT],
+            check=True,
+            timeout=120,
+            capture_output=True,
+        )
+    files = sorted((folder / "dist").iterdir())
+    subprocess.run([python, "-m", "twine", "check", "--strict", *files], check=True, timeout=60)
     return folder / "dist"
 
 
@@ -62,6 +67,14 @@ def app_files():
         for path in (ROOT / "events").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
+
+
+def test_two_builds_are_the_same_bytes(built):
+    """So anybody can tell that what is published was made of this source."""
+    files = [path.name for path in built.iterdir()]
+    again = built.with_name("again")
+    assert len(files) == 2
+    assert filecmp.cmpfiles(built, again, files, shallow=False) == (files, [], [])
 
 
 def test_the_wheel_is_the_app_and_nothing_else(built):

@@ -220,6 +220,10 @@ def seconds_or_none(timeout: Timeout) -> float | None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as the text of a reason, which must fit into a payload."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """An error as the text of a reason."""
+    return as_reason(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def as_reason(text: str) -> str:
+    """A text as a payload may hold it, and no longer than a reason should be."""
     return text.replace("\0", "").encode(errors="replace").decode()[:MAX_REASON]

@@ -519,6 +519,17 @@ def test_an_export_that_pruning_overtakes_breaks_off(clerk, log):
         list(chunks)
 
 
+def test_an_export_counts_among_its_users_connections(clerk, make_log):
+    """As a download from the API does: with one too many, a user is asked to come back."""
+    log = make_log(MAX_CONNECTIONS=1)
+    log.append("n")
+    path = reverse("admin:events_event_export") + f"?log={log.name}"
+    first, second = clerk.get(path), clerk.get(path)
+    assert (second.status_code, second["Retry-After"]) == (429, "15")
+    first.close()
+    assert clerk.get(path).status_code == 200
+
+
 # Who sees what
 
 

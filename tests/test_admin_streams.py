@@ -274,12 +274,12 @@ def test_the_newest_events_and_the_ones_before(clerk, log):
     """A hundred a page, with a link to each, and on to the older ones."""
     log.append_many([{"kind": "n", "stream": "s", "payload": {"n": n}} for n in range(150)])
     response = clerk.get(url(log, "s"))
-    assert [event["seq"] for event in response.context["events"]] == list(range(150, 50, -1))
+    assert [event.seq for event in response.context["events"]] == list(range(150, 50, -1))
     older = re.search(r'href="([^"]*)" rel="next"', response.content.decode())
     address = url(log, "s").split("?")[0] + older[1].replace("&amp;", "&")
     response = clerk.get(address)
-    assert [event["seq"] for event in response.context["events"]] == list(range(50, 0, -1))
-    event = response.context["events"][0]["pk"]
+    assert [event.seq for event in response.context["events"]] == list(range(50, 0, -1))
+    event = response.context["events"][0].pk
     address = reverse("admin:events_event_change", args=[event]) + f"?log={log.name}"
     assert f'href="{address}"' in response.content.decode()
 
@@ -309,13 +309,13 @@ def test_hostile_content_is_text(clerk, log):
     assert not re.search(INLINE, html)
 
 
-def test_a_stream_that_is_not_there(clerk, log):
+def test_a_stream_that_is_not_there(boss, log):
     """Django's own answer, whatever the address; to all pages of a stream."""
     log.append("n")
     for pk in ("999999999", "abc", "0", "9" * 30, "-1", "1;2", "٣", "_5F"):
         for page in ("timeline", "change", "stop", "fail", "delete", "history"):
             address = reverse(f"admin:events_stream_{page}", args=[pk]) + f"?log={log.name}"
-            response = clerk.get(address)
+            response = boss.get(address)
             assert response.status_code == 302, (pk, page)
             assert response.url == reverse("admin:index")
 
@@ -505,8 +505,7 @@ def test_who_may_not_view_is_turned_away(log):
     log.stream("run-1").open()
     assert listing(person(), log).status_code == 403
     assert person(staff=False, name="guest").get(url(log, "run-1")).status_code == 302
-    response = person().get(url(log, "run-1"))
-    assert response.url == reverse("admin:index")
+    assert person().get(url(log, "run-1")).status_code == 403
 
 
 def test_a_host_with_atomic_requests(boss, make_log):

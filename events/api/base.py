@@ -15,8 +15,7 @@ from rest_framework.views import APIView
 from ..context import actor_of, context
 from ..exceptions import InvalidEvent, LogDoesNotExist
 from ..internals import django_request
-from ..limits import CONNECTIONS, Held, TooMany, hold, whose
-from ..live.eager import RAW_RECEIVE
+from ..limits import Held, TooMany
 from ..log import EventLog
 from ..non_atomic import non_atomic, own_transactions_only
 from ..parameters import log_named
@@ -27,7 +26,7 @@ from ..types import StreamInfo
 from .errors import as_http
 from .parsers import EventParser
 from .renderers import EntryRenderer
-from .sending import PIECE, is_asgi, streamed
+from .sending import PIECE, hold_connection, is_asgi, streamed
 
 
 class LogView(APIView):
@@ -92,15 +91,7 @@ class LogView(APIView):
             raise NotFound from None
 
     def hold_connection(self) -> Held:
-        """Count this request's response, which stays open, among its user's connections."""
-        log = self.log
-        http: Any = django_request(self.request)
-        held = hold(
-            CONNECTIONS, whose(log.policy, self.request.user, http), log.settings.max_connections
-        )
-        if is_asgi(self.request):
-            held.receive = http.scope.get(RAW_RECEIVE)
-        return held
+        return hold_connection(self.log, self.request.user, django_request(self.request))
 
     def must_read(self, log: EventLog, *streams: str | None) -> None:
         """Refuse who may not read: 404 for named streams, as if one did not exist, else 401 or 403."""

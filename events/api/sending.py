@@ -16,7 +16,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.request import Request
 
 from ..internals import django_request
-from ..limits import Held
+from ..limits import CONNECTIONS, Held, hold, whose
+from ..live.eager import RAW_RECEIVE
+from ..log import EventLog
 from ..threads import release_thread
 
 # Bytes in one response of a server without backpressure, which would keep in memory all that a
@@ -35,6 +37,14 @@ def buffers_everything(request: Request) -> bool:
     servers that wait, it does not say which version of the specification it speaks."""
     http = django_request(request)
     return isinstance(http, ASGIRequest) and "spec_version" not in http.scope.get("asgi", {})
+
+
+def hold_connection(log: EventLog, user: Any, http: Any) -> Held:
+    """Count this request's response, which stays open, among its user's connections."""
+    held = hold(CONNECTIONS, whose(log.policy, user, http), log.settings.max_connections)
+    if isinstance(http, ASGIRequest):
+        held.receive = http.scope.get(RAW_RECEIVE)
+    return held
 
 
 class Patience:

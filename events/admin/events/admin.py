@@ -2,100 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.forms import Script
 from django.http import HttpRequest
-from django.utils.functional import cached_property
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ...models import Event
+from ...non_atomic import non_atomic
 from ..shared import links
 from ..shared.filters import LogFilter
 from ..shared.keyset import Keyset, KeysetChangeList
-from ..shared.payloads import excerpt, light
+from ..shared.payloads import excerpt
 from ..shared.scope import scope_of
 from ..shared.words import date_and_time
-from .filters import KindFilter, StatusFilter, StreamFilter, TimeFilter
+from .export import FORMATS, export_view
+from .filters import KindFilter, StreamFilter, StreamStatusFilter, TimeFilter
 from .page import EventPage, moment
+from .pruning import prune_view
 from .wanted import Wanted, wanted_of
 
 
 class EventChangeList(KeysetChangeList):
     """With what the rows need to know besides themselves, looked up once for all of them."""
 
+    # Of the live switch: what its script has to know, or why it cannot be used here.
+    following: Mapping[str, Any] = {}
+    refusal = ""
+
     def get_results(self, request: HttpRequest) -> None:
         self.scope, self.wanted = scope_of(request), wanted_of(request)
         super().get_results(request)
         names = {row.stream for row in self.page.rows if row.stream}
-        rows = self.scope.streams().filter(name__in=names) if names else ()
+        rows = self.scope.streams(self.wanted.stream).filter(name__in=names) if names else ()
         threads = {row.name: row.pk for row in rows}
-        if thread := self.wanted.thread:
-            threads[thread.name] = thread.pk
         for row in self.page.rows:
             row.is_wanted = row.position == self.wanted.position
             pk = threads.get(row.stream)
-            row.thread_url = links.timeline(self.site, self.scope.name, row.stream, pk)
+            row.thread_url = self.model_admin.timeline(self.scope.name, row.stream, pk)
+        # Is an API mounted, and may this user read there what the page shows?
+        if links.api() and self.scope.shows(self.wanted.stream):
+            self.follow()
 
-    @property
-    def site(self) -> str:
-        return self.model_admin.admin_site.name
-
-    # For the head of the page
-
-    def exports(self) -> list[tuple[str, str]]:
-        address = links.within(self.site, "event_export")
-        return [
-            (title, address + self.without(format=name))
-            for name, title in (("ndjson", "NDJSON"), ("csv", "CSV"))
-        ]
-
-    def prune_url(self) -> str:
-        return links.within(self.site, "event_prune", log=self.scope.name)
-
-    @cached_property
-    def can_follow(self) -> bool:
-        """Is an API mounted, and may this user read there what the page shows?"""
-        scope, stream = self.scope, self.wanted.stream
-        if links.api() is None or scope.problem:
-            return False
-        return scope.everything or bool(stream and scope.may_see(stream))
-
-    @cached_property
-    def refusal(self) -> str:
-        """Why the live switch cannot be used here."""
-        if self.can_follow and not self.wanted.can_be_followed:
-            return _(
+    def follow(self) -> None:
+        wanted, log, info = self.wanted, self.scope.log, self.scope.info
+        if not wanted.can_be_followed:
+            self.refusal = _(
                 "A status, an end of the time, a key or a position cannot be followed live: "
                 "remove that filter first."
             )
-        newest = self.is_newest or not self.can_follow
-        return "" if newest else _("Only the first page can be followed live.")
+        elif self.newer_url:
+            self.refusal = _("Only the first page can be followed live.")
+        else:
+            self.following = {
+                "api": links.api(),
+                "log": log.name,
+                "since": info.head,
+                "epoch": info.epoch,
+                "kind": wanted.kind or "",
+                "stream": wanted.stream or "",
+                "heartbeat": log.settings.heartbeat_interval,
+            }
 
-    def following(self) -> dict[str, Any]:
-        """What the live switch's script has to know; nothing where there is nothing to follow."""
-        if self.refusal or not self.can_follow:
-            return {}
-        return {
-            "api": links.api(),
-            "log": self.scope.name,
-            "since": self.scope.info.head,
-            "epoch": self.scope.info.epoch,
-            "kind": self.wanted.kind or "",
-            "stream": self.wanted.stream or "",
-            "heartbeat": self.scope.log.settings.heartbeat_interval,
-        }
+    def exports(self) -> list[tuple[str, str]]:
+        address = self.model_admin.address("event_export")
+        return [(name.upper(), address + self.without(format=name)) for name in FORMATS]
 
 
 @admin.register(Event)
 class EventAdmin(EventPage):
     list_display = ("position", "when", "what", "thread", "number", "excerpt")
-    list_filter = (LogFilter, TimeFilter, StreamFilter, KindFilter, StatusFilter)
+    list_filter = (LogFilter, TimeFilter, StreamFilter, KindFilter, StreamStatusFilter)
     search_help_text = gettext_lazy(
         "A stream, a key, a position (123 or #123), kind:turn.*, actor:7, request:…, trace:…, or "
         "stream:run-42 and key:abc to be exact."
@@ -108,15 +93,25 @@ class EventAdmin(EventPage):
         return EventChangeList
 
     def keyset(self, request: HttpRequest) -> Keyset:
-        keyset = wanted_of(request).keyset
-        return replace(keyset, rows=light(keyset.rows))
+        return wanted_of(request).keyset
+
+    def get_urls(self) -> list[URLPattern]:
+        """Ours first: Django's own take any path for a primary key."""
+        own: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
+            "export": ("export/", partial(export_view, self)),
+            "prune": ("prune/", partial(prune_view, self)),
+            "json": ("<str:object_id>/json/", self.json_view),
+        }
+        wrap = self.admin_site.admin_view
+        return [
+            path(address, non_atomic(wrap(view)), name=f"events_event_{name}")
+            for name, (address, view) in own.items()
+        ] + super().get_urls()
 
     def notes(self, request: HttpRequest, cl: KeysetChangeList) -> list[str]:
         wanted = wanted_of(request)
         if wanted.problems:
             return wanted.problems
-        if not scope_of(request).everything and cl.page.rows:
-            return []
         return super().notes(request, cl) + remarks(wanted, cl)
 
     # The columns

@@ -8,15 +8,18 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 
 from ...api.export import Export, paced
-from ...api.sending import OpenResponse
-from ...limits import Held
+from ...api.sending import OpenResponse, hold_connection
+from ...limits import RETRY_AFTER, TooMany
 from ...types import UNIX_EPOCH, Row, wire_micros
+from ..shared.keyset import KeysetAdmin
 from ..shared.visible import visible
-from .wanted import Wanted
+from .wanted import Wanted, wanted_of
 
 COLUMNS = ("position", "kind", "stream", "seq", "timestamp", "key", "payload")
 # What a spreadsheet takes for a formula, also in full width.
@@ -62,13 +65,27 @@ def cell(text: str) -> str:
     return f"'{visible(text)}" if FORMULA.match(text) else visible(text)
 
 
-def response(request: HttpRequest, wanted: Wanted, format: str) -> StreamingHttpResponse:
-    export, log = FORMATS[format](wanted), wanted.scope.log
+def export_view(admin: KeysetAdmin, request: HttpRequest) -> HttpResponseBase:
+    """All that the list shows, on all of its pages; a connection of its user's like any other."""
+    if not admin.has_view_permission(request):
+        raise PermissionDenied
+    wanted, format = wanted_of(request), request.GET.get("format", "ndjson")
+    if wanted.problems or format not in FORMATS:
+        # The list says what is wrong.
+        query = request.GET.copy()
+        query.pop("format", None)
+        return HttpResponseRedirect(f"{admin.address('event_changelist')}?{query.urlencode()}")
+    log = wanted.scope.log
+    try:
+        held = hold_connection(log, request.user, request)
+    except TooMany as error:
+        return HttpResponse(str(error), status=429, headers={"Retry-After": str(RETRY_AFTER)})
+    export = FORMATS[format](wanted)
     now = UNIX_EPOCH + timedelta(microseconds=log.backend.now())
     name = f"events-{log.name}-{now:%Y%m%dT%H%M%SZ}.{format}"
     return OpenResponse(
         paced(export, isinstance(request, ASGIRequest)),
-        Held(),
+        held,
         log.settings.send_timeout,
         content_type=export.content_type,
         headers={

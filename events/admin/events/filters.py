@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from ...types import Status
-from ..shared.filters import ChoiceFilter
+from ..shared.filters import ChoiceFilter, StatusFilter
 from ..shared.kinds import family
-from ..shared.words import status_name
 from .wanted import wanted_of
 
 # More choices are no help; the search box finds any kind.
@@ -25,13 +24,9 @@ class KindFilter(ChoiceFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        kinds = set(wanted_of(request).kinds)
-        chosen = self.value()
-        families: dict[str, list[str]] = {}
-        for kind in sorted(kinds):
-            families.setdefault(family(kind), []).append(kind)
-        found = []
-        for name, members in families.items():
+        found, chosen = [], self.value()
+        for name, some in groupby(wanted_of(request).kinds, family):
+            members = list(some)
             found += [f"{name}.*"] * (len(members) > 1) + members
         found = found[:MOST_KINDS]
         if chosen and chosen not in found:
@@ -39,22 +34,17 @@ class KindFilter(ChoiceFilter):
         return [(kind, kind) for kind in found]
 
 
-class StatusFilter(ChoiceFilter):
-    title = _("status of the stream")
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(status.value, status_name(status)) for status in Status]
-
-
 class FormFilter(ChoiceFilter):
     """A filter with a form, of fields by their names, titles and types."""
 
     template = "admin/events/filter_form.html"
-    inputs: tuple[tuple[str, Any, str], ...] = ()
+    inputs: tuple[tuple[str, Any, str], ...]
+
+    def has_output(self) -> bool:
+        return True
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        if self.lookup_choices[0][0]:
+        if self.lookup_choices:
             yield from super().choices(changelist)
         own, names = changelist.params, self.expected_parameters()
         yield {
@@ -69,10 +59,8 @@ class FormFilter(ChoiceFilter):
 class TimeFilter(FormFilter):
     title = _("time")
     parameter_name = "time"
+    options = (("hour", _("Last hour")), ("day", _("Last day")), ("week", _("Last 7 days")))
     inputs = (("from", _("From"), "datetime-local"), ("to", _("To"), "datetime-local"))
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("hour", _("Last hour")), ("day", _("Last day")), ("week", _("Last 7 days"))]
 
     def value(self) -> str | None:
         """Something is chosen in the form as well."""
@@ -85,5 +73,6 @@ class StreamFilter(FormFilter):
     parameter_name = "stream"
     inputs = (("stream", _("Exactly"), "text"),)
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("", "")]
+
+class StreamStatusFilter(StatusFilter):
+    title = _("status of the stream")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -17,21 +17,22 @@ from django.utils.translation import gettext_lazy
 
 from ...models import Event
 from ...types import wire_time
-from ...wire import dumps
-from ..shared import links
+from ...wire import dumps, encode
+from ..shared.keyset import KeysetAdmin
 from ..shared.kinds import chip
+from ..shared.links import api_of
 from ..shared.payloads import pretty
 from ..shared.visible import visible
 from .search import FIELDS
-from .views import EventViews
 
 # Characters of a payload that are shown.
 MOST = 200_000
+BUTTON = '<button type="button" class="button" data-copy data-copied="{}" hidden>{}</button>'
 # Django's own stand-in for it is for lists alone.
 NOTHING = "–"
 
 
-class EventPage(EventViews):
+class EventPage(KeysetAdmin):
     fields = (
         "position", "exactly", "what", "where", "number", "shown_key", "why", "beside", "payload_",
     )  # fmt: skip
@@ -42,6 +43,18 @@ class EventPage(EventViews):
         if found := self.found(request, object_id):
             found[1].scope = found[0]
         return found and found[1]
+
+    def json_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """One event as the API has it, byte for byte."""
+        found = self.found(request, object_id)
+        if found is None:
+            # What Django answers for any object that is not there.
+            return self.change_view(request, object_id)
+        scope, event = found
+        query = scope.log.query(event.position - 1, 1, stream=event.stream)
+        body = b"".join(map(encode, scope.log.backend.read(query).rows))
+        headers = {"X-Content-Type-Options": "nosniff"}
+        return HttpResponse(body, content_type="application/json", headers=headers)
 
     @admin.display(description=gettext_lazy("time"))
     def exactly(self, event: Any) -> SafeString:
@@ -54,14 +67,13 @@ class EventPage(EventViews):
 
     @admin.display(description=gettext_lazy("stream"))
     def where(self, event: Any) -> str:
-        name, site, log = event.stream, self.admin_site.name, event.scope.name
+        name, log = event.stream, event.scope.name
         if not name:
             return NOTHING
         pk = event.scope.streams(name).values_list("pk", flat=True).first()
-        timeline = link(name, links.timeline(site, log, name, pk))
-        return format_html(
-            "{} · {}", timeline, link(_("its events"), links.events(site, log, stream=name))
-        )
+        its_events = self.address("event_changelist", log=log, stream=name)
+        timeline = link(name, self.timeline(log, name, pk))
+        return format_html("{} · {}", timeline, link(_("its events"), its_events))
 
     @admin.display(description=gettext_lazy("seq"))
     def number(self, event: Event) -> int | str:
@@ -74,16 +86,12 @@ class EventPage(EventViews):
     @admin.display(description=gettext_lazy("context"))
     def why(self, event: Any) -> str:
         """Who and why, each with a link to its like."""
-        return pairs(
-            (name, self.like(event, name, value)) for name, value in (event.context or {}).items()
-        )
-
-    def like(self, event: Any, name: str, value: object) -> SafeString:
-        said = value if isinstance(value, str) else dumps(value)
-        address = None
-        if name in FIELDS and said:
-            address = links.events(self.admin_site.name, event.scope.name, q=f"{name}:{said}")
-        return link(visible(said), address)
+        found, log = [], event.scope.name
+        for name, value in (event.context or {}).items():
+            said = value if isinstance(value, str) else dumps(value)
+            like = self.address("event_changelist", log=log, q=f"{name}:{said}")
+            found.append((name, link(visible(said), like if name in FIELDS and said else None)))
+        return pairs(found)
 
     @admin.display(description=gettext_lazy("neighbours"))
     def beside(self, event: Any) -> str:
@@ -91,27 +99,23 @@ class EventPage(EventViews):
         threads = [(_("In the log"), None)] if event.scope.everything else []
         if event.stream:
             threads.append((_("In the stream"), event.stream))
-        # One link of each kind: a page has one next page.
-        rels = [("prev", "next"), ("", "")]
-        return pairs(
-            (
-                title,
-                joined(
-                    [
-                        self.step(event, stream, _("‹ Previous"), "-position", rel[0]),
-                        self.step(event, stream, _("Next ›"), "position", rel[1]),
-                    ]
-                ),
-            )
-            for (title, stream), rel in zip(threads, rels, strict=False)
-        )
+        found: list[tuple[str, SafeString]] = []
+        for title, stream in threads:
+            # One link of each kind: a page has one next page.
+            previous, following = ("", "") if found else ("prev", "next")
+            steps = [
+                self.step(event, stream, _("‹ Previous"), "-position", previous),
+                self.step(event, stream, _("Next ›"), "position", following),
+            ]
+            found.append((title, joined(steps)))
+        return pairs(found)
 
     def step(self, event: Any, stream: str | None, title: str, order: str, rel: str) -> SafeString:
         at, scope = event.position, event.scope
         bound = {"upto": at - 1} if order == "-position" else {"above": at}
         rows = scope.events(stream, **bound).order_by(order).values_list("pk", "position")
         for pk, position in rows[:1]:
-            address = links.within(self.admin_site.name, "event_change", pk, log=scope.name)
+            address = self.address("event_change", pk, log=scope.name)
             return link(title, address, rel=rel, title=f"#{position}")
         return link(title, None)
 
@@ -119,15 +123,11 @@ class EventPage(EventViews):
     def payload_(self, event: Any) -> SafeString:
         """Indented, with a button that a script makes work; what is cut is whole as raw JSON."""
         text, log = pretty(event.payload), event.scope.name
-        raw = links.within(self.admin_site.name, "event_json", event.pk, log=log)
-        tools = [link(_("Raw JSON"), raw)]
-        if address := links.api_of(event.position, log):
+        tools = [link(_("Raw JSON"), self.address("event_json", event.pk, log=log))]
+        if address := api_of(event.position, log):
             tools.append(link(_("In the API"), address))
         if len(text) <= MOST:
-            button = (
-                '<button type="button" class="button" data-copy data-copied="{}" hidden>{}</button>'
-            )
-            tools.insert(0, format_html(button, _("Copied"), _("Copy")))
+            tools.insert(0, format_html(BUTTON, _("Copied"), _("Copy")))
         return format_html(
             '<p class="events-tools">{}</p><pre class="events-payload">{}</pre>{}',
             joined(tools),

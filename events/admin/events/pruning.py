@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.transaction import TransactionManagementError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from ...conf import parse_duration
+from ...exceptions import LogBusy
 from ...models import Event, Log
-from ..shared.scope import Scope
+from ..shared.keyset import KeysetAdmin
+from ..shared.scope import Scope, scope_of
 
 
 class PruneForm(forms.Form):
@@ -31,61 +38,80 @@ class PruneForm(forms.Form):
 
     def clean_older_than(self) -> timedelta | None:
         text = self.cleaned_data["older_than"]
-        if not text:
-            return None
         try:
-            age = parse_duration(text)
+            age = parse_duration(text) if text else None
         except ValueError:
             raise forms.ValidationError(_("Write 90, 30s, 15m, 12h or 7d.")) from None
-        if not age:
+        if age is not None and not age:
             raise forms.ValidationError(_("That would remove everything."))
         return age
 
-    def clean(self) -> None:
-        if not self.errors and not any(self.cleaned_data.values()):
-            raise forms.ValidationError(_("Say what is to be removed."))
 
+class Preview(NamedTuple):
+    """How many of a log's `total` entries pruning would remove, up to the `last` of them."""
 
-def settings_of(scope: Scope) -> dict[str, object]:
-    """The log's own bounds, to begin with."""
-    settings = scope.log.settings
-    initial: dict[str, object] = {}
-    if settings.ttl is not None:
-        initial["older_than"] = f"{max(1, round(settings.ttl))}s"
-    if settings.max_entries is not None:
-        initial["max_entries"] = settings.max_entries
-    return initial
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What pruning would remove: `count` of `total` entries, up to the `last` of them."""
-
-    count: int
+    log: Log
+    removed: int
     total: int
     last: Event | None
 
 
 def preview(scope: Scope, ttl: timedelta | None, max_entries: int | None) -> Preview:
     """Counted by the log itself; expired entries are among them, since they are still there."""
-    log = Log.objects.using(scope.alias).get(pk=scope.pk)
+    log = Log.objects.using(scope.alias).filter(name=scope.name).first() or Log()
     count = scope.log.prune(ttl, max_entries, dry_run=True)
-    last = last_to_go(scope, ttl, max_entries) if count else None
-    return Preview(count, max(log.head - log.floor - log.removed, count), last)
-
-
-def last_to_go(scope: Scope, ttl: timedelta | None, max_entries: int | None) -> Event | None:
     target = scope.log.backend.last_to_go(ttl.total_seconds() if ttl else None, max_entries)
-    there = Event.objects.using(scope.alias).filter(log_id=scope.pk, position__lte=target)
-    return next(iter(there.order_by("-position")[:1]), None)
+    there = Event.objects.using(scope.alias).filter(log_id=log.pk, position__lte=target)
+    last = there.order_by("-position").first() if count else None
+    return Preview(log, count, max(log.head - log.floor - log.removed, count), last)
 
 
-def told(count: int, last: Event | None, bounds: dict[str, str]) -> str:
-    """For the admin's history, where it is read years later: in English, and in full."""
-    upto = (
-        f", up to position {last.position} of {last.timestamp:%Y-%m-%d %H:%M:%S} UTC"
-        if last
-        else ""
+def prune_view(admin: KeysetAdmin, request: HttpRequest) -> HttpResponse:
+    """First a form, then a look at what would go, then a POST that does it."""
+    scope = scope_of(request)
+    may = request.user.has_perm("events.delete_event") and scope.everything
+    if scope.problem or not may:
+        raise PermissionDenied
+    asked, settings = request.POST or request.GET, scope.log.settings
+    bounds = {name: asked.get(name, "").strip() for name in ("older_than", "max_entries")}
+    initial = {
+        "older_than": settings.ttl and f"{max(1, round(settings.ttl))}s",
+        "max_entries": settings.max_entries,
+    }
+    form = PruneForm(bounds if any(bounds.values()) else None, initial=initial)
+    back, found = admin.address("event_changelist", log=scope.name), None
+    if form.is_valid():
+        ttl, most = form.cleaned_data["older_than"], form.cleaned_data["max_entries"]
+        try:
+            found = preview(scope, ttl, most)
+            if request.method == "POST":
+                note(admin, request, scope.log.prune(ttl, most), found, bounds)
+                return HttpResponseRedirect(back)
+        except (LogBusy, TransactionManagementError) as error:
+            messages.error(request, str(error))
+    return admin.render(
+        request,
+        "admin/events/event/prune.html",
+        title=_("Prune the log"),
+        subtitle=scope.name,
+        log=scope.log,
+        info=scope.info,
+        back_to=back,
+        form=form,
+        preview=found,
+        bounds=bounds,
     )
-    by = ", ".join(f"{name} {value}" for name, value in bounds.items() if value)
-    return f"Pruned {count:,} entries{upto} ({by})."
+
+
+def note(
+    admin: KeysetAdmin, request: HttpRequest, count: int, found: Preview, bounds: dict[str, str]
+) -> None:
+    """In the admin's history, where it is read years later, in English and in full."""
+    text = ngettext("%(count)s entry was removed.", "%(count)s entries were removed.", count)
+    messages.success(request, text % {"count": count})
+    if not count:
+        return
+    by, upto = ", ".join(f"{name} {value}" for name, value in bounds.items() if value), ""
+    if (last := found.last) is not None:
+        upto = f", up to position {last.position} of {last.timestamp:%Y-%m-%d %H:%M:%S} UTC"
+    admin.log_change(request, found.log, f"Pruned {count:,} entries{upto} ({by}).")

@@ -29,6 +29,8 @@ def parse(text: str) -> dict[str, str]:
     names has to be looked up."""
     if position := POSITION.fullmatch(text):
         return {"position": position[1]}
+    if "\0" in text:
+        raise Nonsense(text)
     if not re.match(PREFIX, text):
         return {"": text} if text else {}
     # A key may hold anything, also spaces.

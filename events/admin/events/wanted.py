@@ -8,6 +8,7 @@ looks at a bounded part of it. An index on kind would make every append dearer, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -21,10 +22,11 @@ from django.utils.timezone import get_current_timezone, make_aware
 from django.utils.translation import gettext as _
 
 from ...cursors import Query
-from ...models import Stream
+from ...models import Event, Stream
 from ...types import Row, Status, to_micros
-from ...validation import MAX_KEY, shown
+from ...validation import shown, valid_key, valid_stream
 from ..shared.keyset import Keyset, whole
+from ..shared.payloads import light
 from ..shared.scope import Scope, is_stream, scope_of
 from .search import FIELDS, Nonsense, parse, spellings
 
@@ -45,11 +47,10 @@ AGES = {
 
 def wanted_of(request: HttpRequest) -> Wanted:
     """What a request's list is of; read once."""
-    known = getattr(request, ATTRIBUTE, None)
-    if known is None:
-        known = Wanted(scope_of(request), request.GET)
-        setattr(request, ATTRIBUTE, known)
-    return known
+    if not hasattr(request, ATTRIBUTE):
+        setattr(request, ATTRIBUTE, Wanted(scope_of(request), request.GET))
+    found: Wanted = getattr(request, ATTRIBUTE)
+    return found
 
 
 class Wanted:
@@ -64,12 +65,12 @@ class Wanted:
             self.asked |= self._named(parse(self.asked.get("q", "")))
         except Nonsense as error:
             self.problems.append(str(error))
-        self.stream = self._read("stream", _("stream"), checked(is_stream))
-        self.key = self._read("key", _("key"), checked(is_key))
+        self.stream = self._read("stream", _("stream"), valid_stream)
+        self.key = self._read("key", _("key"), valid_key)
         self.status = self._read("status", _("status"), Status)
         self.kind = self._read("kind", _("kind"), self._a_kind)
         self.fields = {
-            name: text for name in FIELDS if (text := self._read(name, name, checked(is_text)))
+            name: text for name in FIELDS if (text := self._read(name, name, str)) is not None
         }
         self.position = whole(self.asked.get("position", ""))
         age = self._read("time", _("time"), AGES.__getitem__)
@@ -82,12 +83,13 @@ class Wanted:
         text = self.asked.get(name)
         if text is None:
             return None
-        try:
-            return read(text)
-        except (ValueError, KeyError, OverflowError):
-            said = _("%(text)s cannot be a %(name)s.") % {"text": shown(text), "name": title}
-            self.problems.append(said)
-            return None
+        # A NUL is in no column of PostgreSQL's.
+        with suppress(ValueError, KeyError, OverflowError):
+            if "\0" not in text:
+                return read(text)
+        said = _("%(text)s cannot be a %(name)s.") % {"text": shown(text), "name": title}
+        self.problems.append(said)
+        return None
 
     def _a_kind(self, text: str) -> str:
         self.scope.log.query(kind=text)
@@ -107,7 +109,7 @@ class Wanted:
             raise Nonsense(word)
         if is_stream(word) and self.scope.streams(word).exists():
             return {"stream": word}
-        if is_key(word) and self.scope.events().filter(key=word).exists():
+        if self.scope.events().filter(key=word).exists():
             return {"key": word}
         if word in self.kinds:
             return {"kind": word}
@@ -148,7 +150,7 @@ class Wanted:
         gone = self.stream is not None and self.thread is None
         if self.problems or gone or not self.scope.shows(self.stream):
             # An empty range: an export asks the log for it, and not for these rows.
-            return Keyset(self.scope.nothing, "position", low, low)
+            return Keyset(Event.objects.none(), "position", low, low)
         rows: QuerySet[Any] = self.scope.rows(self.stream)
         for least, most in self._ranges(rows):
             low, high = max(low, least), min(high, most)
@@ -156,7 +158,7 @@ class Wanted:
         span = self._span() if looks else None
         drop = () if self.position is None else ("q",)
         rows, high = self._narrowed(rows), max(low, high)
-        return Keyset(rows, "position", low, high, span, self.position, drop)
+        return Keyset(light(rows), "position", low, high, span, self.position, drop)
 
     def _ranges(self, rows: QuerySet[Any]) -> Iterator[tuple[int, int]]:
         find, head = self.scope.log.backend.position_at, self.scope.info.head
@@ -219,24 +221,6 @@ class Wanted:
             fits = {name for name, stream in known.items() if stream.status == self.status}
             found = [row for row in found if row.stream in fits]
         return found
-
-
-def checked(rule: Callable[[str], bool]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not rule(text):
-            raise ValueError(text)
-        return text
-
-    return read
-
-
-def is_text(text: str) -> bool:
-    """A NUL is in no column of PostgreSQL's."""
-    return "\0" not in text
-
-
-def is_key(text: str) -> bool:
-    return len(text) <= MAX_KEY and is_text(text)
 
 
 def moment(text: str) -> int:

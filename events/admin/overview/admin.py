@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from ...log import logs
@@ -38,14 +37,10 @@ class LogAdmin(PagesAdmin):
         )
 
     def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.to_overview()
+        """A log has no page of its own."""
+        return HttpResponseRedirect(self.address("log_changelist"))
 
-    def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.to_overview()
-
-    def to_overview(self) -> HttpResponse:
-        address = reverse("admin:events_log_changelist", current_app=self.admin_site.name)
-        return HttpResponseRedirect(address)
+    history_view = change_view
 
     # Who may what
 

@@ -46,39 +46,28 @@ def overview(user: Any) -> list[Section]:
 
 def section(log: EventLog) -> Section:
     """A database that is away, or not migrated, is no reason not to show the others."""
-    backend = log.backend
-    found = Section(log.name, type(backend).__name__, backend.in_database)
+    found = Section(log.name, type(log.backend).__name__, log.backend.in_database)
     try:
-        figures = backend.figures()
-        if figures is None:
-            found.facts = list(few_facts(log))
-        else:
-            fill(found, log, figures)
+        fill(found, log, log.backend.figures())
     except DatabaseError as error:
         logger.exception("The log %r could not be looked at.", log.name)
         found.error = str(error)
     return found
 
 
-def few_facts(log: EventLog) -> Iterator[tuple[str, str]]:
-    """Of a log that counts no more than `info` says."""
-    info = log.info()
-    yield _("Head"), number(info.head)
-    yield _("Floor"), number(info.floor)
-    yield _("Entries"), number(info.count)
-    yield _("Retention"), retention(log)
-    yield _("Charts"), _("this backend does not count what came when")
-
-
-def fill(found: Section, log: EventLog, one: Figures) -> None:
+def fill(found: Section, log: EventLog, one: Figures | None) -> None:
+    if one is None:
+        found.facts = list(facts(log, None, ()))
+        return
     now = one.now
     hour, day = edges(now, MINUTE, 60), edges(now, 30 * MINUTE, 48)
     asked = sorted({*hour, *day, now - MINUTE, now - HOUR})
     # One statement for all, so that no event is counted here and not there.
     parts = (log.backend.stretches(asked) if one.head else None) or []
-    # A commit is followed by its sequencing within milliseconds: what waits then is no reason to warn.
-    undrained = bool(one.pending) and again(log) == one.first_pending
     found.facts = list(facts(log, one, parts))
+    # A commit is followed by its sequencing within milliseconds: what waits then is no reason to warn.
+    again = log.backend.figures() if one.pending else None
+    undrained = again is not None and again.first_pending == one.first_pending
     found.warnings = list(worries(log, one, undrained))
     found.set_aside = [row._replace(reason=visible(row.reason)) for row in one.set_aside]
     titles = {
@@ -90,11 +79,6 @@ def fill(found: Section, log: EventLog, one: Figures) -> None:
         for name, (title, some) in titles.items()
         if parts
     ]
-
-
-def again(log: EventLog) -> int | None:
-    figures = log.backend.figures()
-    return None if figures is None else figures.first_pending
 
 
 def edges(now: int, width: int, count: int) -> list[int]:
@@ -116,32 +100,43 @@ def joined(parts: Sequence[Stretch], edges: Sequence[int]) -> list[Stretch]:
 # In words
 
 
-def facts(log: EventLog, one: Figures, parts: Sequence[Stretch]) -> Iterator[tuple[str, str]]:
-    yield _("Head"), number(one.head)
-    yield _("Floor"), number(one.floor)
-    yield _("Entries"), number(one.count)
+def facts(
+    log: EventLog, one: Figures | None, parts: Sequence[Stretch]
+) -> Iterator[tuple[str, str]]:
+    """Of a log that does not count, no more than `info` says."""
+    info = one or log.info()
+    yield _("Head"), number(info.head)
+    yield _("Floor"), number(info.floor)
+    yield _("Entries"), number(info.count)
+    if one is None:
+        yield _("Retention"), retention(log)
+        yield _("Charts"), _("this backend does not count what came when")
+        return
     yield _("Rate"), rates(one, parts)
     yield _("Oldest entry"), moment(one.oldest, one.now)
     yield _("Newest entry"), moment(one.newest, one.now)
     yield _("Retention"), retention(log)
     yield _("Pruning now"), preview(one)
-    yield _("Outbox"), outbox(one)
-    yield _("Open streams"), open_streams(one)
+    waiting = _("%(pending)s pending, %(refused)s set aside") % counts(one, "pending", "refused")
+    yield _("Outbox"), waiting if one.pending or one.refused else _("empty")
+    running = _("%(running)s running, %(waiting)s waiting") % counts(one, "running", "waiting")
+    yield _("Open streams"), running
     if one.deletions:
         yield _("Deletions under way"), bounded(one.deletions)
 
 
+def counts(one: Figures, *names: str) -> dict[str, str]:
+    return {name: bounded(getattr(one, name)) for name in names}
+
+
 def rates(one: Figures, parts: Sequence[Stretch]) -> str:
-    said = []
-    for span in (MINUTE, HOUR):
+    said = {}
+    for name, span in (("minute", MINUTE), ("hour", HOUR)):
         some = [part for part in parts if part.start >= one.now - span]
         is_estimate = one.has_holes and any(part.estimated for part in some)
         per_second = rate(sum(part.total for part in some) / (span / 1_000_000))
-        said.append(f"≈ {per_second}" if is_estimate else per_second)
-    return _("%(minute)s events/s in the last minute, %(hour)s in the last hour") % {
-        "minute": said[0],
-        "hour": said[1],
-    }
+        said[name] = "≈ " * is_estimate + per_second
+    return _("%(minute)s events/s in the last minute, %(hour)s in the last hour") % said
 
 
 def moment(one: Moment | None, now: int) -> str:
@@ -171,25 +166,8 @@ def preview(one: Figures) -> str:
     if not count:
         return _("would remove nothing")
     # Translators: after "Pruning now"
-    sentence = (
-        ngettext(
-            "would remove about %(number)s entry", "would remove about %(number)s entries", count
-        )
-        if one.has_holes
-        else ngettext("would remove %(number)s entry", "would remove %(number)s entries", count)
+    exactly = ngettext("would remove %(number)s entry", "would remove %(number)s entries", count)
+    about = ngettext(
+        "would remove about %(number)s entry", "would remove about %(number)s entries", count
     )
-    return sentence % {"number": number(count)}
-
-
-def outbox(one: Figures) -> str:
-    if not one.pending and not one.refused:
-        return _("empty")
-    return _("%(pending)s pending, %(refused)s set aside") % {
-        "pending": bounded(one.pending),
-        "refused": bounded(one.refused),
-    }
-
-
-def open_streams(one: Figures) -> str:
-    counts = {"running": bounded(one.running), "waiting": bounded(one.waiting)}
-    return _("%(running)s running, %(waiting)s waiting") % counts
+    return (about if one.has_holes else exactly) % {"number": number(count)}

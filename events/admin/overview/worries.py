@@ -33,7 +33,9 @@ def worries(log: EventLog, one: Figures, undrained: bool) -> Iterator[str]:
             "%(number)s events were set aside, since they cannot become entries: see below.",
             one.refused,
         ) % {"number": bounded(one.refused)}
-    if expired_is_behind(log, one):
+    # More than one batch, or for longer than the entries were to be kept in the first place.
+    overdue = log.settings.ttl is not None and one.oldest_age > 2 * log.settings.ttl
+    if one.expired > DELETE_BATCH or (one.expired and overdue):
         yield ngettext(
             "Pruning is behind: %(number)s entry has expired and is still stored. "
             "Run manage.py prune_events regularly.",
@@ -41,7 +43,8 @@ def worries(log: EventLog, one: Figures, undrained: bool) -> Iterator[str]:
             "Run manage.py prune_events regularly.",
             one.expired,
         ) % {"number": number(one.expired)}
-    if beyond_is_behind(log, one):
+    # More than one batch, or in a small log more than a tenth of it.
+    if one.beyond > min(DELETE_BATCH, (log.settings.max_entries or 0) // 10):
         yield ngettext(
             "Pruning is behind: the log has %(number)s entry more than MAX_ENTRIES. "
             "Run manage.py prune_events regularly.",
@@ -57,16 +60,3 @@ def worries(log: EventLog, one: Figures, undrained: bool) -> Iterator[str]:
             "keep manage.py reconcile_streams --loop 10 running.",
             min(one.idle, BOUND),
         ) % {"number": bounded(one.idle)}
-
-
-def expired_is_behind(log: EventLog, one: Figures) -> bool:
-    """More than one batch, or for longer than the entries were to be kept in the first place."""
-    if not one.expired:
-        return False
-    overdue = log.settings.ttl is not None and one.oldest_age > 2 * log.settings.ttl
-    return one.expired > DELETE_BATCH or overdue
-
-
-def beyond_is_behind(log: EventLog, one: Figures) -> bool:
-    """More than one batch, or in a small log more than a tenth of it."""
-    return one.beyond > min(DELETE_BATCH, (log.settings.max_entries or 0) // 10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count as numbers
 from typing import NamedTuple
 
 from django.utils.translation import gettext as _
@@ -16,7 +17,7 @@ from django.utils.translation import ngettext
 from ...backends.figures import Stretch
 from ...types import from_micros
 from .kinds import OTHER, look
-from .words import clock, date_and_time, estimated, number
+from .words import date_and_time, estimated, number
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 
@@ -93,14 +94,11 @@ class Frame(NamedTuple):
     def ticks(self, y: int) -> Iterator[Label]:
         """With seconds in a short time, with the date in a long one."""
         width = self.end - self.start
-        count = 4 if width > DAY else 6
-        for place in range(count):
-            micros = self.start + width * place // count
-            text = date_and_time(from_micros(micros))
-            if width >= HOUR:
-                text = clock(from_micros(micros)) if width <= DAY else text.split()[0]
-            else:
-                text = text.split()[1]
+        ticks = 4 if width > DAY else 6
+        for place in range(ticks):
+            micros = self.start + width * place // ticks
+            date, time = date_and_time(from_micros(micros)).split()
+            text = date if width > DAY else time[:5] if width >= HOUR else time
             yield Label(percent(self.x(micros)), y, text, "middle" if place else "start")
 
 
@@ -115,32 +113,35 @@ def bars(
     """A bar for each stretch, in the colours of its kinds. In a log with holes an estimate is also of
     the total."""
     frame = Frame(stretches[0].start, stretches[-1].end)
-    most = max(stretch.total for stretch in stretches)
+    total, most = (how(one.total for one in stretches) for how in (sum, max))
     kinds = [kind for kind, _count in by_frequency(sum_of(stretches))[:KINDS]]
     sampled = any(stretch.estimated for stretch in stretches)
-    top, scale = TOP + (BAND if band else 0), nice(most)
-    bottom = top + HEIGHT
+    bottom, scale = TOP + HEIGHT + (BAND if band else 0), nice(most)
     grid = {round(bottom - HEIGHT * part): number(int(scale * part)) for part in (0.5, 1)}
-    total = sum(stretch.total for stretch in stretches)
-    events = ngettext("%(total)s event", "%(total)s events", total) % {
-        "total": estimated(total, sampled and has_holes)
-    }
+    events = ngettext("%(total)s event", "%(total)s events", total)
+    groups, table = list(band), []
+    for one in stretches:
+        in_all = estimated(one.total, one.estimated and has_holes)
+        said = (when(one, frame), in_all, told(one))
+        if one.total:
+            table.append(said)
+        name = "{}: {} ({})".format(*said).removesuffix(" ()")
+        groups.append(Group(name, list(bar(frame, one, kinds, bottom, scale))))
     return Chart(
         id=id,
         title=title,
         summary=_("%(events)s; at most %(most)s in a bar.")
-        % {"events": events, "most": estimated(most, sampled and has_holes)},
+        % {
+            "events": events % {"total": estimated(total, sampled and has_holes)},
+            "most": estimated(most, sampled and has_holes),
+        },
         height=bottom + AXIS,
-        groups=[*band, *(bar(frame, one, kinds, bottom, scale, has_holes) for one in stretches)],
+        groups=groups,
         lines=[*grid, bottom],
         labels=[Label("0", y - 4, text) for y, text in grid.items()]
         + list(frame.ticks(bottom + AXIS - 6)),
         legend=legend(sum_of(stretches), kinds, sampled),
-        table=[
-            (when(one, frame), total_of(one, has_holes), told(one))
-            for one in stretches
-            if one.total
-        ],
+        table=table,
         estimated=sampled,
     )
 
@@ -158,33 +159,26 @@ def by_frequency(totals: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def bar(
-    frame: Frame, one: Stretch, kinds: Sequence[str], bottom: int, scale: int, has_holes: bool
-) -> Group:
-    """The parts of a bar, and a place to point at that is as high as the picture."""
+    frame: Frame, one: Stretch, kinds: Sequence[str], bottom: int, scale: int
+) -> Iterator[Mark]:
+    """A place to point at that is as high as the picture, and the parts of a bar."""
     gap = (one.end - one.start) // 10
     counts = [(look(kind), one.kinds.get(kind, 0)) for kind in kinds]
     # Without a sample (the entries went meanwhile) the total is all that is known.
     counts.append((OTHER, one.total - sum(count for _css, count in counts)))
-    marks = [frame.mark("events-hit", one.start, one.end, bottom - HEIGHT, HEIGHT)]
+    yield frame.mark("events-hit", one.start, one.end, bottom - HEIGHT, HEIGHT)
     y = float(bottom)
     for css, count in counts:
         if count > 0:
             height = HEIGHT * count / scale
             y -= height
-            marks.append(frame.mark(css, one.start + gap, one.end - gap, y, height))
-    what = told(one)
-    title = f"{when(one, frame)}: {total_of(one, has_holes)}"
-    return Group(f"{title} ({what})" if what else title, marks)
+            yield frame.mark(css, one.start + gap, one.end - gap, y, height)
 
 
 def nice(most: int) -> int:
     """The top of the scale, half of which is a whole number as well."""
-    power = 1
-    while True:
-        for step in (2, 4, 6, 10):
-            if most <= step * power:
-                return step * power
-        power *= 10
+    tops: Iterator[int] = (step * 10**power for power in numbers() for step in (2, 4, 6, 10))
+    return next(top for top in tops if most <= top)
 
 
 def legend(totals: Mapping[str, int], kinds: Sequence[str], sampled: bool) -> list[Key]:
@@ -200,10 +194,6 @@ def when(stretch: Stretch, frame: Frame) -> str:
     if frame.end - frame.start > DAY:
         return f"{start[:cut]}–{end[:cut]}"
     return f"{start[11:cut]}–{end[11:cut]}"
-
-
-def total_of(stretch: Stretch, has_holes: bool) -> str:
-    return estimated(stretch.total, stretch.estimated and has_holes)
 
 
 def told(stretch: Stretch) -> str:

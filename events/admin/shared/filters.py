@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from ...types import Status
 from .links import log_query
 from .scope import log_names, scope_of
+from .words import UNOPENED, status_name
 
 
 class ChoiceFilter(SimpleListFilter):
     parameter_name: str
+    options: Sequence[tuple[str, Any]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        return self.options
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset
@@ -25,6 +31,15 @@ class ChoiceFilter(SimpleListFilter):
         for value, title in self.lookup_choices:
             query = changelist.without(*names, **{self.parameter_name: value})
             yield choice(str(value) == chosen, query, title)
+
+
+class StatusFilter(ChoiceFilter):
+    title = _("status")
+    parameter_name = "status"
+    statuses: Sequence[Status | None] = list(Status)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(str(status or UNOPENED), status_name(status)) for status in self.statuses]
 
 
 class LogFilter(ChoiceFilter):
@@ -44,9 +59,9 @@ class LogFilter(ChoiceFilter):
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """There is no "All": a page is of one log; and what was chosen in another means nothing."""
-        chosen = scope_of(self.request)
+        scope = scope_of(self.request)
         for name, title in self.lookup_choices:
-            yield choice(name == chosen.name and not chosen.unknown, log_query(name), title)
+            yield choice(name == (scope.given or scope.name), log_query(name), title)
 
 
 def choice(selected: bool, query_string: str, display: Any) -> dict[str, Any]:

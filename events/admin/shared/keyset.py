@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from .links import log_query
 from .pages import PagesAdmin
-from .scope import MAX_BIGINT, Scope, log_names, opens, scope_of, use_log
+from .scope import MAX_BIGINT, Scope, log_names, opens, scope_of
 
 # Rows above the one that is jumped to: enough to see what came next, and it stays in sight.
 NEWER = 5
@@ -34,6 +34,7 @@ class Keyset:
 
     `span` is how many keys one page may look at, for filters that no index serves. `around` is a
     key that the first page is to show, below a few newer ones. Paging drops the parameters in `drop`.
+    `note` is a sentence for the head of the list.
     """
 
     rows: QuerySet[Any]
@@ -43,6 +44,7 @@ class Keyset:
     span: int | None = None
     around: int | None = None
     drop: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,12 @@ def page_of(keyset: Keyset, size: int, before: int | None, after: int | None) ->
     up = before is None and after is not None
     if before is None and not up and keyset.around is not None:
         before = keyset.around + NEWER + 1
-    low, high = keyset.low, keyset.high
-    if up:
-        low = max(low, after or 0)
-    elif before is not None:
-        high = min(high, before - 1)
-    if keyset.span is not None:
-        low, high = (
-            (low, min(high, low + keyset.span)) if up else (max(low, high - keyset.span), high)
-        )
+    low = max(keyset.low, after or 0) if up else keyset.low
+    high = keyset.high if before is None else min(keyset.high, before - 1)
+    if keyset.span is not None and up:
+        high = min(high, low + keyset.span)
+    elif keyset.span is not None:
+        low = max(low, high - keyset.span)
     # Both bounds are in the query, so that no plan can look at more.
     key = keyset.key
     within = keyset.rows.filter(**{f"{key}__gt": low, f"{key}__lte": max(high, low)})
@@ -106,8 +105,8 @@ class KeysetChangeList(ChangeList):
         for name in (BEFORE, AFTER):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
-        specs, has_filters, _params, _duplicates, active = self.get_filters(request)
-        self.filter_specs, self.has_filters, self.has_active_filters = specs, has_filters, active
+        specs, self.has_filters, *_rest, self.has_active_filters = self.get_filters(request)
+        self.filter_specs = specs
         names = [name for spec in specs for name in spec.expected_parameters()]
         self.clear_all_filters_qs = self.without(*names)
         self.keyset = self.model_admin.keyset(request)
@@ -116,8 +115,6 @@ class KeysetChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         before, after = (whole(request.GET.get(name, "")) for name in (BEFORE, AFTER))
         self.page = page = page_of(self.keyset, self.list_per_page, before, after)
-        # The page that a live list may grow on.
-        self.is_newest = page.newer is None
         self.result_list = page.rows
         self.result_count = self.full_result_count = len(page.rows)
         self.show_full_result_count = self.can_show_all = self.multi_page = False
@@ -125,36 +122,16 @@ class KeysetChangeList(ChangeList):
         # Nothing is counted by it; templates of other looks ask it for its name.
         self.paginator = Paginator(page.rows, self.list_per_page)
         self.notes = self.model_admin.notes(request, self)
-
-    # The links
+        drop = self.keyset.drop
+        self.newer_url = page.newer is not None and self.without(*drop, after=page.newer)
+        self.older_url = page.older is not None and self.without(*drop, before=page.older)
+        self.first_url, self.oldest_url = self.without(*drop), self.without(*drop, after=0)
+        self.clear_search_url = self.without(SEARCH_VAR)
 
     def without(self, *names: str, **params: Any) -> str:
         """The page's address with some parameters and without others. Not `remove=`: that takes
         beginnings of names for names."""
         return self.get_query_string({**dict.fromkeys(names), **params})
-
-    def paged(self, **params: int) -> str:
-        return self.without(*self.keyset.drop, **params)
-
-    @property
-    def newer_url(self) -> str | None:
-        return None if self.page.newer is None else self.paged(after=self.page.newer)
-
-    @property
-    def older_url(self) -> str | None:
-        return None if self.page.older is None else self.paged(before=self.page.older)
-
-    @property
-    def first_url(self) -> str | None:
-        return self.newer_url and self.paged()
-
-    @property
-    def oldest_url(self) -> str | None:
-        return self.older_url and self.paged(after=0)
-
-    @property
-    def clear_search_url(self) -> str:
-        return self.without(SEARCH_VAR)
 
     def url_for_result(self, result: Model) -> str:
         """With the log that it is in, since rows of two databases may share a primary key."""
@@ -184,9 +161,9 @@ class KeysetAdmin(PagesAdmin):
         scope = scope_of(request)
         if scope.problem:
             return [scope.problem]
-        if not scope.everything:
-            return [_("You may not see this log as a whole. Ask for a stream by its name.")]
-        return []
+        if scope.everything or cl.page.rows:
+            return [cl.keyset.note] if cl.keyset.note else []
+        return [_("You may not see this log as a whole. Ask for a stream by its name.")]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
@@ -210,7 +187,7 @@ class KeysetAdmin(PagesAdmin):
         if row is None:
             return None
         if row.log.name != scope.name and not scope.given and row.log.name in log_names():
-            scope = use_log(request, row.log.name)
+            scope = scope_of(request, row.log.name)
         if row.log.name != scope.name or not scope.serves(row):
             return None
         # It need not be looked up.

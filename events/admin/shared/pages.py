@@ -7,6 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from ...conf import DEFAULT_LOG
 
 
 class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -17,6 +21,19 @@ class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         request.current_app = self.admin_site.name
         base = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
         return TemplateResponse(request, template, {**base, **context})
+
+    def address(self, name: str, *arguments: object, log: str = DEFAULT_LOG, **query: str) -> str:
+        """A page of this app's in this admin site, and in a log."""
+        path = reverse(f"admin:events_{name}", args=arguments, current_app=self.admin_site.name)
+        if log != DEFAULT_LOG:
+            query["log"] = log
+        return path + ("?" + urlencode(query) if query else "")
+
+    def timeline(self, log: str, name: str, pk: int | None) -> str:
+        """The picture of a stream; its events, where there is no picture."""
+        if pk is None:
+            return self.address("event_changelist", log=log, stream=name)
+        return self.address("stream_timeline", pk, log=log)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.utils.formats import number_format
-from django.utils.timezone import is_aware, localtime
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from ...backends.figures import BOUND
 from ...types import Status
+
+# As a status: a stream that was only emitted to.
+UNOPENED = "none"
 
 
 def number(value: float, digits: int | None = None) -> str:
@@ -23,7 +26,7 @@ def bounded(count: int) -> str:
 
 def estimated(count: int, is_estimated: bool) -> str:
     """`≈ 1,234` where it is not counted."""
-    return f"≈ {number(count)}" if is_estimated else number(count)
+    return "≈ " * is_estimated + number(count)
 
 
 def rate(per_second: float) -> str:
@@ -39,31 +42,20 @@ def duration(seconds: float) -> str:
     if 0 < seconds < 10 and round(seconds, 1) % 1:
         return _("%(number)s s") % {"number": number(seconds, 1)}
     whole = round(max(seconds, 0))
-    for size, large, small in (
-        (86_400, _("%(number)s d"), _("%(number)s h")),
-        (3600, _("%(number)s h"), _("%(number)s min")),
-        (60, _("%(number)s min"), _("%(number)s s")),
-    ):
-        if whole >= size:
-            count, rest = divmod(whole, size)
-            rest = rest * {86_400: 24, 3600: 60, 60: 60}[size] // size
-            said = large % {"number": number(count)}
-            return f"{said} {small % {'number': rest}}" if rest else said
-    return _("%(number)s s") % {"number": whole}
-
-
-def local(moment: datetime) -> datetime:
-    return localtime(moment) if is_aware(moment) else moment
-
-
-def clock(moment: datetime) -> str:
-    """A moment of today, on an axis."""
-    return local(moment).strftime("%H:%M")
+    units = (_("%(number)s d"), _("%(number)s h"), _("%(number)s min"), _("%(number)s s"))
+    counts = (whole // 86_400, whole // 3600 % 24, whole // 60 % 60, whole % 60)
+    first = next((place for place, count in enumerate(counts) if count), 3)
+    said = [
+        units[place] % {"number": number(counts[place])}
+        for place in range(first, min(first + 2, 4))
+        if counts[place] or place == 3 == first
+    ]
+    return " ".join(said)
 
 
 def date_and_time(moment: datetime) -> str:
     """As in the list of events: it sorts, aligns, and reads the same in every language."""
-    return f"{local(moment):%Y-%m-%d %H:%M:%S}"
+    return f"{localtime(moment):%Y-%m-%d %H:%M:%S}"
 
 
 def to_the_millisecond(moment: datetime) -> str:

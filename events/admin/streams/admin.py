@@ -15,30 +15,24 @@ from ...backends.figures import BOUND
 from ...models import Stream
 from ...non_atomic import non_atomic
 from ...types import Status, wire_time
-from ..shared.filters import ChoiceFilter, LogFilter
-from ..shared.keyset import Keyset, KeysetChangeList
+from ..shared.filters import LogFilter, StatusFilter
+from ..shared.keyset import Keyset
 from ..shared.scope import Scope, is_stream, scope_of
-from ..shared.words import date_and_time, number, status_name
-from .page import UNOPENED, badge, duration_of
+from ..shared.words import UNOPENED, date_and_time, number
+from .page import badge, duration_of
 from .views import StreamViews
 
-# Did a search find more than it may look at? Said of the request, since an admin is everybody's.
-CUT = "_events_search_is_cut"
 
+class OwnStatusFilter(StatusFilter):
+    """Also of those that were never opened."""
 
-class StatusFilter(ChoiceFilter):
-    title = gettext_lazy("status")
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        choices: list[Status | None] = [*Status, None]
-        return [(str(status or UNOPENED), status_name(status)) for status in choices]
+    statuses = (*Status, None)
 
 
 @admin.register(Stream)
 class StreamAdmin(StreamViews):
-    list_display = ("name", "badge", "events", "duration", "last_activity")
-    list_filter = (LogFilter, StatusFilter)
+    list_display = ("name", badge, "events", "duration", "last_activity")
+    list_filter = (LogFilter, OwnStatusFilter)
     # The address of a stream is the same wherever one comes from.
     preserve_filters = False
     search_fields = ("name",)
@@ -49,34 +43,27 @@ class StreamAdmin(StreamViews):
 
     def keyset(self, request: HttpRequest) -> Keyset:
         """By the index on the last position, or with a status by that on both."""
-        scope = scope_of(request)
-        rows = self.searched(scope, request)
+        rows, note = self.searched(scope_of(request), request)
         status = request.GET.get("status", "")
         if status == UNOPENED:
             rows = rows.filter(status__isnull=True)
         elif status in list(Status):
             rows = rows.filter(status=status)
-        return Keyset(rows, "last_position")
+        return Keyset(rows, "last_position", note=note)
 
-    def searched(self, scope: Scope, request: HttpRequest) -> QuerySet[Stream]:
+    def searched(self, scope: Scope, request: HttpRequest) -> tuple[QuerySet[Stream], str]:
         """What begins with the name asked for, up to a bound: of all of the log's, or of who
-        may only see what they name, the stream that is called so."""
+        may only see what they name, the stream that is called so. And a word on that bound."""
         named, begun = asked_for(request, "stream"), asked_for(request, "q")
         if named or not scope.everything or not begun:
-            return scope.streams(named or begun or None)  # type: ignore[no-any-return]
+            return scope.streams(named or begun or None), ""
         found = scope.streams()
         # "~" comes after every character of a name. By the unique index on log and name.
         begin = found.filter(name__gte=begun, name__lt=f"{begun}~").order_by("name")
         keys = list(begin.values_list("pk", flat=True)[: BOUND + 1])
-        setattr(request, CUT, len(keys) > BOUND)
-        return found.filter(pk__in=keys[:BOUND])  # type: ignore[no-any-return]
-
-    def notes(self, request: HttpRequest, cl: KeysetChangeList) -> list[str]:
-        said = super().notes(request, cl)
-        if getattr(request, CUT, False):
-            cut = _("More than %(bound)s names begin so; these are the first of them by name.")
-            said.append(cut % {"bound": number(BOUND)})
-        return said
+        cut = _("More than %(bound)s names begin so; these are the first of them by name.")
+        note = cut % {"bound": number(BOUND)} if len(keys) > BOUND else ""
+        return found.filter(pk__in=keys[:BOUND]), note
 
     @non_atomic
     def changelist_view(
@@ -84,10 +71,6 @@ class StreamAdmin(StreamViews):
     ) -> HttpResponse:
         context = {"title": _("Streams"), **(extra_context or {})}
         return super().changelist_view(request, context)
-
-    @admin.display(description=gettext_lazy("status"))
-    def badge(self, stream: Stream) -> str:
-        return badge(stream.status)
 
     @admin.display(description=gettext_lazy("events"))
     def events(self, stream: Stream) -> str:

@@ -6,8 +6,10 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ...backends.figures import GRACE
 from ...models import Stream
@@ -16,37 +18,33 @@ from ..shared.keyset import Keyset, page_of, whole
 from ..shared.kinds import chip
 from ..shared.payloads import excerpt, light
 from ..shared.scope import Scope
-from ..shared.words import date_and_time, duration, number, status_name, to_the_millisecond
+from ..shared.words import (
+    UNOPENED,
+    date_and_time,
+    duration,
+    number,
+    status_name,
+    to_the_millisecond,
+)
 from .picture import picture
 
 EVENTS = 100
 
-# As a status: a stream that was only emitted to.
-UNOPENED = "none"
-
 
 def page(scope: Scope, stream: Stream, before: str) -> dict[str, Any]:
-    floor = scope.info.floor
-    events = Keyset(light(scope.events(stream.name)), "position", floor, scope.info.head)
+    info = scope.info
+    events = Keyset(light(scope.rows(stream.name)), "position", info.floor, info.head)
     shown = page_of(events, EVENTS, whole(before), None)
+    for event in shown.rows:
+        event.chip, event.excerpt = chip(event.kind), excerpt(event.start)
+        event.when = to_the_millisecond(event.timestamp)
     now = scope.log.backend.now()
     return {
         "facts": facts(stream, from_micros(now)),
         "picture": picture(scope, stream, now),
-        "events": [line(event) for event in shown.rows],
+        "events": shown.rows,
         "older": shown.older,
         "newer": shown.newer,
-    }
-
-
-def line(event: Any) -> dict[str, Any]:
-    return {
-        "pk": event.pk,
-        "position": event.position,
-        "seq": event.seq,
-        "kind": chip(event.kind),
-        "when": to_the_millisecond(event.timestamp),
-        "excerpt": excerpt(event.start),
     }
 
 
@@ -60,9 +58,10 @@ def facts(stream: Stream, now: datetime) -> list[tuple[str, str]]:
         (_("Positions"), f"{number(stream.first_position)}–{number(stream.last_position)}"),
     ]
     if stream.opened_at is not None:
-        found.append((_("Idle timeout"), timeout(stream)))
-    if stream.status == Status.RUNNING and stream.idle_timeout is not None:
-        found.append((_("Deadline"), deadline(stream, now)))
+        timeout = stream.idle_timeout
+        found.append((_("Idle timeout"), _("never") if timeout is None else duration(timeout)))
+        if stream.status == Status.RUNNING and timeout is not None:
+            found.append((_("Deadline"), deadline(stream.last_event_at, timeout, now)))
     return found
 
 
@@ -78,14 +77,10 @@ def duration_of(stream: Stream, now: datetime | None = None) -> str:
     return duration((until - stream.opened_at).total_seconds())
 
 
-def timeout(stream: Stream) -> str:
-    return _("never") if stream.idle_timeout is None else duration(stream.idle_timeout)
-
-
-def deadline(stream: Stream, now: datetime) -> str:
+def deadline(since: datetime, timeout: float, now: datetime) -> str:
     """When it fails, unless an event comes."""
     try:
-        due = stream.last_event_at + timedelta(seconds=stream.idle_timeout or 0)
+        due = since + timedelta(seconds=timeout)
     except OverflowError:
         return _("never")
     left = (due - now).total_seconds()
@@ -95,9 +90,10 @@ def deadline(stream: Stream, now: datetime) -> str:
     return f"{date_and_time(due)} ({said % {'duration': duration(abs(left))}})"
 
 
-def badge(status: str | None) -> str:
+@admin.display(description=gettext_lazy("status"))
+def badge(stream: Stream) -> str:
     return format_html(
         '<span class="events-badge events-badge-{}">{}</span>',
-        status or UNOPENED,
-        status_name(status),
+        stream.status or UNOPENED,
+        status_name(stream.status),
     )

@@ -85,39 +85,31 @@ def summed(chart: Chart, stream: Stream, frame: Frame, life: Sequence[tuple[Key,
 def dots(frame: Frame, points: Sequence[Point], band: Sequence[Group]) -> Chart:
     """A lane for each of the most frequent kinds; with a ninth, the rest share one."""
     common = by_frequency(Counter(point.kind for point in points))
-    own = dict(common if len(common) <= LANES + 1 else common[:LANES])
-    places = {kind: BAND + 8 + LANE * place for place, kind in enumerate(own)}
-    bottom = BAND + 8 + LANE * len(own)
-    rest = len(points) - sum(own.values())
-    labels = [
-        Label("0", places[kind] + 12, f"{kind} · {number(count)}") for kind, count in own.items()
-    ]
+    lanes = dict(common if len(common) <= LANES + 1 else common[:LANES])
+    looks, rest = {kind: look(kind) for kind in lanes}, len(points) - sum(lanes.values())
     if rest:
-        labels.append(Label("0", bottom + 12, f"{_('other kinds')} · {number(rest)}"))
-    end = bottom + LANE * bool(rest)
+        # No kind has a space in it.
+        lanes[other := _("other kinds")] = rest
+    tops = {name: BAND + 8 + LANE * place for place, name in enumerate(lanes)}
+    bottom = BAND + 8 + LANE * len(lanes)
+    groups = list(band)
+    for point in points:
+        y = tops[point.kind if point.kind in looks else other] + 25
+        mark = Mark(looks.get(point.kind, OTHER), percent(frame.x(point.micros)), str(y))
+        groups.append(Group(title(point), [mark]))
+    names = [Label("0", tops[name] + 12, f"{name} · {number(lanes[name])}") for name in lanes]
     return Chart(
         id="timeline",
         title="",
         summary="",
-        height=end + AXIS,
-        groups=[
-            *band,
-            *(
-                Group(title(point), [dot(frame, point, places.get(point.kind), bottom)])
-                for point in points
-            ),
-        ],
-        lines=[*(y + LANE for y in places.values()), end],
-        labels=[*labels, *frame.ticks(end + AXIS - 6)],
+        height=bottom + AXIS,
+        groups=groups,
+        lines=[top + LANE for top in tops.values()],
+        labels=[*names, *frame.ticks(bottom + AXIS - 6)],
         legend=[],
         # The events themselves stand below.
         table=[],
     )
-
-
-def dot(frame: Frame, point: Point, y: int | None, bottom: int) -> Mark:
-    css, top = (OTHER, bottom) if y is None else (look(point.kind), y)
-    return Mark(css, percent(frame.x(point.micros)), str(top + 25))
 
 
 def title(point: Point) -> str:

@@ -1,10 +1,8 @@
-"""Stop, fail and delete streams for somebody: what is asked before, and through their life what is
-done, noted in the history."""
+"""Stop, fail and delete streams for somebody, through their life, and note it in the history."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from django.contrib import messages
 from django.http import HttpRequest
@@ -14,38 +12,9 @@ from django.utils.translation import ngettext
 from ...exceptions import EventsError
 from ...log import EventLog
 from ...models import Stream
-from ...streams import MAX_REASON
+from ...streams import as_reason
 from ..shared.keyset import KeysetAdmin
 from ..shared.words import number
-
-
-def asking(verb: str, some: Sequence[Stream]) -> dict[str, Any]:
-    """For the page that asks; to delete, it is Django's own."""
-    if verb == "delete":
-        return doomed(some)
-    titles = {
-        "stop": ngettext("Stop a stream", "Stop streams", len(some)),
-        "fail": ngettext("Fail a stream", "Fail streams", len(some)),
-    }
-    return {"title": titles[verb], "verb": verb, "streams": some}
-
-
-def doomed(some: Sequence[Stream]) -> dict[str, Any]:
-    lines, opts = [], Stream._meta
-    for stream in some:
-        events = ngettext("%(number)s event", "%(number)s events", stream.seq)
-        lines.append(f"{stream.name}: {events % {'number': number(stream.seq)}}")
-    names = opts.verbose_name if len(lines) == 1 else opts.verbose_name_plural
-    return {
-        "title": _("Are you sure?"),
-        "object_name": opts.verbose_name,
-        "objects_name": names,
-        "deletable_objects": [lines],
-        "deleted_objects": lines,
-        "model_count": {names: len(lines)}.items(),
-        # All of them: no more than a page of streams can be chosen.
-        "delete_confirmation_max_display": None,
-    }
 
 
 def take(
@@ -53,7 +22,7 @@ def take(
     request: HttpRequest,
     log: EventLog,
     verb: str,
-    some: Sequence[Stream],
+    some: Iterable[Stream],
     reason: str = "",
 ) -> None:
     """Take the step with each of them. What one refuses is no reason to stop at it."""
@@ -85,12 +54,13 @@ def take_one(
         handle.delete()
         admin.log_deletions(request, [stream])  # type: ignore[arg-type]
         return True
-    # As a payload may hold it. Not translated: it goes into the log.
-    given = reason.replace("\0", "").encode(errors="replace").decode().strip()[:MAX_REASON]
-    past = {"stop": "stopped", "fail": "failed"}[verb]
-    given = given or f"{past} in the admin by {request.user}"
-    if (handle.stop if verb == "stop" else handle.fail)(given) is None:
+    step, past, noted = {
+        "stop": (handle.stop, "stopped", _("Stopped: %(reason)s")),
+        "fail": (handle.fail, "failed", _("Failed: %(reason)s")),
+    }[verb]
+    # Not translated: it goes into the log.
+    given = as_reason(reason.strip()) or f"{past} in the admin by {request.user}"
+    if step(given) is None:
         return False
-    noted = {"stop": _("Stopped: %(reason)s"), "fail": _("Failed: %(reason)s")}
-    admin.log_change(request, stream, noted[verb] % {"reason": given})
+    admin.log_change(request, stream, noted % {"reason": given})
     return True

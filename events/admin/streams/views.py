@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin import helpers
+from django.contrib import admin
+from django.contrib.admin import actions, helpers
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path, reverse
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.urls import path
+from django.utils.translation import gettext_lazy, ngettext
 
 from ...backends.figures import BOUND
 from ...models import Stream
 from ...non_atomic import non_atomic
 from ...types import TERMINAL
-from ..shared import links
 from ..shared.keyset import KeysetAdmin
+from ..shared.links import log_query
 from ..shared.scope import Scope, scope_of
+from ..shared.words import number
 from . import steps
 from .page import badge, page
-
-TIMELINE, REASON = "admin/events/stream/timeline.html", "admin/events/stream/reason.html"
 
 
 class StreamViews(KeysetAdmin):
@@ -34,66 +32,75 @@ class StreamViews(KeysetAdmin):
     # One
 
     @non_atomic
-    def stream_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+    def stream_view(self, request: HttpRequest, object_id: str, verb: str = "") -> HttpResponse:
         """Its timeline; or a page that asks before the step is taken, and then that is done."""
         found = self.found(request, unquote(object_id))
         if found is None:
             # What Django answers for any object that is not there.
-            said = _("There is no stream with the ID “%(id)s”. Perhaps it was deleted?")
-            messages.warning(request, said % {"id": unquote(object_id)[:100]})
-            index = reverse("admin:index", current_app=self.admin_site.name)
-            return HttpResponseRedirect(index)
+            return super().change_view(request, object_id)
         scope, stream = found
-        asks, posted = verb != "timeline", request.method not in ("GET", "HEAD")
+        here = self.timeline(scope.name, stream.name, stream.pk)
+        above = self.address("stream_changelist", log=scope.name)
+        posted = request.method not in ("GET", "HEAD")
         may = self.has_delete_permission if verb == "delete" else self.has_change_permission
-        if not may(request) if asks else posted:
+        if not may(request) if verb else posted:
             raise PermissionDenied
         if posted:
             reason = request.POST.get("reason", "")
             steps.take(self, request, scope.log, verb, [stream], reason)
-            return HttpResponseRedirect(self.after(scope, verb, stream))
-        if asks:
-            template = "admin/delete_confirmation.html" if verb == "delete" else REASON
-            back = self.after(scope, "", stream)
-            return self.shown(
-                request, template, scope, [stream], back=back, **steps.asking(verb, [stream])
-            )
-        content = page(scope, stream, request.GET.get("before", ""))
-        return self.shown(request, TIMELINE, scope, [stream], title=stream.name, **content)
+            return HttpResponseRedirect(above if verb == "delete" else here)
+        if verb:
+            return self.asked(request, scope, verb, [stream], original=stream, back=here)
+        return self.render(
+            request,
+            "admin/events/stream/timeline.html",
+            title=stream.name,
+            original=stream,
+            stream=stream,
+            back_to=above,
+            log_query=log_query(scope.name),
+            badge=badge(stream),
+            may_end=self.has_change_permission(request) and stream.status not in TERMINAL,
+            may_delete=self.has_delete_permission(request),
+            **page(scope, stream, request.GET.get("before", "")),
+        )
 
-    def after(self, scope: Scope, verb: str, stream: Stream) -> str:
-        if verb == "delete":
-            return links.within(self.admin_site.name, "stream_changelist", log=scope.name)
-        return links.within(self.admin_site.name, "stream_timeline", stream.pk, log=scope.name)
+    def asked(
+        self, request: HttpRequest, scope: Scope, verb: str, some: Sequence[Stream], **more: Any
+    ) -> HttpResponse:
+        """The page that asks before a life is ended."""
+        titles = {
+            "stop": ngettext("Stop a stream", "Stop streams", len(some)),
+            "fail": ngettext("Fail a stream", "Fail streams", len(some)),
+        }
+        above = self.address("stream_changelist", log=scope.name)
+        more = {"verb": verb, "streams": some, "back_to": above, "back": above, **more}
+        template = "admin/events/stream/reason.html"
+        return self.render(request, template, title=titles[verb], **more)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """There is nothing to edit in a stream: its page is its timeline."""
-        return self.stream_view(request, object_id, "timeline")
+        return self.stream_view(request, object_id)
 
     @non_atomic
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
-        """As Django's, but not in a transaction: every emit would wait for its end."""
-        return self.stream_view(request, object_id, "delete")
+        """Django's page asks. What is done is in no transaction: every emit would wait for its end."""
+        if request.method == "POST":
+            return self.stream_view(request, object_id, "delete")
+        return super().delete_view(request, object_id, extra_context)
 
-    def shown(
-        self, request: HttpRequest, template: str, scope: Scope, some: Sequence[Stream], **more: Any
-    ) -> HttpResponse:
-        stream = some[0] if some else Stream()
-        context = {
-            "object": stream,
-            "original": stream,
-            "stream": stream,
-            "back_to": self.after(scope, "delete", stream),
-            "log_query": links.log_query(scope.name),
-            "badge": badge(stream.status),
-            "may_end": self.has_change_permission(request) and stream.status not in TERMINAL,
-            "may_delete": self.has_delete_permission(request),
-        }
-        return self.render(request, template, **{**context, **more})
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """For Django's pages that ask: the streams, each with its events."""
+        lines = []
+        for stream in objs:
+            events = ngettext("%(number)s event", "%(number)s events", stream.seq)
+            lines.append(f"{stream.name}: {events % {'number': number(stream.seq)}}")
+        names = self.opts.verbose_name if len(lines) == 1 else self.opts.verbose_name_plural
+        return lines, {names: len(lines)}, set(), []
 
     # Those selected
 
@@ -102,36 +109,18 @@ class StreamViews(KeysetAdmin):
         steps.take(self, request, scope_of(request).log, "stop", chosen(queryset))
 
     @admin.action(description=gettext_lazy("Fail selected streams…"), permissions=["change"])
-    def fail_selected(
-        self, request: HttpRequest, queryset: QuerySet[Stream]
-    ) -> HttpResponse | None:
-        return self.asked(request, queryset, "fail", REASON)
-
-    @admin.action(description=gettext_lazy("Delete selected streams…"), permissions=["delete"])
-    def delete_selected(
-        self, request: HttpRequest, queryset: QuerySet[Stream]
-    ) -> HttpResponse | None:
-        return self.asked(request, queryset, "delete", "admin/delete_selected_confirmation.html")
-
-    def asked(
-        self, request: HttpRequest, queryset: QuerySet[Stream], verb: str, template: str
-    ) -> HttpResponse | None:
-        """The page that asks, or None once that is answered and done."""
+    def fail_selected(self, request: HttpRequest, queryset: QuerySet[Stream]) -> Any:
         scope, some = scope_of(request), chosen(queryset)
         if request.POST.get("post"):
-            steps.take(self, request, scope.log, verb, some)
-            return None
-        return self.shown(
-            request,
-            template,
-            scope,
-            some,
-            back=links.within(self.admin_site.name, "stream_changelist", log=scope.name),
-            queryset=some,
-            action=f"{verb}_selected",
-            action_checkbox_name=helpers.ACTION_CHECKBOX_NAME,
-            **steps.asking(verb, some),
-        )
+            return steps.take(self, request, scope.log, "fail", some)
+        more = {"action": "fail_selected", "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME}
+        return self.asked(request, scope, "fail", list(some), **more)
+
+    @admin.action(description=gettext_lazy("Delete selected streams…"), permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Stream]) -> Any:
+        if request.POST.get("post"):
+            return steps.take(self, request, scope_of(request).log, "delete", chosen(queryset))
+        return actions.delete_selected(self, request, chosen(queryset))
 
     # Who may what
 
@@ -144,12 +133,12 @@ class StreamViews(KeysetAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.stream_view)
         own = [
-            path(f"<path:object_id>/{verb}/", view, {"verb": verb}, name=f"events_stream_{verb}")
-            for verb in ("timeline", "stop", "fail")
+            path(f"<path:object_id>/{name}/", view, {"verb": verb}, name=f"events_stream_{name}")
+            for name, verb in (("timeline", ""), ("stop", "stop"), ("fail", "fail"))
         ]
         return own + super().get_urls()
 
 
-def chosen(queryset: QuerySet[Stream]) -> list[Stream]:
+def chosen(queryset: QuerySet[Stream]) -> QuerySet[Stream]:
     """Bounded, since a forged request may ask for all there are."""
-    return list(queryset.order_by("-last_position")[:BOUND])
+    return queryset.order_by("-last_position")[:BOUND]

@@ -106,9 +106,9 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         scope = scope_of(request)
         rows = Subscription.objects.using(scope.alias)
-        if scope.unknown:
-            return rows.none()
-        return rows.filter(log=scope.name) if scope.given else rows.all()
+        if not scope.given:
+            return rows.all()
+        return rows.none() if scope.problem else rows.filter(log=scope.name)
 
     @admin.display(description=gettext_lazy("name"), ordering="name")
     def page(self, obj: Subscription) -> str:

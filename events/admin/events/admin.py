@@ -1,7 +1,5 @@
 """The events of a log: browsed, searched, exported and pruned, and never changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """What a list shows, as a file: all of it, however long it is. It is read and sent as the API's."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """The filters beside the list of events. They only show what can be chosen; `wanted` reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any

@@ -1,7 +1,5 @@
 """The page of one event: what stands on it, and where one can go from there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any

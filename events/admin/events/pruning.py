@@ -1,7 +1,5 @@
 """The page on which a log is pruned: say what is to go, see how much that is, and confirm."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import NamedTuple
 

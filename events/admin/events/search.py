@@ -1,7 +1,5 @@
 """What was typed into the search box."""
 
-from __future__ import annotations
-
 import re
 
 from django.utils.translation import gettext as _

@@ -5,8 +5,6 @@ cost of a look-up in an index; what no index serves (kind, the stream's status, 
 looks at a bounded part of it. An index on kind would make every append dearer, for this page's sake.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -43,14 +41,6 @@ AGES = {
     "day": timedelta(days=1),
     "week": timedelta(days=7),
 }
-
-
-def wanted_of(request: HttpRequest) -> Wanted:
-    """What a request's list is of; read once."""
-    if not hasattr(request, ATTRIBUTE):
-        setattr(request, ATTRIBUTE, Wanted(scope_of(request), request.GET))
-    found: Wanted = getattr(request, ATTRIBUTE)
-    return found
 
 
 class Wanted:
@@ -221,6 +211,14 @@ class Wanted:
             fits = {name for name, stream in known.items() if stream.status == self.status}
             found = [row for row in found if row.stream in fits]
         return found
+
+
+def wanted_of(request: HttpRequest) -> Wanted:
+    """What a request's list is of; read once."""
+    if not hasattr(request, ATTRIBUTE):
+        setattr(request, ATTRIBUTE, Wanted(scope_of(request), request.GET))
+    found: Wanted = getattr(request, ATTRIBUTE)
+    return found
 
 
 def moment(text: str) -> int:

@@ -1,7 +1,5 @@
 """The overview: where each log stands. It takes the place of the list of logs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.contrib import admin

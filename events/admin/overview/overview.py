@@ -1,7 +1,5 @@
 """What the overview says of each log: figures in words, what to worry about, and the charts."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

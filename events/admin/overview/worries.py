@@ -1,7 +1,5 @@
 """What there is to worry about in a log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from django.utils.translation import gettext, ngettext

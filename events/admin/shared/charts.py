@@ -4,8 +4,6 @@ Across, everything is in per cent, and up, in pixels: the picture is as wide as 
 letters keep their size. Colours are classes, so that the style sheet can follow the theme.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count as numbers

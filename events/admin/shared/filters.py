@@ -1,7 +1,5 @@
 """The filters beside a list. They only show what can be chosen; the list's keyset reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

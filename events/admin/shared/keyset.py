@@ -5,8 +5,6 @@ one above. So a page in the middle of ten million rows costs what the first one 
 that arrive meanwhile shift nothing.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,7 +86,7 @@ def page_of(keyset: Keyset, size: int, before: int | None, after: int | None) ->
 class KeysetChangeList(ChangeList):
     """Django's change list, with rows, filters and links of its own."""
 
-    model_admin: KeysetAdmin
+    model_admin: "KeysetAdmin"
 
     def get_filters(self, request: HttpRequest) -> Any:
         """The filters only show choices: what they mean is in the keyset, since a filter has to

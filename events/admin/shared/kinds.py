@@ -1,8 +1,6 @@
 """What a kind looks like, on every page: its family, the first part of its name, has a hue, and each
 of a family a shade."""
 
-from __future__ import annotations
-
 import re
 
 from django.utils.html import escape, format_html

@@ -1,7 +1,5 @@
 """Addresses of the API, if it is mounted, and what an address of the admin ends with."""
 
-from __future__ import annotations
-
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
 

@@ -1,7 +1,5 @@
 """A ModelAdmin with pages of its own, that changes nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.contrib import admin

@@ -1,7 +1,5 @@
 """A payload to be read: nothing in it is alive, and nothing hides."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -3,8 +3,6 @@
 Everything the admin shows comes through here, so this is the one place where the policy is asked.
 """
 
-from __future__ import annotations
-
 from functools import cache, cached_property
 from typing import Any
 
@@ -20,15 +18,6 @@ from ...validation import shown, valid_stream
 
 ATTRIBUTE = "_events_scope"
 MAX_BIGINT = 2**63 - 1
-
-
-def scope_of(request: HttpRequest, log: str = "") -> Scope:
-    """The scope of a request, made once: `?log=`, or the first log that has rows. Or anew, to have
-    the request be about another log than its address says."""
-    if log or not hasattr(request, ATTRIBUTE):
-        setattr(request, ATTRIBUTE, Scope(log or request.GET.get("log", ""), request.user))
-    found: Scope = getattr(request, ATTRIBUTE)
-    return found
 
 
 def log_names() -> list[str]:
@@ -117,6 +106,15 @@ class Scope:
         if isinstance(row, Stream):
             return self.shows(row.name)
         return self.info.floor < row.position <= self.info.head and self.shows(row.stream)
+
+
+def scope_of(request: HttpRequest, log: str = "") -> Scope:
+    """The scope of a request, made once: `?log=`, or the first log that has rows. Or anew, to have
+    the request be about another log than its address says."""
+    if log or not hasattr(request, ATTRIBUTE):
+        setattr(request, ATTRIBUTE, Scope(log or request.GET.get("log", ""), request.user))
+    found: Scope = getattr(request, ATTRIBUTE)
+    return found
 
 
 def is_stream(name: str) -> bool:

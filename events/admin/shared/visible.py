@@ -1,7 +1,5 @@
 """Text that cannot play tricks: what would not be seen, or would move what is, is spelled out."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

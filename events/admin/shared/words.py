@@ -1,7 +1,5 @@
 """Numbers and durations as people read them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from django.utils.formats import number_format

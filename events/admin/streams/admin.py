@@ -1,7 +1,5 @@
 """The streams of a log, those that were active last first."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.contrib import admin

@@ -1,7 +1,5 @@
 """A stream's page: how it stands, the picture of its life, and its newest events."""
 
-from __future__ import annotations
-
 import time
 from datetime import datetime, timedelta
 from typing import Any

@@ -3,8 +3,6 @@
 Up to DOTS events each is a dot, in a lane for each kind; of more, there are bars.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple

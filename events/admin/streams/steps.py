@@ -1,7 +1,5 @@
 """Stop, fail and delete streams for somebody, through their life, and note it in the history."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from django.contrib import messages

@@ -1,7 +1,5 @@
 """The pages of one stream, and what may be done to it: stop, fail, delete."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -22,6 +22,7 @@ from .lifecycle import KINDS
 from .twins import twin
 from .types import Entry, Page, Status, StreamInfo
 from .validation import MAX_STREAM, Item, shown, valid_payload, valid_stream
+from .writer import AT_MOST, EVERY, Writer
 
 logger = logging.getLogger("events")
 
@@ -54,6 +55,12 @@ class StreamHandle:
         self, kind: str, payload: dict[str, Any] | None = None, *, key: str | None = None
     ) -> Entry:
         return await self.log.aappend(kind, payload, stream=self.name, key=key)
+
+    def writer(self, kind: str, *, every: float = EVERY, at_most: int = AT_MOST) -> Writer:
+        """Join pieces of text that arrive within `every` seconds to one event, `{"text": …}`, of
+        at most `at_most` bytes: `with run.writer("delta") as write: write(token)`; or `async with`,
+        and `await write(token)`."""
+        return Writer(self, kind, every, at_most)
 
     # Its life. Each verb returns its event, or None if the stream has that status already.
 

@@ -14,7 +14,7 @@ LAYERS = {
     "policy threads twins types unhandled validation wire",
     "backends": "models backends",
     "live": "live",
-    "log": "coalesce base_log streams log status __init__",
+    "log": "coalesce base_log writer streams log status __init__",
     "transports": "limits parameters tickets origin api websocket",
     "apps": "admin apps checks contrib durable handlers management metrics middleware routing testing tracking urls",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Hashable, Iterator
 from contextlib import aclosing
+from math import inf
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -24,12 +25,18 @@ from .reading import Page, View
 
 # Seconds after which a reader is sent away, to come back: what caches join readers by is a minute.
 LIFETIME = 55.0
+# How AG-UI's events begin, which each of its runs does with the first of them.
+AGUI = 'data: {"type":"RUN_STARTED"'
 # Parts of the TTL after which a reader has its stream live on.
 TOUCHES = 3
 
 
 class Connection(EventSource):
     """One reader, in the protocol's own frames: `data`, and `control` with where it stands."""
+
+    longest: ClassVar[float] = LIFETIME
+    # Something has to be sent for the response to end there.
+    goodbye: ClassVar[bytes] = b":\n\n"
 
     def __init__(self, request: Request, view: View, since: int | None, cursor: str | None) -> None:
         own = view.segments[-1]
@@ -43,17 +50,14 @@ class Connection(EventSource):
         start: Any = "earliest" if whole else position
         query = Query(start, stream=view.info.stream, epoch=None if whole else self.epoch)
         super().__init__(request, view.log, query, named=True)
-        self.lifetime = min(self.lifetime, LIFETIME)
+        self.lifetime = min(self.lifetime, self.longest)
         if view.row.ttl:
             # A heartbeat wakes this reader often enough.
             self.heartbeat = min(self.heartbeat, max(0.1, view.row.ttl / TOUCHES))
         # Has this reader been told that it has everything?
         self.is_told = False
-
-    @staticmethod
-    def has_nothing(view: View, since: int | None) -> bool:
-        """Is there no use in following?"""
-        return False
+        # And that nothing more will come?
+        self.is_closed = False
 
     def headers(self) -> dict[str, str]:
         more = {} if content.is_text(self.type) else {"Stream-SSE-Data-Encoding": "base64"}
@@ -69,7 +73,7 @@ class Connection(EventSource):
         while (page := await sync_to_async(next_of)(pages)) is not None:
             self.position = page.position
             if page.rows:
-                yield self.of_rows(page.rows).encode() + self.control()
+                yield self.after_data(self.of_rows(page.rows))
         async with aclosing(super().frames(who)) as frames:
             async for frame in frames:
                 if frame:
@@ -79,9 +83,6 @@ class Connection(EventSource):
         await self.live_on()
         # The reason has no place in these frames: a reader comes back, and is told.
         return self.goodbye if await super().farewell() else b""
-
-    # Something has to be sent for the response to end there.
-    goodbye: ClassVar[bytes] = b":\n\n"
 
     async def live_on(self) -> None:
         row = self.view.row
@@ -103,6 +104,7 @@ class Connection(EventSource):
             self.position = self.place(batch)
             data: str = batch.once((self.make, self.type, self.view.is_durable), self.data)
             self.is_told = self.has_all(batch)
+            self.is_closed = content.ends(batch.entries[-1].row)
             text = self.after_data(data)
         elif batch.live or (not self.is_told and self.has_all(batch)):
             text = self.at_head()
@@ -134,7 +136,7 @@ class Connection(EventSource):
     make = staticmethod(content.frame)
 
     def after_data(self, data: str) -> bytes:
-        return data.encode() + self.control() if data or self.is_told else b""
+        return data.encode() + self.control() if data or self.is_told or self.is_closed else b""
 
     def at_head(self) -> bytes:
         if self.is_told:
@@ -143,11 +145,14 @@ class Connection(EventSource):
         return self.control()
 
     def at_end(self, reason: str) -> bytes:
-        return self.control(closed=True) if reason in TERMINAL else self.goodbye
+        if reason not in TERMINAL or self.is_closed:
+            return self.goodbye
+        self.is_closed = True
+        return self.control()
 
-    def control(self, closed: bool = False) -> bytes:
+    def control(self) -> bytes:
         told: dict[str, Any] = {"streamNextOffset": offsets.shown(self.epoch, self.position)}
-        if closed:
+        if self.is_closed:
             told["streamClosed"] = True
         else:
             told["streamCursor"] = offsets.next_cursor(self.cursor)
@@ -160,28 +165,28 @@ class Connection(EventSource):
 
 
 class Payloads(Connection):
-    """One reader of payloads alone, as chat front ends want it: the Vercel AI SDK's data stream, or
-    AG-UI's events, whichever the stream has."""
+    """One reader of payloads alone, as chat front ends want it: the chunks of the Vercel AI SDK, or
+    AG-UI's events, whichever the stream holds."""
 
-    goodbye = b":\n\n"
+    # AG-UI takes each line of data for an event, the end's too.
+    is_agui = False
+
+    # It takes the end of the response for the end of the answer.
+    longest = inf
     make = staticmethod(content.payloads)
-
-    @staticmethod
-    def has_nothing(view: View, since: int | None) -> bool:
-        """A front end asks when it is loaded, and 204 tells it that nothing is being written."""
-        return view.closed
 
     def headers(self) -> dict[str, str]:
         return {**super().headers(), "x-vercel-ai-ui-message-stream": "v1"}
 
     def after_data(self, data: str) -> bytes:
+        self.is_agui = self.is_agui or data.startswith(AGUI)
         return data.encode()
 
-    def control(self, closed: bool = False) -> bytes:
+    def control(self) -> bytes:
         return b""
 
     def at_end(self, reason: str) -> bytes:
-        return b"data: [DONE]\n\n"
+        return self.goodbye if self.is_agui else b"data: [DONE]\n\n"
 
 
 def next_of(pages: Iterator[Page]) -> Page | None:

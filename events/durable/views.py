@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
@@ -163,7 +164,6 @@ class DurableView(LiveView):
         return response
 
     def get(self, request: Request, **kwargs: Any) -> HttpResponseBase:
-        view = self.find()
         live, frames = self.only("live"), self.only("frames")
         if live not in (None, LONG_POLL, SSE):
             raise Invalid("live must be long-poll or sse")
@@ -173,8 +173,17 @@ class DurableView(LiveView):
         if text is None and live is not None and frames is None:
             raise Invalid("offset is missing")
         offset = offsets.parse(START if text is None else text)
+        try:
+            view = self.find()
+        except (Missing, NotFound):
+            if frames is None or text is not None:
+                raise
+            # A front end asks for an answer that nobody has begun.
+            return HttpResponse(status=204)
         since = view.start(offset)
         protocol.touch(view.log, view.row)
+        if frames is not None and text is None and view.closed:
+            return HttpResponse(status=204)
         if frames is not None or live == SSE:
             return self.stream(view, since, Payloads if frames else Connection)
         page = view.page(since)
@@ -270,8 +279,6 @@ class DurableView(LiveView):
         """Server-Sent Events. 400 and no 5xx where the server has none: clients repeat these."""
         if not is_asgi(self.request):
             raise Invalid("Server-Sent Events need ASGI; read with live=long-poll")
-        if kind.has_nothing(view, since):
-            return HttpResponse(status=204)
         held: Held = self.hold_connection()
         connection = kind(self.request, view, since, self.only("cursor"))
         return connection.respond(connection.headers(), held)
@@ -282,6 +289,16 @@ class DurableView(LiveView):
         response["Access-Control-Allow-Methods"] = METHODS
         response["Access-Control-Allow-Headers"] = SENT
         return response
+
+
+def payloads(request: HttpRequest, name: str, log: str = DEFAULT_LOG) -> HttpResponseBase:
+    """What a view of the project's own answers when it has begun a stream: its payloads, from the
+    first, as `?frames=payload` gives them. The policy is asked about the request's user."""
+    asked = copy(request)
+    asked.method = "GET"
+    asked.GET = QueryDict("frames=payload&offset=-1")
+    found: HttpResponseBase = DurableView.as_view()(asked, path=name.replace(":", "/"), log=log)
+    return found
 
 
 def may_delete(log: EventLog, user: Any, stream: str) -> bool:

@@ -43,7 +43,9 @@ def test_the_suite(tmp_path):
 
 def servers(stack, folder):
     databases = ["sqlite", *([] if "postgres" in settings.SKIPPED else ["postgres"])]
-    for database, server in zip(databases, ["uvicorn", "daphne"], strict=False):
+    # The suite keeps connections, and takes it ill when one is closed over a test that takes long.
+    patient = {"uvicorn": ["--timeout-keep-alive", "300"], "daphne": []}
+    for database, server in zip(databases, patient, strict=False):
         site = stack.enter_context(scratch_site(database, folder, DJANGO_SETTINGS_MODULE=SETTINGS))
-        _, address = stack.enter_context(site.serve(server))
+        _, address = stack.enter_context(site.serve(server, options=patient[server]))
         yield database, address

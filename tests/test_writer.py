@@ -1,6 +1,5 @@
 """A buffer before a stream: text that arrives together is one event."""
 
-
 import pytest
 
 from events.exceptions import InvalidEvent, StreamClosed

@@ -64,10 +64,10 @@ class Site:
         ).split()[-1]
 
     @contextmanager
-    def serve(self, server, port=None):
+    def serve(self, server, port=None, options=()):
         """Run a server until the block ends; its process and address."""
         port = port or free_port()
-        command = [sys.executable, *(part.format(port=port) for part in COMMANDS[server])]
+        command = [sys.executable, *(part.format(port=port) for part in COMMANDS[server]), *options]
         process = subprocess.Popen(command, cwd=ROOT, env=self.environment)
         address = f"http://127.0.0.1:{port}"
         try:

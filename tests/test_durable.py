@@ -23,7 +23,7 @@ on_both = pytest.mark.parametrize("alias", BOTH, indirect=True)
 with_both = pytest.mark.django_db(transaction=True, databases=BOTH)
 OPEN = "tests.support.durable_urls.Open"
 ROOT = "/v1/stream/"
-JSON = {"content_type": "application/json"}
+POST = protocol.Write("application/json", b"[1]")
 
 
 @pytest.fixture
@@ -156,6 +156,45 @@ class TestEvents:
     def test_a_rule_of_payloads(self, http):
         http.put()
         assert http.post(data=[2**60]).status_code == 400
+
+
+@with_both
+@on_both
+class TestAppending:
+    def test_a_stream_that_went_meanwhile(self, log, http, monkeypatch):
+        """What is appended to it by then is refused, and does not begin a stream of the log's own;
+        nor does it go to another one of its name."""
+        http.put()
+        before = reading.row_of(log, "a")
+        monkeypatch.setattr(protocol.reading, "row_of", lambda *args: before)
+        log.stream("a").delete()
+        assert http.post(data=[1]).status_code == 404
+        assert log.stream("a").info() is None
+        http.put(type="text/plain")
+        log.backend.go_on(protocol.prepare(log, "a", POST)[0], before.born)
+        assert log.stream("a").info().seq == 1
+
+    def test_a_stream_that_was_closed_meanwhile(self, log, http, monkeypatch):
+        http.put()
+        before = reading.row_of(log, "a")
+        http.post(Stream_Closed="true")
+        monkeypatch.setattr(protocol.reading, "row_of", lambda *args: before)
+        assert log.backend.go_on(protocol.prepare(log, "a", POST)[0], before.born) is None
+        assert http.post(data=[1]).status_code == 409
+
+    def test_closed_is_said_before_anything_else(self, http):
+        """Also to who sends another type."""
+        http.put(Stream_Closed="true")
+        found = http.post(data="x", type="text/plain")
+        assert (found.status_code, found["Stream-Closed"]) == (409, "true")
+
+    def test_statements(self, log, http, alias, django_assert_num_queries):
+        """Of a plain append: two on PostgreSQL, which was nine."""
+        http.put()
+        http.post(data=[0])
+        if alias == "postgres":
+            with django_assert_num_queries(2, connection=connections[alias]):
+                assert http.post(data=[1]).status_code == 204
 
 
 @with_both

@@ -33,6 +33,8 @@ class Durable(models.Model):
     expires = ExactCharField(max_length=64, default="")
     # What comes of either, in microseconds since 1970.
     deadline = models.BigIntegerField(null=True, db_index=True)
+    # The position of `stream.opened`: another stream of this name, later, has another.
+    born = models.BigIntegerField()
     # Its last position when it was closed; and who closed it, as JSON.
     final = models.BigIntegerField(null=True)
     closed_by = models.TextField(default="")

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
+from django.db import connections
 from django.db.models import QuerySet
 
 from ..cursors import Query, Rows, State
+from ..internals import compiled
 from ..log import EventLog
 from ..types import TERMINAL, Row, StreamInfo
 from . import content, offsets
@@ -170,6 +173,23 @@ def fitting(rows: list[Row], most: int) -> list[Row]:
 def rows_of(log: EventLog) -> QuerySet[Durable]:
     alias: str = log.backend.alias
     return Durable.objects.using(alias).filter(log=log.name)
+
+
+def row_of(log: EventLog, name: str) -> Durable | None:
+    """The row alone: each append asks for it, and making the statement takes longer than it."""
+    alias: str = log.backend.alias
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_row(alias), [log.name, name])
+        found = cursor.fetchone()
+    return found and Durable.from_db(alias, COLUMNS, found)
+
+
+COLUMNS = [column.attname for column in Durable._meta.concrete_fields]
+
+
+@cache
+def _row(alias: str) -> str:
+    return compiled(Durable.objects.using(alias).filter(log=".", name="."))[0]
 
 
 def is_expired(row: Durable, now: int) -> bool:

@@ -177,6 +177,27 @@ class DatabaseBackend(BaseBackend):
             look_ahead(self.name, row.micros, now)
         return row
 
+    def go_on(self, item: Item, first: int) -> tuple[Row, str] | None:
+        """Append to the stream that began at position `first`, in one statement; also the epoch.
+        None, and nothing is stored, if that stream is gone or has ended, or where the database
+        needs more than one statement."""
+        if self.in_transaction() or not postgres.can_append(self.connection):
+            return None
+        now = self.now()
+        with self.connection.cursor() as cursor:
+            try:
+                found = postgres.go_on(cursor, self.name, item, first, now, self.lock_timeout)
+            except DatabaseError as error:
+                if is_timeout(error):
+                    raise busy(self.lock_timeout, self.dialect) from error
+                if is_transient(error) or isinstance(error, IntegrityError):
+                    return None
+                raise
+        if found is not None:
+            look_ahead(self.name, found[0].micros, now)
+            hints.send(self.name, found[0].position)
+        return found
+
     def _write_in_place(self, items: Sequence[Item], place: Place) -> list[Entry]:
         """Write into the ledger within the caller's transaction, where there is one writer."""
         rows, before = self.lock.run_within(lambda ledger: place(ledger, items), taken_by(items))

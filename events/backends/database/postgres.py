@@ -82,6 +82,19 @@ IN_STREAM = Prepared(
     _TIMEOUTS + _HEAD + _STREAM + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"), _TYPES
 )
 
+# To a stream that has to be there, and still has to be the one that began at `first`: any other
+# gives no row, or one whose seq is 1.
+GOING_ON = Prepared(
+    _TIMEOUTS
+    + _HEAD.replace("head, latest\n)", "head, latest, epoch\n)")
+    + _STREAM.replace("status IS NULL OR", "first_position = %(first)s AND").replace(
+        "RETURNING seq", "RETURNING CASE WHEN seq > 1 THEN seq END AS seq"
+    )
+    + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true")
+    + ", (SELECT epoch FROM h)",
+    {**_TYPES, "first": "bigint"},
+)
+
 # A step in a stream's life. To be refused is to give no row, as above; what was wrong, or whether
 # the stream is there already, is found out the long way. A step that `needs` a stream and meets
 # none has made one, whose seq is 1: that becomes a null. To look first would be to look at how
@@ -197,6 +210,17 @@ def append(
             ) from None
         raise
     return _row(cursor, item)
+
+
+def go_on(
+    cursor: CursorWrapper, log: str, item: Item, first: int, now: int, lock_timeout: float
+) -> tuple[Row, str] | None:
+    """The new entry, and the log's epoch; None if the outbox has something, or the log has no row."""
+    timeout = f"{max(1, int(lock_timeout * 1000))}ms"
+    values = {"timeout": timeout, "now": now, "log": log, "first": first, **item._asdict()}
+    GOING_ON.run(cursor, values)
+    found = cursor.fetchone()
+    return None if found is None else (item.at(*found[:3]), found[3])
 
 
 def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: float) -> Row | None:

@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ("ttl", models.BigIntegerField(null=True)),
                 ("expires", events.fields.ExactCharField(default="", max_length=64)),
                 ("deadline", models.BigIntegerField(db_index=True, null=True)),
+                ("born", models.BigIntegerField()),
                 ("final", models.BigIntegerField(null=True)),
                 ("closed_by", models.TextField(default="")),
                 ("last_seq", events.fields.ExactCharField(default="", max_length=255)),

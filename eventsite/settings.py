@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "events",
     "events.durable",
     "events.handlers",
+    "events.webhooks",
     "events.contrib.django_tasks",  # makes a stream of each job
     "django_tasks_db",  # the queue of jobs, in the database
     "eventsite",

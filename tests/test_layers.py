@@ -16,7 +16,7 @@ LAYERS = {
     "live": "live",
     "log": "coalesce base_log writer streams log status __init__",
     "transports": "limits parameters tickets origin api websocket",
-    "apps": "admin apps checks contrib durable handlers management metrics middleware routing testing tracking urls",
+    "apps": "admin apps checks contrib durable handlers management metrics middleware routing testing tracking urls webhooks",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names.split()}
 

@@ -15,14 +15,14 @@ from django.db import connections
 
 from ..backends.base import BaseBackend
 from ..log import logs
-from .registry import all_specs
+from .registry import decorated
 from .spec import Spec
 
 
 @register("events")
 def check_handlers(**kwargs: Any) -> list[CheckMessage]:
     """By the code and the settings alone: `check` should not need a database to be up."""
-    specs = all_specs()
+    specs = decorated()
     messages: list[CheckMessage] = [
         Error(
             f"There are {count} handlers called {name!r}.",

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..conf import DEFAULT_LOG
 from ..cursors import Kinds
-from .spec import RETRY, Spec, make_spec
+from .spec import RETRY, Driver, Spec, make_spec
 
 if TYPE_CHECKING:
     from .control import Handler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Asked every second, so that handlers may come and go while a worker runs.
+# Asked every second, so that handlers may come and go while a worker runs; it may ask a database.
 Source = Callable[[], Iterable[Spec]]
 
 _decorated: list[Spec] = []
-sources: list[Source] = [lambda: _decorated]
+# By what the names of theirs begin with.
+sources: dict[str, Source] = {"": lambda: _decorated}
+# Started beside every runner.
+drivers: list[Driver] = []
 
 
 def handler(
@@ -54,36 +57,43 @@ def handler(
     return register
 
 
-def all_specs() -> list[Spec]:
-    """Every registration, those of one name as well: that is for a check to complain of."""
-    return [spec for source in sources for spec in source()]
+def decorated() -> list[Spec]:
+    """Every registration in the code, those of one name as well: a check complains of these."""
+    return list(_decorated)
 
 
 class Handlers:
-    """The registered handlers by name: `handlers["mailer"].status()`."""
+    """Handlers by name: `handlers["mailer"].status()`. Iterating gives those in the code."""
 
     def specs(self) -> dict[str, Spec]:
-        return {spec.name: spec for spec in all_specs()}
+        """Of the other sources as well."""
+        return {spec.name: spec for source in sources.values() for spec in source()}
 
     def __getitem__(self, name: str) -> Handler:
         # Not above: models cannot be imported before the apps are ready, and this module is.
         from .control import Handler
 
-        known = self.specs()
-        if name not in known:
-            raise KeyError(
-                f"There is no handler {name!r}; known: {', '.join(map(repr, known)) or 'none'}."
-            )
-        return Handler(known[name])
+        found = self._find(name)
+        if found is None:
+            known = ", ".join(map(repr, self)) or "none"
+            raise KeyError(f"There is no handler {name!r}; known: {known}.")
+        return Handler(found)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.specs())
+        return iter({spec.name: spec for spec in _decorated})
 
     def __contains__(self, name: object) -> bool:
-        return name in self.specs()
+        return self._find(name) is not None
+
+    def _find(self, name: object) -> Spec | None:
+        """The last one registered; a source that may ask a database is asked for its own alone."""
+        begins = name if isinstance(name, str) else ""
+        some = [source for start, source in sources.items() if begins.startswith(start)]
+        specs = [spec for source in some for spec in source() if spec.name == name]
+        return specs[-1] if specs else None
 
     def __len__(self) -> int:
-        return len(self.specs())
+        return len(list(iter(self)))
 
 
 handlers = Handlers()

@@ -29,7 +29,7 @@ from .hearing import Hearing
 from .models import Shard, State
 from .newest import Newest
 from .pool import Pool
-from .registry import handlers
+from .registry import drivers, handlers
 from .shard import Step
 from .spec import Spec, is_in
 from .turn import ANYWHERE
@@ -98,6 +98,7 @@ class Runner:
     def run(self) -> None:
         hints.listen(self.hear)
         connection_created.connect(locks.keep_alive)
+        ends = [driver.start(self.names) for driver in drivers]
         try:
             while not self.ending:
                 pause = self.round()
@@ -105,6 +106,8 @@ class Runner:
                 self.news.wait(pause)
                 self.news.clear()
         finally:
+            for end in ends:
+                end()
             hints.forget(self.hear)
             connection_created.disconnect(locks.keep_alive)
             self.hearing.close()
@@ -168,7 +171,7 @@ class Runner:
                 logger.info("Handlers: how far behind they are was not noted: %s", error)
 
     def specs(self) -> dict[str, Spec]:
-        known = handlers.specs()
+        known = {name: spec for name, spec in handlers.specs().items() if spec.driver is None}
         return {name: known[name] for name in self.names or known if name in known}
 
     def refresh(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 from ..cursors import Kinds, make_query
@@ -13,6 +13,16 @@ from ..validation import shown, valid_stream
 MAX_NAME = 100
 MAX_SHARDS = 1024
 RETRY = (10, 60, 600, 3600, 21600)
+
+
+class Driver(Protocol):
+    """Does the work of the handlers whose specs name it, in place of the runner's threads."""
+
+    def start(self, names: Sequence[str]) -> Callable[[], object]:
+        """Beside a runner, whose handlers these are (or all, if they are none). The answer ends it."""
+
+    def run_now(self, specs: Sequence[Spec], *, raising: bool, stopping: Callable[[], bool]) -> int:
+        """Do what is due, in this thread; how many steps that took."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Spec:
     atomic: bool
     retry: tuple[float, ...]
     on_gap: str
+    driver: Driver | None = None
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the values of the options."""

@@ -91,6 +91,8 @@ def run_now(
     What somebody else works on is theirs; but one who has died is waited for. Afterwards the cursor
     passes what came meanwhile, as far as the handler does not want it: what it has itself emitted.
     """
+    if spec.driver is not None:
+        return spec.driver.run_now([spec], raising=raising, stopping=stopping)
     steps = _run_now(spec, since, raising, stopping)
     if steps:
         head = store.log_state(store.backend_of(spec)).head

@@ -10,8 +10,9 @@ from django.db import connections
 from ....log import logs
 from ....management.base import LogCommand, positive
 from ... import turn
+from ...control import Handler
 from ...models import State
-from ...registry import handlers
+from ...registry import drivers, handlers
 from ...runner import Runner
 
 THREADS = 4
@@ -45,7 +46,7 @@ class Command(LogCommand):
                 known = ", ".join(handlers) or "none"
                 raise CommandError(f"There is no handler {name!r}; known: {known}.")
         if options["once"]:
-            self.once(names or list(handlers))
+            self.once(names)
             return
         aliases = {logs[spec.log].backend.alias for spec in handlers.specs().values()}
         only_sqlite = all(connections[alias].vendor == "sqlite" for alias in aliases)
@@ -67,13 +68,19 @@ class Command(LogCommand):
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
-        for log in {handlers[name].spec.log for name in names}:
+        known = handlers.specs()
+        specs = [known[name] for name in names or known if name in known]
+        for log in {spec.log for spec in specs}:
             logs[log].backend.sequence_inline()
-        for name in names:
-            turn.run_now(handlers[name].spec, stopping=lambda: ending)
+        for driver in drivers:
+            theirs = [spec for spec in specs if spec.driver is driver]
+            driver.run_now(theirs, raising=False, stopping=lambda: ending)
+        for spec in specs:
+            if spec.driver is None:
+                turn.run_now(spec, stopping=lambda: ending)
         if ending:
             return
-        for name in names:
-            status = handlers[name].status()
+        for spec in specs:
+            status = Handler(spec).status()
             if status.held or status.parked or status.state == State.STOPPED:
                 sys.exit(1)

@@ -1,0 +1,292 @@
+"""A line: one shard of an endpoint, and the step that it takes under its shard's lock.
+
+    well     send one event, wait for its answer, write what came of it, choose the next
+    silent   the same, but only for the one line of the endpoint that has the probe
+
+A step is a part of a transaction that many lines share, because the commit is what is dear; so it
+changes nothing here before that commit, and relies on nothing but the row that it has locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from ..cursors import Query, Rows
+from ..handlers import holding, locks, moves, store
+from ..handlers.models import Held, Shard
+from ..handlers.spec import is_in
+from ..live.access import reloaded
+from ..log import logs
+from ..types import Gap, Row
+from . import endpoints
+from .models import Delivery, Endpoint
+from .state import Standing
+from .verdicts import Answer, Verdict, next_delay
+
+# Seconds in which whoever sends a probe has to come back with its answer.
+PROBE = 60
+# Entries among which a step looks for one that no other of its stream is before.
+LOOK = 100
+
+Read = Callable[[Query], Rows]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One event on its way."""
+
+    line: Line
+    row: Row
+    place: locks.Place
+    attempt: int
+    # The endpoint's failures by then, and the held row, by its key and its attempts.
+    failures: int
+    held: tuple[int, int] | None = None
+
+
+Answered = tuple[Job, Answer]
+
+
+@dataclass
+class Books:
+    """What the steps of one transaction write together, at its end."""
+
+    alias: str
+    token: int
+    now: int
+    deliveries: list[Delivery] = field(default_factory=list)
+    well: set[int] = field(default_factory=set)
+    used: set[int] = field(default_factory=set)
+    claimed: list[int] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    users: dict[Any, Any] = field(default_factory=dict)
+
+    def write(self) -> None:
+        Delivery.objects.using(self.alias).bulk_create(self.deliveries)
+        rows = Endpoint.objects.using(self.alias)
+        if unwell := self.used - self.well:
+            rows.filter(pk__in=sorted(unwell)).update(last_used_at=self.now)
+        if self.well:
+            rows.filter(pk__in=sorted(self.well)).update(**Standing.recovered(self.now))
+        shards = Shard.objects.using(self.alias)
+        if self.claimed:
+            claim = {"token": self.token, "lease_until": locks.lease_end()}
+            shards.filter(pk__in=self.claimed).update(**claim)
+        if self.released:
+            shards.filter(pk__in=self.released, token=self.token).update(lease_until=None)
+
+    def user(self, pk: Any) -> Any:
+        """As the database knows it now."""
+        if pk not in self.users:
+            self.users[pk] = reloaded(pk) if pk is not None else AnonymousUser()
+        return self.users[pk]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of it, once that is committed. `job` is what to send next."""
+
+    place: locks.Place | None
+    job: Job | None = None
+
+
+class Line:
+    def __init__(self, endpoint: Endpoint, query: Query, shard: Shard) -> None:
+        self.endpoint = endpoint
+        self.query = query
+        self.log = logs[endpoint.log]
+        self.alias = self.log.backend.alias
+        self.id, self.subscription = shard.pk, shard.subscription_id
+        self.number, self.of = shard.number, shard.of
+        self.place = locks.Place(shard.cursor, shard.epoch, shard.upto, shard.holds)
+        self.leased = self.busy = self.queued = self.closed = False
+        self.not_before = 0.0
+        self.milliseconds = 0
+        # Up to there is nothing for it that it would have to read.
+        self.seen = 0
+        self.turn = False
+        # Entries that were read, of those between two positions of an epoch.
+        self.ahead: list[Row] = []
+        self.span = ("", 0, 0)
+        self.gap: tuple[locks.Place, Gap] | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.alias, self.id
+
+    @property
+    def is_slow(self) -> bool:
+        return self.endpoint.failures > 0 or self.milliseconds > 1000
+
+    def rows(self) -> QuerySet[Held]:
+        return holding.held(self.alias, self.subscription)
+
+    # Before the transaction
+
+    def look_ahead(self, read: Read, until: int) -> None:
+        """Read what comes after the cursor, unless that is known."""
+        cursor, epoch, upto, _ = self.place
+        known, start, scanned = self.span
+        self.gap = None
+        if known != epoch or not start <= cursor <= scanned:
+            self.ahead, scanned = [], cursor
+        self.ahead = [row for row in self.ahead if row.position > cursor]
+        end = until if upto is None else min(upto, until)
+        if not self.ahead and scanned <= cursor < end:
+            found = read(replace(self.query, since=cursor, epoch=epoch))
+            if found.gap is not None:
+                self.gap = self.place, found.gap
+                return
+            self.ahead = [row for row in found.rows if row.position <= end and self.is_mine(row)]
+            scanned = min(found.cursor, end)
+        self.span = epoch, cursor, max(cursor, scanned)
+
+    def is_mine(self, row: Row) -> bool:
+        return is_in(row.stream, self.number, self.of)
+
+    # In the transaction
+
+    def step(self, books: Books, had: Answered | None, begins: bool) -> Step:
+        """Write what came of a job, if there was one; and, if it `begins`, choose the next."""
+        if had is not None:
+            self.note(books, *had)
+        token = books.token if self.leased else None
+        place = locks.lock(self.alias, self.id, token, running=token is None)
+        if place is None:
+            return Step(None)
+        before = place
+        # Somebody may have moved the cursor meanwhile: then what was sent is no longer its business.
+        if had is not None and place[:3] == had[0].place[:3]:
+            place = self.write(books, *had, place)
+        following = None
+        if begins and Standing(self.endpoint).may_send(books.now):
+            if self.gap is not None and self.gap[0] == place:
+                moves.note_gap(self.alias, self.subscription, self.gap[1])
+            else:
+                place, following = self.choose(books, place)
+        if place.cursor != before.cursor:
+            locks.move(self.alias, self.id, place.cursor)
+        if place.holds != before.holds:
+            Shard.objects.using(self.alias).filter(pk=self.id).update(holds=place.holds)
+        if following is not None and not self.leased:
+            books.claimed.append(self.id)
+        if following is None and self.leased:
+            books.released.append(self.id)
+        return Step(place, following)
+
+    def note(self, books: Books, job: Job, answer: Answer) -> None:
+        id = endpoints.id_of(job.row, job.place.epoch)
+        books.deliveries.append(
+            endpoints.delivery(
+                self.endpoint, job.row.position, job.row.kind, id, job.attempt, answer
+            )
+        )
+        books.used.add(self.endpoint.pk)
+
+    def write(self, books: Books, job: Job, answer: Answer, place: locks.Place) -> locks.Place:
+        standing = Standing(self.endpoint)
+        verdict, is_culprit = standing.judge(job.row.position, job.held is not None, answer)
+        standing.change(books.now, job.failures, job.row.position, answer, verdict, is_culprit)
+        if verdict is Verdict.DELIVERED:
+            books.well.add(self.endpoint.pk)
+            if job.held is None:
+                return place._replace(cursor=job.row.position)
+            self.rows().filter(pk=job.held[0]).delete()
+            holding.promote(self.alias, self.subscription, job.row.stream, books.now)
+        else:
+            books.well.discard(self.endpoint.pk)
+            if verdict is Verdict.REFUSED or is_culprit:
+                return self.hold(books, job, answer, place)
+        return place
+
+    def hold(self, books: Books, job: Job, answer: Answer, place: locks.Place) -> locks.Place:
+        attempts = (job.held[1] if job.held else 0) + 1
+        delay = next_delay(attempts, answer.retry_after)
+        values = {
+            "failed": True,
+            "attempts": attempts,
+            "parked": delay is None,
+            "next_attempt_at": None if delay is None else books.now + round(delay * 1_000_000),
+            "error": answer.told,
+        }
+        store.note_error(self.alias, self.subscription, answer.told)
+        if job.held is not None:
+            same = self.rows().filter(pk=job.held[0], attempts=job.held[1], parked=False)
+            same.update(**values)
+            return place
+        [copy] = holding.copies(self.subscription, [job.row], **values)
+        copy.save(using=self.alias, force_insert=True)
+        return place._replace(cursor=job.row.position, holds=True)
+
+    def choose(self, books: Books, place: locks.Place) -> tuple[locks.Place, Job | None]:
+        """The next to send, and the place before it. New and held ones take turns; but a new one is
+        the better probe, because a held one may be what the other side breaks at."""
+        self.turn = not self.turn and not self.endpoint.failures
+        job = self.due(books, place) if place.holds and self.turn else None
+        if job is None:
+            place, job = self.fresh(books, place)
+        if job is None and place.holds and not self.turn:
+            job = self.due(books, place)
+        if job is not None and job.failures and not Standing(self.endpoint).claim(books.now, PROBE):
+            return place, None
+        if job is None and place.holds and not self.rows().exists():
+            place = place._replace(holds=False)
+        return place, job
+
+    def due(self, books: Books, place: locks.Place) -> Job | None:
+        mine = holding.in_shard(self.rows(), self.number, self.of)
+        due = mine.filter(next_attempt_at__lte=books.now).order_by("next_attempt_at", "pk")
+        for one in due[:LOOK]:
+            row = holding.as_row(one)
+            if self.may_have(books, row):
+                held = one.pk, one.attempts
+                return Job(self, row, place, one.attempts + 1, self.endpoint.failures, held)
+            one.delete()
+            holding.promote(self.alias, self.subscription, row.stream, books.now)
+        return None
+
+    def fresh(self, books: Books, place: locks.Place) -> tuple[locks.Place, Job | None]:
+        epoch, start, scanned = self.span
+        if place.epoch != epoch or not start <= place.cursor <= scanned:
+            return place, None
+        look = [row for row in self.ahead if row.position > place.cursor][:LOOK]
+        blocked = set()
+        if place.holds:
+            blocked = holding.blocked(self.alias, self.subscription, look)
+        behind: list[Row] = []
+        cursor, job = place.cursor, None
+        for row in look:
+            if row.stream in blocked:
+                behind.append(row)
+            elif self.may_have(books, row):
+                attempt = self.endpoint.failures + 1
+                job = Job(self, row, place._replace(cursor=cursor), attempt, self.endpoint.failures)
+                break
+            cursor = row.position
+        else:
+            if len(look) < LOOK:
+                cursor = scanned
+        if behind:
+            copies = holding.copies(self.subscription, behind)
+            Held.objects.using(self.alias).bulk_create(copies)
+        return place._replace(cursor=cursor), job
+
+    def may_have(self, books: Books, row: Row) -> bool:
+        owner = self.endpoint.owner_id
+        return owner is None or endpoints.may_have(self.log, books.user(owner), row)
+
+    # After it
+
+    def settled(self, step: Step) -> None:
+        self.busy = step.job is not None
+        self.leased = self.busy
+        if step.place is not None:
+            self.place = step.place
+
+    def is_due(self, due: int | None, now: int) -> bool:
+        return self.place.holds and due is not None and due <= now

@@ -1,0 +1,37 @@
+"""Deliveries that are too old are forgotten, a few at a time, by whoever delivers."""
+
+from __future__ import annotations
+
+import time
+
+from ..log import logs
+from . import conf, endpoints
+from .models import Delivery
+
+# Seconds between two looks of a process; rows in one statement.
+EVERY = 60.0
+BATCH = 1000
+
+_last = 0.0
+
+
+def prune_now_and_then() -> None:
+    global _last
+    if time.monotonic() - _last > EVERY:
+        _last = time.monotonic()
+        prune(BATCH)
+
+
+def prune(most: int | None = None) -> int:
+    """Forget what is older than WEBHOOKS_KEEP; how many those are."""
+    total = 0
+    keep = round(conf.seconds("KEEP") * 1_000_000)
+    clocks = {logs[name].backend.alias: logs[name].backend for name in logs}
+    for alias in endpoints.aliases():
+        rows = Delivery.objects.using(alias).filter(at__lt=clocks[alias].now() - keep)
+        while True:
+            found = list(rows.order_by("at").values_list("pk", flat=True)[:BATCH])
+            total += Delivery.objects.using(alias).filter(pk__in=found).delete()[0]
+            if len(found) < BATCH or (most is not None and total >= most):
+                break
+    return total

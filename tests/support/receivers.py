@@ -12,14 +12,15 @@ _numbers = itertools.count(1)
 
 
 class Receiver:
-    def __init__(self, port, notes):
-        self.port, self.file = port, notes
+    def __init__(self, process, port, notes):
+        self.process, self.port, self.file = process, port, notes
 
     def url(self, path="/ok"):
         """An address of its own for each call, so that its notes can be told apart."""
         return f"http://127.0.0.1:{self.port}{path}?n={next(_numbers)}"
 
     def notes(self, url):
+        assert self.process.poll() is None, f"the receiver ended with {self.process.returncode}"
         path = url.partition(f":{self.port}")[2]
         lines = self.file.read_text().splitlines()
         return [note for note in map(json.loads, lines) if note["path"] == path]
@@ -40,7 +41,7 @@ def receiver(folder):
     )
     try:
         assert process.stdout.readline() == "ready\n"
-        yield Receiver(port, notes)
+        yield Receiver(process, port, notes)
     finally:
         process.kill()
         process.communicate()

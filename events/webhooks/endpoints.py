@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from django.db import transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils import timezone
 
 from ..conf import DEFAULT_LOG
@@ -17,11 +19,14 @@ from ..handlers.models import Subscription
 from ..live.access import reloaded
 from ..log import EventLog, logs
 from ..policy import may_read
+from ..streams import one_line
 from ..types import Row, wire_micros
 from ..wire import text
 from .message import Message
 from .models import Delivery, Endpoint
 from .verdicts import Answer
+
+logger = logging.getLogger("events")
 
 TEST_KIND = "webhook.test"
 # What the names of their handlers begin with.
@@ -92,9 +97,16 @@ def aliases() -> set[str]:
 
 
 def every() -> Iterator[Endpoint]:
-    """In the databases of all logs: an endpoint is kept beside the log that it is about."""
+    """In the databases of all logs: an endpoint is kept beside the log that it is about. A database
+    that does not answer, or has no such table yet, keeps no other from being asked."""
     for alias in sorted(aliases()):
-        yield from Endpoint.objects.using(alias).filter(log__in=list(logs)).order_by("pk")
+        try:
+            found = list(Endpoint.objects.using(alias).filter(log__in=list(logs)).order_by("pk"))
+        except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
+            logger.warning("Webhooks: no endpoints from database %r: %s", alias, one_line(error))
+            connections[alias].close_if_unusable_or_obsolete()
+            continue
+        yield from found
 
 
 def active() -> Iterator[Endpoint]:

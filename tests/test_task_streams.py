@@ -6,13 +6,16 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+from django.conf import settings as settings_of_tests
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connections, transaction
 
 from events import logs
 from events.contrib import checks, tasks
 from events.contrib.django_tasks import TaskStopped, progress, reports, stream_of
+from events.streams import StreamHandle
 
 from .support import jobs
 from .support.emitter import emitter
@@ -112,23 +115,39 @@ class TestDjangosTasks:
         assert "must not" in caplog.text or "InvalidEvent" in caplog.text
         assert payloads("task:odd:1", "task.progress") == [{"done": 2, "total": 2}]
 
-    def test_what_the_database_refuses_breaks_no_transaction(self, monkeypatch, caplog):
-        """Although it has broken a statement of that transaction."""
-        from events.streams import StreamHandle
 
-        def refused(self, *args, **kwargs):
-            from django.db import connection
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.usefixtures("at_once")
+class TestWhatTheDatabaseRefuses:
+    @pytest.fixture
+    def log(self, make_log, settings, monkeypatch):
+        log = make_log("postgres")
+        settings.EVENTS_TASKS = {"LOG": log.name}
+        monkeypatch.setattr(StreamHandle, "emit", self.emit)
+        return log
 
-            connection.cursor().execute("SELECT nothing FROM nowhere")
+    def emit(self, *args, **kwargs):
+        connections["postgres"].cursor().execute("SELECT nothing FROM nowhere")
 
-        with transaction.atomic():
-            logs["default"].append("n")
-            monkeypatch.setattr(StreamHandle, "emit", refused)
+    def test_it_breaks_no_transaction(self, log, caplog):
+        with transaction.atomic(using="postgres"):
+            log.append("n", {"n": 1})
             jobs.build.enqueue(1)
-            monkeypatch.undo()
-            logs["default"].append("n")
-        assert logs["default"].read(kind="n").cursor
+            log.append("n", {"n": 2})
+        assert [entry.payload["n"] for entry in log.read(kind="n").entries] == [1, 2]
         assert "its report could not be stored" in caplog.text
+
+    def test_a_connection_that_was_cut_is_made_anew(self, log, monkeypatch, caplog):
+        """As by a database that was restarted between two tasks."""
+        monkeypatch.undo()
+        task = tasks.Task("7")
+        task.log, task.life = log, log.stream("task:7")
+        pid = connections["postgres"].cursor().execute("SELECT pg_backend_pid()").fetchone()[0]
+        with psycopg.connect(settings_of_tests.URLS["postgres"], autocommit=True) as server:
+            server.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        task.completed()
+        assert task.life.status == "completed"
+        assert not caplog.text
 
 
 @pytest.mark.django_db(transaction=True)

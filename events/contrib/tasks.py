@@ -207,6 +207,8 @@ class Task:
             return verb(*args, **kwargs)
         except (InterfaceError, OperationalError):
             # A time limit has interrupted a statement, or the connection was cut since its last use.
+            if connection.connection is not None and not connection.autocommit:
+                raise  # what the caller has not committed would be lost with it
             connection.close()
             return verb(*args, **kwargs)
 

@@ -11,6 +11,7 @@ TAIL = "tests/test_tail.py::"
 HANDLERS = "tests/test_handlers.py::"
 BACKGROUND = "tests/test_background.py::"
 DURABLE = "tests/test_durable.py::"
+TASKS = "tests/test_task_streams.py::"
 
 
 @dataclass(frozen=True)
@@ -471,5 +472,29 @@ MUTANTS = (
             "if beyond or before or offset.epoch != offsets.number(state.epoch):",
             "if beyond or before:",
         ),
+    ),
+    mutant(
+        "two deliveries of a task in one attempt",
+        TASKS + "TestAttempts::test_a_task_that_is_delivered_again_begins_another",
+        (
+            "events/contrib/tasks.py",
+            "                if attempt.open(**options):\n                    break",
+            "                attempt.open(**options)\n                break",
+        ),
+    ),
+    mutant(
+        "a task that is enqueued as often as it is said",
+        TASKS + "TestAttempts::test_one_that_has_ended_says_no_more",
+        ("events/contrib/tasks.py", "payload, key=key)", "payload)"),
+    ),
+    mutant(
+        "a report that breaks its caller's transaction",
+        TASKS + "TestWhatTheDatabaseRefuses::test_it_breaks_no_transaction",
+        ("events/contrib/tasks.py", "with transaction.atomic(using=connection.alias):", "if True:"),
+    ),
+    mutant(
+        "a time limit that ends in a report",
+        "tests/test_celery_streams.py::TestAWorker::test_its_time_is_up",
+        ("events/contrib/celery/reports.py", "(SoftTimeLimitExceeded,)", "()"),
     ),
 )

@@ -484,7 +484,7 @@ MUTANTS = (
     ),
     mutant(
         "a task that is enqueued as often as it is said",
-        TASKS + "TestAttempts::test_one_that_has_ended_says_no_more",
+        TASKS + "TestAttempts::test_when_it_is_to_begin_is_one_text",
         ("events/contrib/tasks.py", "payload, key=key)", "payload)"),
     ),
     mutant(

@@ -172,7 +172,9 @@ def connected(alias: str) -> int:
     with connections[alias].cursor() as cursor:
         cursor.execute(
             "SELECT COUNT(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            # And no autovacuum, which is there after so many inserts.
+            "AND backend_type = 'client backend'"
         )
         return int(cursor.fetchone()[0])
 

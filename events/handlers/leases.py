@@ -46,7 +46,7 @@ class Renewer:
             if not self.wanted.is_set():
                 connections.close_all()
             self.wanted.wait()
-            time.sleep(locks.LEASE / 4)
+            time.sleep(locks.LEASE / 5)
             with self.guard:
                 tokens = dict(self.tokens)
             for (alias, shard), token in tokens.items():

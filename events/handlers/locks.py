@@ -18,7 +18,7 @@ from .models import Shard, State, Subscription
 from .spec import hash_of
 
 # Seconds for which a process may work without a lock before it has to say that it still does.
-LEASE = 3.0
+LEASE = 2.5
 FREE = Q(lease_until=None) | Q(lease_until__lt=Now())
 
 

@@ -44,16 +44,16 @@ def skip_gap(shard: Shard, gap: Gap, state: LogState) -> None:
 def pass_gap(spec: Spec, found: Subscription) -> None:
     """Of a handler that has stopped."""
     backend, gaps = store.backend_of(spec), {}
+    head = store.log_state(backend).head
     for shard in locks.shards_of(found):
         page = backend.read(store.query(spec, shard.cursor, shard.epoch, 1))
-        if page.gap is not None and page.gap.reason != "unreadable":
+        if page.gap is not None:
             gaps[shard.pk, shard.cursor] = page.gap, page.state
     with transaction.atomic(using=found._state.db):
         for shard in locks.lock_all(found, wait=True):
             if (shard.pk, shard.cursor) in gaps:
                 skip_gap(shard, *gaps[shard.pk, shard.cursor])
-        # Those come to it that have not, and to others like it.
-        head = store.log_state(backend).head
+        # Others have not come to a row that cannot be read yet, and there may be more of them.
         Subscription.objects.using(found._state.db).filter(pk=found.pk).update(passed=head)
 
 

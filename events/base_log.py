@@ -18,8 +18,7 @@ from .exceptions import CursorExpired
 from .internals import has_sync_caller, loop_has_sync_caller
 from .live.tail import follow
 from .policy import Policy
-from .threads import StoreThread
-from .twins import twin
+from .threads import StoreThread, twin
 from .types import Entry, Page, to_micros
 from .validation import shown, valid_item, valid_items
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
-from types import TracebackType
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
@@ -78,12 +77,7 @@ class Held:
     def __enter__(self) -> Held:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.release()
 
 

@@ -15,7 +15,7 @@ from .conf import DEFAULT_LOG, log_settings, positive
 from .cursors import checked_integer
 from .exceptions import LogDoesNotExist
 from .streams import UNSET, StreamHandle
-from .twins import twin
+from .threads import twin
 from .types import Entry, LogInfo
 from .validation import shown
 

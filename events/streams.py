@@ -19,7 +19,7 @@ from .context import current
 from .cursors import Here
 from .exceptions import InvalidEvent, InvalidTransition
 from .lifecycle import KINDS
-from .twins import twin
+from .threads import twin
 from .types import Entry, Page, Status, StreamInfo
 from .validation import MAX_STREAM, Item, shown, valid_payload, valid_stream
 from .writer import AT_MOST, EVERY, Writer
@@ -131,9 +131,7 @@ class StreamHandle:
         self.open()
         return self
 
-    def __exit__(
-        self, type: type[BaseException] | None, error: BaseException | None, traceback: object
-    ) -> None:
+    def __exit__(self, type: object, error: BaseException | None, traceback: object) -> None:
         self._conclude(error)
 
     async def __aenter__(self) -> StreamHandle:
@@ -145,9 +143,7 @@ class StreamHandle:
             raise
         return self
 
-    async def __aexit__(
-        self, type: type[BaseException] | None, error: BaseException | None, traceback: object
-    ) -> None:
+    async def __aexit__(self, type: object, error: BaseException | None, trace: object) -> None:
         await sync_to_async(self._conclude)(error)
 
     def _give_up(self, error: BaseException) -> None:

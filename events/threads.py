@@ -1,10 +1,11 @@
-"""Threads for the store, and the database connections that they hold."""
+"""Threads for the store, and the database connections that they hold; and verbs that are awaited."""
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connections
@@ -12,7 +13,23 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .internals import release_request_thread, request_has_thread
 
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+
+
+def twin(
+    verb: Callable[Concatenate[S, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """The same verb, to be awaited. It asks the object for the verb, so that a subclass that
+    overrides `read` has overridden `aread` as well."""
+
+    @wraps(verb)
+    async def awaited(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await sync_to_async(getattr(self, verb.__name__))(*args, **kwargs)  # type: ignore[no-any-return]
+
+    awaited.__name__ = f"a{verb.__name__}"
+    return awaited
 
 
 class StoreThread:

@@ -26,7 +26,6 @@ PARAMETER = "ticket"
 GOOD_FOR = 60
 SALT = "events.tickets"
 
-
 # Loggers of servers, which write addresses.
 SERVERS = ("uvicorn.access", "uvicorn.error", "django.channels.server")
 IN_ADDRESS = re.compile(r"\b(ticket=)[^&\s\"']+")
@@ -74,13 +73,17 @@ def redeem(ticket: str) -> Opened:
     return Opened(user, session)
 
 
+def given(values: list[str]) -> str | None:
+    """The ticket in a query, of which these are the values; None if there is none. Two are as good
+    as none that is valid: nobody was given two."""
+    return None if not values else values[0] if len(values) == 1 else ""
+
+
 def in_query(query: bytes) -> tuple[str | None, bool]:
-    """The ticket in a query string, and whether anything is beside it. One that comes twice is
-    none that anybody was given."""
+    """The ticket in a query string, and whether anything is beside it."""
     fields = parse_qsl(query.decode("latin1"), keep_blank_values=True)
     found = [value for name, value in fields if name == PARAMETER]
-    others = len(found) < len(fields)
-    return (None if not found else found[0] if len(found) == 1 else ""), others
+    return given(found), len(found) < len(fields)
 
 
 class _Blotter(logging.Filter):

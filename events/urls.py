@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from django.urls import path
 
-from .api import actions, sse, ticket, views
+from .api import actions, authentication, sse, views
 
 app_name = "events"
 
@@ -13,7 +13,7 @@ urlpatterns = [
     path("head/", views.HeadView.as_view(), name="head"),
     path("streams/", views.StreamsView.as_view(), name="streams"),
     path("streams/<str:name>/", views.StreamView.as_view(), name="stream"),
-    path("ticket/", ticket.TicketView.as_view(), name="ticket"),
+    path("ticket/", authentication.TicketView.as_view(), name="ticket"),
     path("live/", sse.LiveView.as_view(), name="live"),
     path("streams/<str:name>/live/", sse.StreamLiveView.as_view(), name="stream-live"),
     path("streams/<str:name>/events/", views.StreamEventsView.as_view(), name="stream-events"),

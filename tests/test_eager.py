@@ -12,9 +12,9 @@ from django.contrib.auth.models import AnonymousUser
 from events import routing
 from events.api.eventsource import Connection
 from events.limits import Held
-from events.live.bell import Bell
 from events.live.broker import broker_for
 from events.live.eager import RAW_SEND, Deputy
+from events.live.waking import Bell
 from events.websocket import subscription
 from events.websocket.consumer import EventsConsumer
 from events.websocket.subscription import Subscription

@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom. What a folder is named for is all that is in it.
 LAYERS = {
-    "core": "conf context cursors durations encoding exceptions fields hints hooks internals lifecycle loops non_atomic "
-    "policy threads twins types unhandled validation wire",
+    "core": "conf context cursors encoding exceptions fields hints hooks internals lifecycle loops non_atomic "
+    "policy threads types unhandled validation wire",
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log writer streams log status __init__",
@@ -22,7 +22,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS.values()) for name in nam
 
 # Three ways to the same events. What they share stands beside them, in `parameters`, `origin` and `api`.
 TRANSPORTS = {
-    "HTTP": "api.actions api.export api.items api.pagination api.ticket api.views api.waiting",
+    "HTTP": "api.actions api.export api.items api.pagination api.views api.waiting",
     "SSE": "api.eventsource api.sse",
     "WebSocket": "websocket",
 }

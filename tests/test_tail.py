@@ -864,7 +864,7 @@ async def test_earliest_of_a_busy_log(make_log):
 async def test_an_extract_outlives_nobody(log, monkeypatch):
     """B32: a read that was being retried when its reader left is given up, and the broker ends."""
     monkeypatch.setattr(live, "LINGER", 0.1)
-    monkeypatch.setattr("events.live.backoff.MAX_BACKOFF", 0.5)
+    monkeypatch.setattr("events.live.pager.MAX_BACKOFF", 0.5)
     log.append_many([("n", {})] * 3)
     read = MemoryBackend.read
     broken = True

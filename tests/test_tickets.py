@@ -221,7 +221,9 @@ class TestEndpoint:
 
     def test_who_has_no_account(self, monkeypatch):
         """A ticket could not be looked up again."""
-        monkeypatch.setattr("events.api.ticket.TicketView.authentication_classes", [Service])
+        monkeypatch.setattr(
+            "events.api.authentication.TicketView.authentication_classes", [Service]
+        )
         assert Client().post(API + "ticket/").status_code == 403
 
     def test_a_ticket_buys_no_ticket(self, user):

@@ -24,7 +24,7 @@ from ..streams import StreamHandle
 from ..threads import give_back_thread
 from ..types import StreamInfo
 from .errors import as_http
-from .parsers import EventParser
+from .items import EventParser
 from .renderers import EntryRenderer
 from .sending import PIECE, hold_connection, is_asgi, streamed
 

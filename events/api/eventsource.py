@@ -11,7 +11,6 @@ from copy import copy
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -20,9 +19,9 @@ from ..cursors import Query
 from ..internals import django_request, passes_untouched
 from ..limits import Held
 from ..live import access
-from ..live.bell import Bell
 from ..live.eager import RAW_SEND, Deputy, Send
 from ..live.tail import Tail, follow
+from ..live.waking import Bell
 from ..live.window import Batch
 from ..log import EventLog
 from ..policy import may_read
@@ -268,9 +267,7 @@ def renewed(request: Request) -> Any:
         authenticators: Any = request.authenticators
         user = Request(copy(http), authenticators=authenticators).user
     by_ticket = isinstance(authenticator, TicketAuthentication)
-    found = access.current(user, request.auth if by_ticket else getattr(http, "session", None))
+    session = request.auth if by_ticket else getattr(http, "session", None)
+    # What the password has to go on being that was sent, or that the ticket was for.
     by_password = by_ticket or isinstance(authenticator, BasicAuthentication)
-    if by_password and found.is_authenticated and access.hash_of(found) != access.hash_of(user):
-        # The password is not the user's any more that was sent, or that the ticket was for.
-        return AnonymousUser()
-    return found
+    return access.current(user, session, standing=access.hash_of(user) if by_password else None)

@@ -47,15 +47,13 @@ class LedgerPagination(BasePagination):
         return entries
 
     def read(self, source: EventLog | StreamHandle, request: Request) -> Rows:
-        with as_http():
-            query = self.asked(source, request)
-            self.take(self.log.backend.read(query))
+        query = self.asked(source, request)
+        self.take(self.log.backend.read(query))
         return self.found
 
     def asked(self, source: EventLog | StreamHandle, request: Request) -> Query:
-        self.log, stream = (
-            (source.log, source.name) if isinstance(source, StreamHandle) else (source, None)
-        )
+        stream = source.name if isinstance(source, StreamHandle) else None
+        self.log = source.log if isinstance(source, StreamHandle) else source
         self.request = request
         self.params = read_params(self.log, request.query_params, stream)
         return self.params.query

@@ -52,12 +52,7 @@ class NDJSONRenderer(BaseRenderer):
     format = "ndjson"
     charset = None
 
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
         return b"" if data is None else JSONRenderer().render(data) + b"\n"
 
 

@@ -19,7 +19,7 @@ from ..cursors import Query, only_stream
 from ..internals import django_request
 from ..log import EventLog
 from ..parameters import as_position, choice, follow_params, streams_asked
-from ..tickets import PARAMETER
+from ..tickets import PARAMETER, given
 from ..types import TERMINAL, Gap, StreamInfo
 from .authentication import TicketAuthentication
 from .base import LogView, existing
@@ -41,8 +41,9 @@ class LiveView(LogView):
 
     def perform_authentication(self, request: Request) -> None:
         """With a ticket nothing else is looked at: a bad one is no reason to try the cookie."""
-        if tickets := request.query_params.getlist(PARAMETER):
-            request.authenticators = [TicketAuthentication(tickets)]
+        ticket = given(request.query_params.getlist(PARAMETER))
+        if ticket is not None:
+            request.authenticators = [TicketAuthentication(ticket)]
         super().perform_authentication(request)
 
     def get_authenticate_header(self, request: Request) -> str:

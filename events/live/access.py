@@ -43,8 +43,9 @@ def shared(key: Hashable, load: Callable[[], Any], fresh: bool) -> Any:
     return user
 
 
-def current(user: Any, session: Any, *, fresh: bool = False) -> Any:
-    """A user as the database knows it now: nobody, if the account or the session has ended.
+def current(user: Any, session: Any, *, fresh: bool = False, standing: object = None) -> Any:
+    """A user as the database knows it now: nobody, if the account or the session has ended, or the
+    password is not of that `standing` any more.
 
     What opens a connection asks with `fresh`; only what goes on shares an answer. Only users of
     the project's own model can be looked up; any other principal stays as it is.
@@ -56,8 +57,10 @@ def current(user: Any, session: Any, *, fresh: bool = False) -> Any:
     if key and str(session.get(SESSION_KEY)) == str(user.pk):
         # Not type(): Channels' session is an object that stands for another.
         store = session.__class__
-        return shared((key, user.pk), lambda: signed_in(store(key)), fresh)
-    return shared(user.pk, lambda: reloaded(user.pk), fresh)
+        found = shared((key, user.pk), lambda: signed_in(store(key)), fresh)
+    else:
+        found = shared(user.pk, lambda: reloaded(user.pk), fresh)
+    return AnonymousUser() if standing is not None and hash_of(found) != standing else found
 
 
 def signed_in(session: Any) -> Any:

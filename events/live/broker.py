@@ -24,10 +24,9 @@ from ..internals import loop_has_sync_caller
 from ..loops import Registry, forget, here
 from ..threads import StoreThread
 from ..types import StreamInfo
-from .backoff import Backoff
 from .followed import Streams
 from .group import listen
-from .pager import Pager
+from .pager import Backoff, Pager
 from .waking import Wake, wake_all
 from .window import Window
 

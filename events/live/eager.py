@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import Any
 
 from ..internals import start_in_task
-from .bell import Bell
+from .waking import Bell
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

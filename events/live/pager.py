@@ -6,6 +6,7 @@ Those who ask for the same at the same time share a read, which has the first tu
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -15,8 +16,12 @@ from dataclasses import dataclass
 from ..backends.base import BaseBackend
 from ..cursors import Query, State
 from ..threads import StoreThread
-from .backoff import Backoff
 from .window import Batch, portion, seal
+
+logger = logging.getLogger("events")
+
+# Seconds between attempts while the store cannot be read, at the most.
+MAX_BACKOFF = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,25 @@ class Extract:
     batch: Batch
     state: State
     turn: int
+
+
+class Backoff:
+    """How long to wait after one failure to read the store, and after many; only the first is
+    logged."""
+
+    def __init__(self, log: str, interval: float) -> None:
+        self.log = log
+        self.interval = self.pause = interval
+
+    def failed(self) -> float:
+        """To be called while the exception is handled: seconds until the next attempt."""
+        if self.pause == self.interval:
+            logger.exception("Log %r cannot be read; trying again.", self.log)
+        self.pause = min(self.pause * 2, MAX_BACKOFF)
+        return self.pause
+
+    def succeeded(self) -> None:
+        self.pause = self.interval
 
 
 class FairLock:

@@ -30,9 +30,8 @@ from math import inf
 from ..backends.base import BaseBackend
 from ..cursors import Query, State, locate
 from ..types import TERMINAL, Gap, StreamInfo
-from .bell import Bell
 from .broker import Broker, broker_for
-from .waking import Wake
+from .waking import Bell, Wake
 from .window import BATCH_BYTES, Batch, Topic
 
 # Rows in a read of the log: fewer, the larger they are.

@@ -26,6 +26,31 @@ def wake_all(wakes: Iterable[Wake]) -> None:
             logger.exception("A follower of the log could not be woken.")
 
 
+class Bell:
+    """An `asyncio.Event` for one task that waits: cheaper, and may ring many times. `wait()` returns
+    as soon as it has rung once since it was last silenced."""
+
+    def __init__(self) -> None:
+        self.rung = False
+        self.waiting: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        self.rung = True
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
+
+    def silence(self) -> None:
+        self.rung = False
+
+    async def wait(self) -> None:
+        if not self.rung:
+            self.waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self.waiting
+            finally:
+                self.waiting = None
+
+
 class Crowds:
     """Of users with a crowd of readers, those that wait to be woken, by user in the order of their
     turns. The event loop serves everybody else between two turns."""

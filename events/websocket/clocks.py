@@ -56,10 +56,12 @@ class Clocks:
         self._cancel_timer()
         due = [self.last_sent + self.socket.heartbeat, self.check_at]
         due += [at for at in (self.subscribe_by, self.end_at) if at]
-        due += [
-            since + TOO_SLOW_AFTER for since in (self.sending_since, self.blocked_since) if since
-        ]
+        due += [since + TOO_SLOW_AFTER for since in self._waiting()]
         self.timer = self.loop.call_at(min(due), self._ring)
+
+    def _waiting(self) -> list[float]:
+        """Since when the client has been taking nothing, or acknowledging nothing."""
+        return [since for since in (self.sending_since, self.blocked_since) if since]
 
     def stop(self) -> None:
         self._cancel_timer()
@@ -72,8 +74,7 @@ class Clocks:
 
     def _ring(self) -> None:
         now = self.loop.time()
-        waiting = [since for since in (self.sending_since, self.blocked_since) if since]
-        if waiting and now - min(waiting) >= TOO_SLOW_AFTER:
+        if any(now - since >= TOO_SLOW_AFTER for since in self._waiting()):
             self.end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
             return
         if self.subscribe_by and now >= self.subscribe_by:
@@ -133,9 +134,6 @@ class Clocks:
     def subscribed(self) -> None:
         self.subscribe_by = None
         self.set()
-
-    def progressed(self) -> None:
-        self.blocked_since = None
 
 
 class Budget:

@@ -27,27 +27,16 @@ from ..live.eager import RAW_SEND
 from ..log import EventLog, logs
 from ..parameters import BadParameter, follow_params, frame_query, once
 from ..policy import may_read
+from . import frames
 from .clocks import Budget, Clocks
-from .frames import (
-    BAD_FRAME,
-    FORBIDDEN,
-    MAX_ID,
-    NOT_SIGNED_IN,
-    TOO_MANY,
-    TOO_SLOW,
-    Close,
-    control,
-    error,
-    is_id,
-    parse,
-)
+from .frames import MAX_ID, Close, control, error, is_id, parse
 from .restart import closed_before_restart
 from .subscription import Subscription
 from .visitor import Visitor
 from .writer import Writer
 
 MAX_SUBSCRIPTIONS = 128
-CODES = {"forbidden": FORBIDDEN, "too_many": TOO_MANY}
+CODES = {"forbidden": frames.FORBIDDEN, "too_many": frames.TOO_MANY}
 NO_ID = f"id: a string of at most {MAX_ID} characters is required."
 # Seconds that a close frame may take to be sent.
 FAREWELL = 5.0
@@ -156,11 +145,11 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
                 await self.writer.drop(self.writer.held[id])
             self.writer.answer(control("unsubscribed", id=id))
         else:
-            raise Close(BAD_FRAME, "Types are subscribe, unsubscribe, ack and ping.")
+            raise Close(frames.BAD_FRAME, "Types are subscribe, unsubscribe, ack and ping.")
 
     def _acknowledge(self, id: object, position: object) -> None:
         if not isinstance(id, str) or not isinstance(position, int):
-            raise Close(BAD_FRAME, "An ack has the id of a subscription and a position.")
+            raise Close(frames.BAD_FRAME, "An ack has the id of a subscription and a position.")
         if not self.writer.acknowledge(id, position):
             self.budget.spend()
 
@@ -191,7 +180,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             await self._subscribe("", log, query)
         except Refused as refused:
             await self.writer.send_text(error("", refused.code, str(refused)))
-            raise Close(CODES.get(refused.code, BAD_FRAME), str(refused)) from None
+            raise Close(CODES.get(refused.code, frames.BAD_FRAME), str(refused)) from None
 
     def _log(self, name: str) -> EventLog:
         try:
@@ -206,7 +195,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Refused("too_many", f"At most {MAX_SUBSCRIPTIONS} subscriptions a socket.")
         if not await database_sync_to_async(self._may_read)(log, query):
             if not self.visitor.user.is_authenticated:
-                raise Close(NOT_SIGNED_IN, "Sign in first.")
+                raise Close(frames.NOT_SIGNED_IN, "Sign in first.")
             raise Refused("forbidden", "You may not read this.")
         try:
             held = hold(SUBSCRIPTIONS, self.visitor.who, log.settings.max_subscriptions)
@@ -233,8 +222,8 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def unused(self) -> Close:
         if not self.visitor.user.is_authenticated:
-            return Close(NOT_SIGNED_IN, "Sign in, and subscribe.")
-        return Close(TOO_SLOW, "Nothing was subscribed to.")
+            return Close(frames.NOT_SIGNED_IN, "Sign in, and subscribe.")
+        return Close(frames.TOO_SLOW, "Nothing was subscribed to.")
 
     async def ask_again(self) -> None:
         """Drop the subscriptions that this user may no longer read, and close if none is left."""
@@ -242,7 +231,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         was_somebody = self.visitor.user.is_authenticated
         lost = await database_sync_to_async(self._unreadable)(current)
         if (lost or was_somebody) and not self.visitor.user.is_authenticated:
-            raise Close(NOT_SIGNED_IN, "Sign in again.")
+            raise Close(frames.NOT_SIGNED_IN, "Sign in again.")
         for subscription in lost:
             if self.writer.holds(subscription):
                 await self.writer.drop(subscription)
@@ -250,7 +239,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
                     error(subscription.id, "forbidden", "You may not read this any more.")
                 )
         if lost and not self.writer.held:
-            raise Close(FORBIDDEN, "You may not read this any more.")
+            raise Close(frames.FORBIDDEN, "You may not read this any more.")
 
     def _unreadable(self, subscriptions: list[Subscription]) -> list[Subscription]:
         user = self.visitor.renew()

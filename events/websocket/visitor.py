@@ -55,7 +55,5 @@ class Visitor:
 
     def renew(self, fresh: bool = False) -> Any:
         """The user, looked up again: the handshake may be long ago."""
-        self.user = access.current(self.user, self.session, fresh=fresh)
-        if self.standing is not None and access.hash_of(self.user) != self.standing:
-            self.user = AnonymousUser()
+        self.user = access.current(self.user, self.session, fresh=fresh, standing=self.standing)
         return self.user

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..live.bell import Bell
 from ..live.eager import Deputy, Send
+from ..live.waking import Bell
 from ..live.window import Batch
 from .clocks import Clocks
 from .frames import BAD_FRAME, MAX_ANSWERS, TOO_MANY, Close, Unacknowledged, control, pack
@@ -78,7 +78,7 @@ class Writer:
         had_room = self.unacknowledged.has_room
         released = self.unacknowledged.release(id, position)
         if released:
-            self.clocks.progressed()
+            self.clocks.blocked(False)
             # With room, the writer waits for no acknowledgement; waking it would be for nothing.
             if not had_room:
                 self.bell.ring()

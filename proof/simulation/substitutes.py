@@ -11,7 +11,7 @@ from django.test import override_settings
 from events import hints, threads
 from events.api import eventsource
 from events.backends import memory, memory_ledger
-from events.live import access, backoff, broker, group, tail, waking, window
+from events.live import access, broker, group, pager, tail, waking, window
 from events.live.remembered import remembered
 from events.websocket import clocks, frames
 
@@ -58,7 +58,7 @@ def substitutes(world, watch):
         (broker, "set", no_order),
         (broker, "LINGER", dials.linger),
         (broker, "LOOK", dials.look),
-        (backoff, "MAX_BACKOFF", MAX_BACKOFF),
+        (pager, "MAX_BACKOFF", MAX_BACKOFF),
         (broker, "RECONCILE", RECONCILE),
         (window, "set", no_order),
         (window, "WINDOW_BYTES", dials.window_bytes),

@@ -4,28 +4,11 @@
     track(Task, fields=["status"], stream="task-{pk}")
 
 From then on a task that is created, changed or deleted is told of, in the transaction that does
-it: `task.created` with {"pk", "status"}, `task.status` with {"pk", "old", "new"} and
-`task.deleted` with {"pk"}. Old and new are what the database says, with the row locked in
-between, and where they are equal nothing is told.
+it. docs/reference/tracking.md lists the events, and what is seen and not seen of them.
 
-Seen is what Django's ORM writes: save(), create() and their like, the admin, bulk_create,
-bulk_update, QuerySet.update and delete, cascades, related managers, any manager and queryset,
-proxies, and children of the model (which have a row in its table). So the statements themselves
-are watched, where Django's compilers execute them: signals miss half of these, and a QuerySet
-class of our own would miss the managers that bring theirs, and could not be pickled.
-
-Not seen is what Django does not write, or not as this model:
-
-- raw SQL, triggers, ON DELETE in the database, other programs, TRUNCATE (`flush`);
-- the models of migrations, which are other classes;
-- fixtures (`raw=True`), on purpose;
-- bulk_create with ignore_conflicts or update_conflicts: it does not say which rows are new;
-- on MySQL and old MariaDB, which do not answer with them, the rows of a bulk_create whose primary
-  keys the database chooses;
-- a change of the primary key itself (save() makes that a new row, which is told).
-
-A log that lives in another database than the model is told after the commit: never of what was
-rolled back, but a process that dies in between has told nothing.
+The statements themselves are watched, where Django's compilers execute them: signals miss half of
+what its ORM writes, and a QuerySet class of our own would miss the managers that bring theirs, and
+could not be pickled.
 """
 
 import re
@@ -58,16 +41,10 @@ def track(
 ) -> None:
     """Tell a log of each row that is created, deleted, or changes in one of the fields.
 
-    `stream` is the name of a stream, with fields in it (`"task-{pk}"`), or makes one of an
-    instance as it is in the database. A name is 1 to 128 of A-Z a-z 0-9 . _ : - and begins with a
-    letter or digit; a row that makes another one is refused by the log. Where the values are
-    texts, give a function: `lambda task: stream_name(task.team, "tasks")`, with `stream_name` of
-    `events.streams`. `name` is what the kinds begin with; the model's in snake
-    case, if left out. An event that the log refuses (too large, its stream has ended) undoes the
-    write that it would have told of, and the transaction around it, as a failing save() does.
-
-    A parent's fields are tracked at the parent, whose `save()` changes them too, and a proxy's at
-    the model that it stands for.
+    `stream` is the name of a stream, with columns in it (`"task-{pk}"`), or makes one of a row as it
+    is in the database (see `events.streams.stream_name`). `name` is what the kinds begin with; the
+    model's in snake case, if left out. An event that the log refuses undoes the write that it would
+    have told of, and the transaction around it, as a failing save() does.
     """
     watch_writes(tracked, statements.insert, statements.update, statements.delete)
     if model._meta.abstract or model._meta.proxy or model._meta.swapped:

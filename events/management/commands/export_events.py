@@ -1,14 +1,10 @@
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...cursors import Streams
 from ...exceptions import CursorExpired, InvalidEvent
-from ...log import EventLog
-from ...types import Row
 from ...wire import encode, with_context
-from ..base import LogCommand, Progress, is_terminal, position
+from ..base import LogCommand, is_terminal, position
 
 
 class Command(LogCommand):
@@ -40,32 +36,19 @@ class Command(LogCommand):
             raise CommandError(str(error)) from None
         if first.gap is not None:
             self.stderr.write(self.style.WARNING(str(CursorExpired(first.gap))))
-        start = max(first.cursor, first.state.floor)
+        start, head = max(first.cursor, first.state.floor), first.state.head
         with self.progress("Exporting", options) as progress:
             # On the same terminal it would be drawn across the entries.
             progress.shown = progress.shown and not is_terminal(self.stdout)
             encoded = with_context if options["context"] else encode
-            self.export(log, start, first.state.head, stream, first.state.epoch, progress, encoded)
-
-    def export(
-        self,
-        log: EventLog,
-        since: int,
-        head: int,
-        stream: Streams,
-        epoch: str,
-        progress: Progress,
-        encoded: Callable[[Row], bytes],
-    ) -> None:
-        start = since
-        size = log.settings.max_page_size
-        while since < head:
-            page = log.backend.read(
-                log.query(since, min(size, head - since), stream=stream, epoch=epoch)
+            query = log.query(
+                start, log.settings.max_page_size, stream=stream, epoch=first.state.epoch
             )
-            if page.gap is not None:
-                # Stopping short without a word would look like a whole export.
-                raise CommandError(f"Broken off: {CursorExpired(page.gap)}.")
-            self.print_json(encoded(row) for row in page.rows if row.position <= head)
-            since = page.cursor
-            progress(min(since, head) - start, head - start)
+            for page in log.backend.pages(query) if start < head else ():
+                if page.gap is not None:
+                    # Stopping short without a word would look like a whole export.
+                    raise CommandError(f"Broken off: {CursorExpired(page.gap)}.")
+                self.print_json(encoded(row) for row in page.rows if row.position <= head)
+                progress(min(page.cursor, head) - start, head - start)
+                if page.cursor >= head:
+                    break

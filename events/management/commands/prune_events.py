@@ -49,14 +49,8 @@ class Command(LogCommand):
             raise CommandError(str(error)) from None
 
     def prune(self, log: EventLog, options: dict[str, Any]) -> None:
-        bounds = {
-            name: value
-            for name, value in (
-                ("ttl", options["older_than"]),
-                ("max_entries", options["max_entries"]),
-            )
-            if value is not None
-        }
+        chosen = {"ttl": options["older_than"], "max_entries": options["max_entries"]}
+        bounds = {name: value for name, value in chosen.items() if value is not None}
         with self.progress(f"Pruning {log.name}", options) as progress:
             removed = log.prune(
                 **bounds,

@@ -58,9 +58,7 @@ class Event(models.Model):
             models.UniqueConstraint(fields=["log", "key"], name="events_event_key"),
         ]
         # None on time, which rises with positions: a moment is found by halving over these.
-        indexes = [
-            models.Index(fields=["log", "stream", "position"], name="events_event_stream"),
-        ]
+        indexes = [models.Index(fields=["log", "stream", "position"], name="events_event_stream")]
 
     def __str__(self) -> str:
         return f"{self.position} {self.kind}"
@@ -117,9 +115,7 @@ class Stream(models.Model):
 
     class Meta:
         default_permissions = ("view", "change", "delete")
-        constraints = [
-            models.UniqueConstraint(fields=["log", "name"], name="events_stream_name"),
-        ]
+        constraints = [models.UniqueConstraint(fields=["log", "name"], name="events_stream_name")]
         indexes = [
             models.Index(fields=["log", "last_position"], name="events_stream_recent"),
             models.Index(fields=["log", "status", "last_position"], name="events_stream_status"),

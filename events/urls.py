@@ -18,9 +18,7 @@ urlpatterns = [
     path("streams/<str:name>/live/", sse.StreamLiveView.as_view(), name="stream-live"),
     path("streams/<str:name>/events/", views.StreamEventsView.as_view(), name="stream-events"),
     path(
-        "streams/<str:name>/<str:action>/",
-        actions.StreamActionView.as_view(),
-        name="stream-action",
+        "streams/<str:name>/<str:action>/", actions.StreamActionView.as_view(), name="stream-action"
     ),
 ]
 

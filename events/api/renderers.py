@@ -62,8 +62,4 @@ def cursor_headers(found: Rows, cursor: int | None = None) -> dict[str, str]:
 
 
 def log_headers(cursor: int, head: int, epoch: str) -> dict[str, str]:
-    return {
-        "X-Events-Last-Idx": str(cursor),
-        "X-Events-Head": str(head),
-        "X-Events-Epoch": epoch,
-    }
+    return {"X-Events-Last-Idx": str(cursor), "X-Events-Head": str(head), "X-Events-Epoch": epoch}

@@ -14,8 +14,7 @@ from django.db import DataError, IntegrityError, connections
 
 from .backends.base import BaseBackend
 from .exceptions import InvalidTransition, KeyConflict, StreamClosed
-from .loops import Registry, forget, here
-from .threads import StoreThread
+from .threads import Registry, StoreThread, forget, here
 from .types import Entry
 from .validation import Item
 

@@ -7,8 +7,6 @@ Contexts are nested, the inner one wins, and each belongs to its thread or task.
 in a transaction keeps the context of the emit. Readers over the wire are not shown it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -39,7 +37,7 @@ class Ambient(NamedTuple):
     text: str | None
     # Unless the fields have an actor.
     user: User | None
-    outer: Ambient | None
+    outer: "Ambient | None"
 
     def by(self, actor: str | None) -> str | None:
         """The text, with the actor that its user turned out to be."""

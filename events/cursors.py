@@ -1,11 +1,9 @@
 """What a reader asks for, and where in the log that is. Pure: no store, no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, Self, TypedDict
 
 from .exceptions import InvalidEvent
 from .types import Gap, Row
@@ -88,7 +86,7 @@ class Query:
             return True
         return row.kind in self.exact or row.kind.startswith(self.prefixes)
 
-    def after(self, found: Rows) -> Query:
+    def after(self, found: "Rows") -> Self:
         """The query for the page after one that was found."""
         return replace(self, since=found.cursor, last=None, epoch=found.state.epoch)
 
@@ -178,10 +176,8 @@ def only_stream(patterns: Sequence[str]) -> str | None:
 
 
 def _since(since: object) -> Since:
-    if since == "earliest":
-        return "earliest"
-    if since == "latest":
-        return "latest"
+    if since in ("earliest", "latest"):
+        return since
     if isinstance(since, int) and not isinstance(since, bool) and since >= 0:
         return since
     raise ValueError(f"since must be 'earliest', 'latest' or a position from 0, not {shown(since)}")

@@ -10,9 +10,7 @@ EventsError
 └── LogBusy             (OperationalError)    the log's lock was not to be had in time; nothing was stored
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from django.db import OperationalError
 
@@ -32,7 +30,7 @@ class InvalidEvent(EventsError, ValueError):
         self.place = place
         self.rule = rule
 
-    def __reduce__(self) -> tuple[type[InvalidEvent], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         return type(self), (self.place, self.rule)
 
 
@@ -51,21 +49,16 @@ class InvalidTransition(EventsError):
 class CursorExpired(EventsError):
     """Entries after a cursor are no longer there; `gap` says which ones."""
 
-    def __init__(self, gap: Gap) -> None:
+    def __init__(self, gap: "Gap") -> None:
         super().__init__(gap)
         self.gap = gap
 
     def __str__(self) -> str:
         gap = self.gap
+        what = f"{gap.lost} entries after position {gap.requested} are gone ({gap.reason})"
         if gap.reason == "ahead":
-            return (
-                f"position {gap.requested} is beyond the head; the log goes on at position "
-                f"{gap.first_available}"
-            )
-        return (
-            f"{gap.lost} entries after position {gap.requested} are gone ({gap.reason}); "
-            f"the log goes on at position {gap.first_available}"
-        )
+            what = f"position {gap.requested} is beyond the head"
+        return f"{what}; the log goes on at position {gap.first_available}"
 
 
 class LogDoesNotExist(EventsError, KeyError):

@@ -48,14 +48,6 @@ def next_status(kind: str, stream: str, status: str | None) -> Status | None:
     if status == step.to:
         return None
     if status not in step.sources:
-        raise InvalidTransition(
-            f"the stream {stream!r} cannot {step.verb}: it "
-            + (
-                f"has {status}"
-                if status in TERMINAL
-                else f"is {status}"
-                if status
-                else "is not open"
-            )
-        )
+        stands = f"has {status}" if status in TERMINAL else f"is {status or 'not open'}"
+        raise InvalidTransition(f"the stream {stream!r} cannot {step.verb}: it {stands}")
     return step.to

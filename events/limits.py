@@ -4,14 +4,12 @@ Only what is open counts, and only here: the connections of a user, whatever the
 their log, and the subscriptions on them. Visitors who are not signed in count by their address.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, Self
 from weakref import WeakSet, WeakValueDictionary
 
 from django.http import HttpRequest
@@ -32,7 +30,7 @@ PROXIES = [
 _leaving: set[asyncio.Task[None]] = set()
 _lock = threading.Lock()
 # Kept by those that are in them: a key goes with the last.
-_open: WeakValueDictionary[Hashable, WeakSet[Held]] = WeakValueDictionary()
+_open: WeakValueDictionary[Hashable, "WeakSet[Held]"] = WeakValueDictionary()
 
 
 class TooMany(Exception):
@@ -43,7 +41,7 @@ class Held:
     """Something that is open, and counts until it is released. One that is forgotten, such as the
     response of a request that is cancelled on its way out, counts until it is garbage."""
 
-    def __init__(self, who: Hashable | None = None, among: WeakSet[Held] | None = None) -> None:
+    def __init__(self, who: Hashable | None = None, among: "WeakSet[Held] | None" = None) -> None:
         self.whose = who
         self.among = among
         self.receive: Callable[[], Awaitable[dict[str, Any]]] | None = None
@@ -74,7 +72,7 @@ class Held:
                 while (await receive())["type"] != "http.disconnect":
                     pass
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:

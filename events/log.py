@@ -115,18 +115,13 @@ class Logs:
         self._made: dict[str, EventLog] = {}
 
     def __getitem__(self, name: str) -> EventLog:
-        try:
-            return self._made[name]
-        except KeyError:
-            return self._made.setdefault(name, self._make(name))
-
-    def _make(self, name: str) -> EventLog:
+        if (made := self._made.get(name)) is not None:
+            return made
         configured = log_settings()
         if name not in configured:
-            raise LogDoesNotExist(
-                f"There is no log {name!r}; EVENTS has {', '.join(map(repr, configured))}."
-            )
-        return EventLog(configured[name])
+            known = ", ".join(map(repr, configured))
+            raise LogDoesNotExist(f"There is no log {name!r}; EVENTS has {known}.")
+        return self._made.setdefault(name, EventLog(configured[name]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(log_settings())

@@ -4,8 +4,6 @@ There are no database foreign keys among them (`db_constraint=False`): a checked
 makes every append lock a row that somebody else's transaction may hold.
 """
 
-from __future__ import annotations
-
 from django.db import models
 from django.db.models.functions import Cast
 
@@ -30,7 +28,7 @@ class Log(models.Model):
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    def with_json(self) -> EventQuerySet:
+    def with_json(self) -> "EventQuerySet":
         """Add `json`, the payload as the database's own JSON: `.filter(json__user__id=7)`."""
         return self.annotate(json=Cast("payload", models.JSONField()))
 

@@ -6,11 +6,13 @@ which lets everybody in where that is `*`, and fails on an Origin that is no add
 """
 
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
@@ -42,8 +44,7 @@ class SameOrigin:
 def is_own(scope: dict[str, Any]) -> bool:
     origins = [value for name, value in scope.get("headers", ()) if name == b"origin"]
     request = request_of(scope)
-    secure = scope.get("scheme") == "wss" or request.is_secure()
-    return len(origins) == 1 and is_ours(origins[0].decode("latin1"), request, secure)
+    return len(origins) == 1 and is_ours(origins[0].decode("latin1"), request)
 
 
 def is_foreign(request: HttpRequest) -> bool:
@@ -51,17 +52,17 @@ def is_foreign(request: HttpRequest) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-    return not is_ours(origin, request, request.is_secure())
+    return not is_ours(origin, request)
 
 
-def is_ours(text: str, request: HttpRequest, secure: bool) -> bool:
+def is_ours(text: str, request: HttpRequest) -> bool:
     """Is this origin the host that was asked for, or a trusted one?"""
     try:
         origin = urlsplit(text)
         if origin.scheme not in ("http", "https") or not origin.hostname or not text.isascii():
             return False
         # Whoever can change what comes over plain HTTP is not the site.
-        plain = origin.scheme == "http" and secure
+        plain = origin.scheme == "http" and request.is_secure()
         return is_trusted(origin) or (not plain and is_this_host(origin, request.get_host()))
     except (ValueError, DisallowedHost):
         return False
@@ -70,16 +71,10 @@ def is_ours(text: str, request: HttpRequest, secure: bool) -> bool:
 def request_of(scope: dict[str, Any]) -> HttpRequest:
     """A handshake, to be judged by Django's own rules: ALLOWED_HOSTS, USE_X_FORWARDED_HOST,
     SECURE_PROXY_SSL_HEADER."""
-    request = HttpRequest()
-    for name, value in scope.get("headers", ()):
-        request.META["HTTP_" + name.decode("latin1").upper().replace("-", "_")] = value.decode(
-            "latin1"
-        )
-    server, client = scope.get("server") or ("", 80), scope.get("client") or ("",)
-    request.META.update(
-        SERVER_NAME=server[0], SERVER_PORT=str(server[1]), REMOTE_ADDR=str(client[0])
-    )
-    return request
+    scheme = "https" if scope.get("scheme") == "wss" else "http"
+    # A query string that is no UTF-8 would be an error.
+    own = {"method": "GET", "scheme": scheme, "query_string": b""}
+    return ASGIRequest({"path": "/", **scope, **own}, BytesIO())
 
 
 def is_this_host(origin: SplitResult, host: str) -> bool:

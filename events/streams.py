@@ -1,14 +1,12 @@
 """A stream: the events of one name in a log, numbered without holes, with a status."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import logging
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from asgiref.sync import sync_to_async
 
@@ -127,14 +125,14 @@ class StreamHandle:
         info = await self.ainfo()
         return info.status if info else None
 
-    def __enter__(self) -> StreamHandle:
+    def __enter__(self) -> Self:
         self.open()
         return self
 
     def __exit__(self, type: object, error: BaseException | None, traceback: object) -> None:
         self._conclude(error)
 
-    async def __aenter__(self) -> StreamHandle:
+    async def __aenter__(self) -> Self:
         try:
             await self.aopen()
         except asyncio.CancelledError as error:

@@ -1,14 +1,12 @@
 """The values that come out of a log. Frozen, and free of Django models."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Microseconds: the times that a calendar has, from the year 1 to the end of 9999.
@@ -93,7 +91,7 @@ class Entry:
     context: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_row(cls, row: Row) -> Entry:
+    def from_row(cls, row: Row) -> Self:
         return cls(
             row.position or None,
             row.kind,

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom. What a folder is named for is all that is in it.
 LAYERS = {
-    "core": "conf context cursors encoding exceptions fields hints hooks internals lifecycle loops non_atomic "
+    "core": "conf context cursors encoding exceptions fields hints hooks internals lifecycle non_atomic "
     "policy threads types unhandled validation wire",
     "backends": "models backends",
     "live": "live",

@@ -1,7 +1,5 @@
 """One reader of Server-Sent Events: what is written to it, and when."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random
@@ -46,7 +44,7 @@ class Response(OpenResponse):
     pass through: a reader who is cut off in the middle of a frame would stay subscribed until
     the next garbage collection."""
 
-    def __init__(self, connection: Connection, held: Held, **options: Any) -> None:
+    def __init__(self, connection: "Connection", held: Held, **options: Any) -> None:
         self.connection = connection
         self.frames = connection.frames(held.who)
         super().__init__(self.frames, held, connection.log.settings.send_timeout, **options)

@@ -1,7 +1,5 @@
 """A whole log as newline-delimited JSON, a page at a time, however long it is."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -53,7 +51,7 @@ def response(
     return answer
 
 
-def paced(export: Export, asgi: bool) -> Any:
+def paced(export: "Export", asgi: bool) -> Any:
     """Django gathers a synchronous iterator in memory before it sends it over ASGI."""
     return at_clients_pace(export.achunks()) if asgi else export.chunks()
 

@@ -21,8 +21,7 @@ from .. import hints
 from ..backends.base import BaseBackend
 from ..cursors import Query, Rows, State
 from ..internals import loop_has_sync_caller
-from ..loops import Registry, forget, here
-from ..threads import StoreThread
+from ..threads import Registry, StoreThread, forget, here
 from ..types import StreamInfo
 from .followed import Streams
 from .group import listen

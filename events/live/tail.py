@@ -19,13 +19,12 @@ A tail has four states, and tells of each in the batch with which it enters it:
 Before `live` and after it come batches of entries, and gaps where the log let go of some.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from math import inf
+from typing import Self
 
 from ..backends.base import BaseBackend
 from ..cursors import Query, State, locate
@@ -41,7 +40,7 @@ ROWS = (500, 100, 10)
 @asynccontextmanager
 async def follow(
     backend: BaseBackend, query: Query, wake: Wake | None = None, who: Hashable = None
-) -> AsyncIterator[Tail]:
+) -> AsyncIterator["Tail"]:
     """A tail that begins where the query says. To multiplex tails, pass `wake`; call `take()` when
     it fires, never `next()`. Tails of the same `who` share one turn when they read the log."""
     broker = broker_for(backend)
@@ -94,7 +93,7 @@ class Tail:
             self._skip_to(self.broker.window.position)
         return self.cursor
 
-    def __aiter__(self) -> Tail:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Batch:

@@ -4,8 +4,6 @@ A reader is an integer. What it has not seen yet is either in the window, where 
 topic that the reader shares with all that want the same, or in the log.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import merge
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from ..cursors import Query
 from ..types import Gap, Row
@@ -61,7 +59,7 @@ class Batch:
     # What a transport sends for it, made once for all connections that send the same.
     forms: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def once(self, key: Hashable, make: Callable[[Batch], T]) -> T:
+    def once(self, key: Hashable, make: Callable[[Self], T]) -> T:
         """What `make` makes of this batch; the last few forms are remembered."""
         form: T | None = self.forms.get(key)
         if form is None:
@@ -87,7 +85,7 @@ class Topic:
     """The readers that want the same entries. `dropped` is the position of the last of these that
     the window let go, so that it has everything for a reader who is there or beyond."""
 
-    def __init__(self, window: Window, query: Query) -> None:
+    def __init__(self, window: "Window", query: Query) -> None:
         self.window = window
         self.query = query
         self.wants = query.wants

@@ -1,19 +1,18 @@
 """What the commands share: a log to work on, typed arguments, a progress bar on a terminal."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from ..conf import DEFAULT_LOG, parse_duration
 from ..exceptions import LogDoesNotExist
 from ..log import EventLog, logs
+from ..parameters import as_position
 
 # The exit status of argparse, where a CommandError has 1.
 ARGPARSE_ERROR = 2
@@ -79,7 +78,7 @@ class LogCommand(BaseCommand):
             self.stdout.flush()
             buffer.write(text)
 
-    def progress(self, label: str, options: dict[str, Any]) -> Progress:
+    def progress(self, label: str, options: dict[str, Any]) -> "Progress":
         return Progress(label, options["verbosity"], self.stderr)
 
 
@@ -104,7 +103,7 @@ class Progress:
             self.stream.write(text, style_func=str, ending="")
             self.stream.flush()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -130,12 +129,12 @@ def duration(text: str) -> timedelta:
 
 
 def positive(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < len(text) < 19 and int(text):
-        return int(text)
+    if number := as_position(text):
+        return number
     raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number from 1")
 
 
 def position(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < len(text) < 20:
-        return int(text)
+    if (number := as_position(text)) is not None:
+        return number
     raise argparse.ArgumentTypeError(f"{text!r:.60} is not a position")

@@ -30,11 +30,9 @@ Call = tuple[list[Item], "asyncio.Future[list[Entry]]"]
 
 
 async def append_together(backend: BaseBackend, items: list[Item]) -> list[Entry]:
-    """Append in one batch with the other calls that arrive in this loop for this log.
-
-    The append goes on when its caller is cancelled, as one in a thread would: the batch has other
-    callers too.
-    """
+    """Append in one batch with the other calls that arrive in this loop for this log. The append
+    goes on when its caller is cancelled, as one in a thread would: the batch has other callers
+    too."""
     if not items:
         return []
     batchers = here(_batchers)

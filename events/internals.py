@@ -30,10 +30,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 def compact_dumps() -> Callable[[object], str]:
     """Makes compact JSON without NaN, as a `JSONEncoder` does that is told so; but that one makes
-    its machine anew for every value, which takes a third of the time.
-
-    Relies on `c_make_encoder`, on the order of what it takes, and on its answer, a series of texts.
-    """
+    its machine anew for every value, which takes a third of the time. Relies on `c_make_encoder`,
+    on the order of what it takes, and on its answer, a series of texts."""
     encoder = json.JSONEncoder(
         separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
     )
@@ -52,11 +50,9 @@ def start_in_task(
     awaitable: Awaitable[None], task: asyncio.Task[Any], context: Context
 ) -> Awaitable[None] | None:
     """Run the beginning of an awaitable as if the task, which waits, had awaited it; the rest, if
-    it has to wait, is for the task to await.
-
-    Relies on `_enter_task` and `_leave_task`, which say whose turn it is (so that a timeout within
-    ends the right task), and on a coroutine to yield the futures that it waits for.
-    """
+    it has to wait, is for the task to await. Relies on `_enter_task` and `_leave_task`, which say
+    whose turn it is (so that a timeout within ends the right task), and on a coroutine to yield the
+    futures that it waits for."""
     # A coroutine can be driven directly; wrap any other awaitable, which may lack `send()` and
     # `throw()`.
     steps: Any = (awaitable if iscoroutine(awaitable) else _awaited(awaitable)).__await__()
@@ -96,28 +92,21 @@ def _rest(steps: Any, waits_for: Any) -> Generator[Any, Any, None]:
 
 
 def has_sync_caller() -> bool:
-    """Does a synchronous caller wait for this coroutine, perhaps with a transaction open?
-
-    Relies on `AsyncToSync.executors`, which have the thread of such a caller.
-    """
+    """Does a synchronous caller wait for this coroutine, perhaps with a transaction open? Relies on
+    `AsyncToSync.executors`, which have the thread of such a caller."""
     return bool(getattr(AsyncToSync.executors, "current", None)) or loop_has_sync_caller()
 
 
 def loop_has_sync_caller() -> bool:
-    """Was the running loop made for a synchronous caller, as in an asynchronous test?
-
-    Relies on `AsyncToSync.loop_thread_executors`, by loop.
-    """
+    """Was the running loop made for a synchronous caller, as in an asynchronous test? Relies on
+    `AsyncToSync.loop_thread_executors`, by loop."""
     return asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
 
 
 def release_request_thread() -> None:
     """Give back the thread that a request keeps for its synchronous code; the next `sync_to_async`
-    gets a new one.
-
-    Relies on `SyncToAsync.thread_sensitive_context` and `context_to_thread_executor`, which are
-    filled when needed.
-    """
+    gets a new one. Relies on `SyncToAsync.thread_sensitive_context` and
+    `context_to_thread_executor`, which are filled when needed."""
     context = SyncToAsync.thread_sensitive_context.get(None)
     executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
     if executor is not None:
@@ -126,10 +115,7 @@ def release_request_thread() -> None:
 
 def request_has_thread() -> bool:
     """Is there a thread for synchronous code that `release_request_thread` could give back, or one
-    that all requests share?
-
-    Relies on the same as `release_request_thread`.
-    """
+    that all requests share? Relies on the same as `release_request_thread`."""
     context = SyncToAsync.thread_sensitive_context.get(None)
     return context is None or context in SyncToAsync.context_to_thread_executor
 
@@ -138,11 +124,9 @@ def request_has_thread() -> bool:
 
 
 def loop_of_readers(layer: Any) -> asyncio.AbstractEventLoop | None:
-    """The loop in which somebody waits for a message of an in-memory layer.
-
-    Relies on its `channels`, which are queues, and on a queue's `_loop`, which is set the first
-    time that somebody waits for it.
-    """
+    """The loop in which somebody waits for a message of an in-memory layer. Relies on its
+    `channels`, which are queues, and on a queue's `_loop`, which is set the first time that
+    somebody waits for it."""
     for queue in list(layer.channels.values()):
         loop: asyncio.AbstractEventLoop | None = getattr(queue, "_loop", None)
         if loop is not None and loop.is_running():
@@ -154,18 +138,13 @@ def loop_of_readers(layer: Any) -> asyncio.AbstractEventLoop | None:
 
 
 def passes_untouched(response: StreamingHttpResponse, content: object) -> bool:
-    """Has no middleware put something around the content of this response?
-
-    Relies on `_iterator`, where Django keeps what it was given.
-    """
+    """Has no middleware put something around the content of this response? Relies on `_iterator`,
+    where Django keeps what it was given."""
     return getattr(response, "_iterator", None) is content
 
 
 def django_request(request: Any) -> HttpRequest:
-    """Django's own request within one of Django REST framework.
-
-    Relies on `_request`.
-    """
+    """Django's own request within one of Django REST framework. Relies on `_request`."""
     found: HttpRequest = request._request
     return found
 
@@ -174,10 +153,8 @@ def django_request(request: Any) -> HttpRequest:
 
 
 def in_test_environment() -> bool:
-    """Has `setup_test_environment()` been called?
-
-    Relies on `_TestState.saved_data`, which is there from then until its counterpart.
-    """
+    """Has `setup_test_environment()` been called? Relies on `_TestState.saved_data`, which is there
+    from then until its counterpart."""
     utils = sys.modules.get("django.test.utils")
     return utils is not None and hasattr(utils._TestState, "saved_data")
 
@@ -186,19 +163,15 @@ def in_test_environment() -> bool:
 
 
 def in_test_case_only(connection: BaseDatabaseWrapper) -> bool:
-    """Are all of the open atomic blocks those of Django's TestCase around a test?
-
-    Relies on `atomic_blocks`, and on the mark `_from_testcase` of each.
-    """
+    """Are all of the open atomic blocks those of Django's TestCase around a test? Relies on
+    `atomic_blocks`, and on the mark `_from_testcase` of each."""
     blocks: Any = connection.atomic_blocks
     return all(block._from_testcase for block in blocks)
 
 
 def commit_hooks(connection: BaseDatabaseWrapper) -> Iterator[object]:
-    """What waits for the commit, and no savepoint has taken back: the latest first.
-
-    Relies on `run_on_commit`, a list of tuples whose second member is the callable.
-    """
+    """What waits for the commit, and no savepoint has taken back: the latest first. Relies on
+    `run_on_commit`, a list of tuples whose second member is the callable."""
     for _, hook, *_ in reversed(connection.run_on_commit):
         yield hook
 
@@ -208,10 +181,8 @@ def commit_hooks(connection: BaseDatabaseWrapper) -> Iterator[object]:
 
 def compiled(rows: QuerySet[Any], **values: object) -> tuple[str, tuple[Any, ...]]:
     """The SELECT that a QuerySet stands for, or the UPDATE to these values, and its parameters: for
-    statements that are run so often that making them anew takes longer than running them.
-
-    Relies on `get_compiler`, on `as_sql`, and on `add_update_values` of an UpdateQuery.
-    """
+    statements that are run so often that making them anew takes longer than running them. Relies on
+    `get_compiler`, on `as_sql`, and on `add_update_values` of an UpdateQuery."""
     query: Any = rows.query
     if values:
         query = query.chain(UpdateQuery)
@@ -231,11 +202,8 @@ def watch_writes(
     models: Mapping[type[Model], Any], insert: Watcher, update: Watcher, delete: Watcher
 ) -> None:
     """From now on, have each INSERT, UPDATE and DELETE of one of these models pass by a watcher;
-    but for those of fixtures.
-
-    Relies on the compilers' `execute_sql`, on `execute_returning_sql` beside it (Django 6), and on
-    `raw`, the first argument of `Model._save_table`.
-    """
+    but for those of fixtures. Relies on the compilers' `execute_sql`, on `execute_returning_sql`
+    beside it (Django 6), and on `raw`, the first argument of `Model._save_table`."""
     save_table = Model.__dict__["_save_table"]
     if hasattr(save_table, "__wrapped__"):
         return
@@ -288,11 +256,9 @@ def _noting_fixtures(save_table: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inserted_keys(compiler: Any, answer: Sequence[Sequence[Any]]) -> list[Any]:
-    """The primary keys of the rows that an INSERT has made, as far as they are known.
-
-    Relies on the query's `on_conflict` and `objs`, and on the compiler's `returning_fields`, which
-    name the columns of the answer.
-    """
+    """The primary keys of the rows that an INSERT has made, as far as they are known. Relies on the
+    query's `on_conflict` and `objs`, and on the compiler's `returning_fields`, which name the
+    columns of the answer."""
     query = compiler.query
     if query.on_conflict is not None:
         return []
@@ -305,10 +271,8 @@ def inserted_keys(compiler: Any, answer: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 def rows_to_write(compiler: Any, model: type[Model]) -> QuerySet[Model]:
-    """The rows that an UPDATE or DELETE is about to write to, in a form that can be locked.
-
-    Relies on the methods of a Query that a QuerySet is made of.
-    """
+    """The rows that an UPDATE or DELETE is about to write to, in a form that can be locked. Relies
+    on the methods of a Query that a QuerySet is made of."""
     found = compiler.query.chain(klass=Query)
     found.get_initial_alias()
     found.clear_ordering(force=True)

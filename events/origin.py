@@ -24,10 +24,8 @@ Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 class SameOrigin:
-    """Refuses a handshake whose Origin is neither this host nor in CSRF_TRUSTED_ORIGINS.
-
-    One without an Origin is refused as well: browsers send it, and a program can.
-    """
+    """Refuses a handshake whose Origin is neither this host nor in CSRF_TRUSTED_ORIGINS. One
+    without an Origin is refused as well: browsers send it, and a program can."""
 
     def __init__(self, inner: Application) -> None:
         self.inner = inner

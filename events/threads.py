@@ -104,10 +104,8 @@ def closing_connections(work: Callable[..., T], *arguments: object) -> T:
 
 
 async def release_thread() -> None:
-    """Give back the thread and the connections that Django keeps for this request.
-
-    The next `sync_to_async` gets a new thread.
-    """
+    """Give back the thread and the connections that Django keeps for this request. The next
+    `sync_to_async` gets a new thread."""
     if request_has_thread():
         await sync_to_async(give_back_thread)()
 

@@ -59,11 +59,9 @@ class Response(OpenResponse):
 
 
 class Connection:
-    """The body of one response.
-
-    Three clocks run beside the log: a silence is broken by a heartbeat, the user's permission
-    is asked again, and after its lifetime the reader is sent away, to come back.
-    """
+    """The body of one response. Three clocks run beside the log: a silence is broken by a
+    heartbeat, the user's permission is asked again, and after its lifetime the reader is sent away,
+    to come back."""
 
     def __init__(self, request: Request, log: EventLog, query: Query, named: bool) -> None:
         self.request = request

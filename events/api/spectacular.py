@@ -144,10 +144,8 @@ class Generator(SchemaGenerator):
 
 
 class SchemaView(SpectacularAPIView):
-    """The schema of this app, for everybody whom SERVE_PERMISSIONS lets see one.
-
-    It tells what can be asked, and nothing of what is in a log, so no policy is asked.
-    """
+    """The schema of this app, for everybody whom SERVE_PERMISSIONS lets see one. It tells what can
+    be asked, and nothing of what is in a log, so no policy is asked."""
 
     schema = None  # no endpoint of the API that it describes
     generator_class = Generator

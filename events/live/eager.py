@@ -24,9 +24,7 @@ RAW_RECEIVE = "events.receive"
 
 class Deputy:
     """Sends in place of the task that made it, while that waits for its bell with nothing to do.
-
-    Without a `send` everything is left to the task.
-    """
+    Without a `send` everything is left to the task."""
 
     def __init__(self, send: Send | None, bell: Bell) -> None:
         task = asyncio.current_task()

@@ -50,11 +50,9 @@ def crosses_processes(layer: Any) -> bool:
 
 
 async def listen(backend: BaseBackend, heard: Callable[[], None]) -> None:
-    """Call `heard` at every hint from another process, for ever.
-
-    The channel layer carries them, or else the store. One that cannot be reached costs time and no
-    event: whoever listens polls as well.
-    """
+    """Call `heard` at every hint from another process, for ever. The channel layer carries them, or
+    else the store. One that cannot be reached costs time and no event: whoever listens polls as
+    well."""
     layer, log = channel_layer(), backend.name
     if not crosses_processes(layer):
         if backend.carries_hints:

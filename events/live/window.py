@@ -46,10 +46,8 @@ def seal(row: Row) -> Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What comes next for a reader, and where it stands when it has taken that.
-
-    `live` says that it has caught up for the first time, `end` why nothing more will come.
-    """
+    """What comes next for a reader, and where it stands when it has taken that. `live` says that it
+    has caught up for the first time, `end` why nothing more will come."""
 
     entries: list[Sealed]
     cursor: int

@@ -71,20 +71,16 @@ def _rows(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
 
 def _read(rows: QuerySet[Model], *, to_delete: bool = False) -> Rows:
     """Locked, where the database can, in one order for all; so nobody changes them until our
-    commit. And on MySQL such a read sees them as they are, not as the transaction began.
-
-    No more than an UPDATE would: on PostgreSQL, those who refer to the row need not wait for it.
-    """
+    commit. And on MySQL such a read sees them as they are, not as the transaction began. No more
+    than an UPDATE would: on PostgreSQL, those who refer to the row need not wait for it."""
     no_key = not to_delete and connections[rows.db].features.has_select_for_no_key_update
     return {row.pk: row for row in rows.order_by("pk").select_for_update(no_key=no_key)}
 
 
 def _write_to(before: Rows, compiler: Compiler, write: Write) -> Any:
-    """Execute the statement for the rows that are known, and none that has come to match since.
-    Its answer; None if there is nothing to do.
-
-    Where rows cannot be locked there is one writer, the statement is as it was, and others wait.
-    """
+    """Execute the statement for the rows that are known, and none that has come to match since. Its
+    answer; None if there is nothing to do. Where rows cannot be locked there is one writer, the
+    statement is as it was, and others wait."""
     if not connections[compiler.using].features.has_select_for_update:
         return write()
     whole, answer = compiler.query, None

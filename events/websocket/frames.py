@@ -109,10 +109,8 @@ class Unacknowledged:
         return any(sent_id == id and sent >= position for sent_id, sent, _ in self.sent)
 
     def release(self, id: str, position: int) -> bool:
-        """Take an acknowledgement; was there something to release?
-
-        Looked for from the newest: after a change of epoch, positions begin anew.
-        """
+        """Take an acknowledgement; was there something to release? Looked for from the newest:
+        after a change of epoch, positions begin anew."""
         for newer, (sent_id, sent_position, _) in enumerate(reversed(self.sent)):
             if sent_id == id and sent_position <= position:
                 for _ in range(len(self.sent) - newer):

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, Unpack
 from asgiref.sync import sync_to_async
 
 from .backends.base import FOREVER
-from .base_log import BaseLog, Start
+from .base_log import BaseLog, Payload, Start
 from .conf import positive
 from .context import current
 from .cursors import Here
@@ -43,15 +43,11 @@ class StreamHandle:
     def __repr__(self) -> str:
         return f"<StreamHandle {self.name!r} of {self.log!r}>"
 
-    def emit(
-        self, kind: str, payload: dict[str, Any] | None = None, *, key: str | None = None
-    ) -> Entry:
+    def emit(self, kind: str, payload: Payload = None, *, key: str | None = None) -> Entry:
         """Store an event in this stream."""
         return self.log.append(kind, payload, stream=self.name, key=key)
 
-    async def aemit(
-        self, kind: str, payload: dict[str, Any] | None = None, *, key: str | None = None
-    ) -> Entry:
+    async def aemit(self, kind: str, payload: Payload = None, *, key: str | None = None) -> Entry:
         return await self.log.aappend(kind, payload, stream=self.name, key=key)
 
     def writer(self, kind: str, *, every: float = EVERY, at_most: int = AT_MOST) -> Writer:
@@ -67,23 +63,23 @@ class StreamHandle:
         never; left out: the log's IDLE_TIMEOUT)."""
         if idle_timeout is UNSET:
             idle_timeout = self.log.settings.idle_timeout
-        return self._step("open", {}, seconds_or_none(idle_timeout))
+        return self._step("open", None, seconds_or_none(idle_timeout))
 
     aopen = twin(open)
 
     def wait(self) -> Entry | None:
         """Wait for somebody or something: until `resume()`, silence does not fail the stream."""
-        return self._step("wait", {})
+        return self._step("wait")
 
     # `await` is a word of Python's own.
     await_ = twin(wait)
 
     def resume(self) -> Entry | None:
-        return self._step("resume", {})
+        return self._step("resume")
 
     aresume = twin(resume)
 
-    def complete(self, payload: dict[str, Any] | None = None) -> Entry | None:
+    def complete(self, payload: Payload = None) -> Entry | None:
         """End it well. After this, an event in the stream is a StreamClosed."""
         return self._step("complete", payload)
 
@@ -102,7 +98,7 @@ class StreamHandle:
     astop = twin(stop)
 
     def _step(
-        self, verb: str, payload: dict[str, Any] | None, idle_timeout: float | None = None
+        self, verb: str, payload: Payload = None, idle_timeout: float | None = None
     ) -> Entry | None:
         settings = self.log.settings
         text = valid_payload(payload, settings.max_payload_bytes, settings.encoder)

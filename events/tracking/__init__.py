@@ -78,16 +78,16 @@ def _field(model: type[Model], name: str) -> AnyField:
     except FieldDoesNotExist:
         raise ImproperlyConfigured(f"{label} cannot be tracked: there is no such field.") from None
     if not isinstance(field, Field) or field not in model._meta.concrete_fields:
-        raise ImproperlyConfigured(f"{label} cannot be tracked: it is not a column.")
-    if field.model._meta.concrete_model is not model:
-        raise ImproperlyConfigured(f"{label} cannot be tracked: track {field.model.__name__}.")
-    if field.primary_key or field.generated or isinstance(field, BinaryField):
-        raise ImproperlyConfigured(f"{label} cannot be tracked: it is a key, generated or binary.")
-    if field.name in ("created", "deleted"):
-        raise ImproperlyConfigured(
-            f"{label} cannot be tracked: its events would be named like those of whole rows."
-        )
-    return field
+        problem = "it is not a column"
+    elif field.model._meta.concrete_model is not model:
+        problem = f"track {field.model.__name__}"
+    elif field.primary_key or field.generated or isinstance(field, BinaryField):
+        problem = "it is a key, generated or binary"
+    elif field.name in ("created", "deleted"):
+        problem = "its events would be named like those of whole rows"
+    else:
+        return field
+    raise ImproperlyConfigured(f"{label} cannot be tracked: {problem}.")
 
 
 def _namer(model: type[Model], stream: object) -> Callable[[Any], str]:

@@ -29,7 +29,7 @@ def insert(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
     with transaction.atomic(using=compiler.using, savepoint=False):
         answer = write()
         for some in _portions(inserted_keys(compiler, answer), PORTION):
-            rows = _read(_rows(tracking, compiler).filter(pk__in=some))
+            rows = _now(tracking, compiler, some)
             _emit(tracking, compiler.using, [tracking.created(row) for row in rows.values()])
     return answer
 
@@ -43,7 +43,7 @@ def update(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
         before = _read(rows_to_write(compiler, tracking.model))
         answer = _write_to(before, compiler, write)
         for some in _portions(before, PORTION):
-            after = _read(_rows(tracking, compiler).filter(pk__in=some))
+            after = _now(tracking, compiler, some)
             events = (tracking.changed(before[pk], row, fields) for pk, row in after.items())
             _emit(tracking, compiler.using, [event for each in events for event in each])
     return answer
@@ -55,18 +55,14 @@ def delete(tracking: Tracking, compiler: Compiler, write: Write) -> Any:
         events = {pk: tracking.deleted(row) for pk, row in before.items()}
         answer = _write_to(before, compiler, write)
         for some in _portions(before, PORTION):
-            left = (
-                {}
-                if answer == len(before)
-                else _read(_rows(tracking, compiler).filter(pk__in=some))
-            )
+            left = {} if answer == len(before) else _now(tracking, compiler, some)
             _emit(tracking, compiler.using, [events[pk] for pk in some if pk not in left])
     return answer
 
 
-def _rows(tracking: Tracking, compiler: Compiler) -> QuerySet[Model]:
-    """The table: no manager of the model's, which may hide rows."""
-    return QuerySet(tracking.model, using=compiler.using)
+def _now(tracking: Tracking, compiler: Compiler, keys: list[Any]) -> Rows:
+    """From the table: a manager of the model's may hide rows."""
+    return _read(QuerySet(tracking.model, using=compiler.using).filter(pk__in=keys))
 
 
 def _read(rows: QuerySet[Model], *, to_delete: bool = False) -> Rows:

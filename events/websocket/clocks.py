@@ -4,7 +4,7 @@ client asks for."""
 import asyncio
 import logging
 import random
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from ..live import access
 from .frames import TOO_MANY, TOO_SLOW, TRY_LATER, Close
@@ -20,25 +20,18 @@ SUBSCRIBE_WITHIN = 15.0
 BURST, RATE = 500.0, 50.0
 
 
-class Socket(Protocol):
-    """What the clocks ask of the connection that they belong to."""
-
-    @property
-    def heartbeat(self) -> float: ...
-
-    def beat(self) -> None: ...
-
-    def unused(self) -> Close: ...
-
-    async def ask_again(self) -> None: ...
-
-
 class Clocks:
     """One timer for all of a socket's deadlines. It is set for the next of them as it is known
     at the time, so that sending a frame costs no more than to note when that was."""
 
-    def __init__(self, socket: Socket) -> None:
-        self.socket = socket
+    def __init__(
+        self,
+        heartbeat: Callable[[], float],
+        beat: Callable[[], None],
+        unused: Callable[[], Close],
+        ask_again: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.heartbeat, self.beat, self.unused, self.ask = heartbeat, beat, unused, ask_again
         self.loop = asyncio.get_running_loop()
         # Fails with what ends the connection.
         self.verdict: asyncio.Future[None] = self.loop.create_future()
@@ -54,7 +47,7 @@ class Clocks:
 
     def set(self) -> None:
         self._cancel_timer()
-        due = [self.last_sent + self.socket.heartbeat, self.check_at]
+        due = [self.last_sent + self.heartbeat(), self.check_at]
         due += [at for at in (self.subscribe_by, self.end_at) if at]
         due += [since + TOO_SLOW_AFTER for since in self._waiting()]
         self.timer = self.loop.call_at(min(due), self._ring)
@@ -78,14 +71,14 @@ class Clocks:
             self.end(Close(TOO_SLOW, "Too slow. Come back with `since`."))
             return
         if self.subscribe_by and now >= self.subscribe_by:
-            self.end(self.socket.unused())
+            self.end(self.unused())
             return
         if self.end_at and now >= self.end_at:
             self.end(Close(TOO_SLOW, "max_age: come back with `since` and a new ticket."))
             return
-        if now - self.last_sent >= self.socket.heartbeat:
+        if now - self.last_sent >= self.heartbeat():
             self.last_sent = now
-            self.socket.beat()
+            self.beat()
         if now >= self.check_at:
             self.check_at = now + access.next_check()
             self.check = self.loop.create_task(self._check())
@@ -93,7 +86,7 @@ class Clocks:
 
     async def _check(self) -> None:
         try:
-            await self.socket.ask_again()
+            await self.ask()
         except Close as close:
             self.end(close)
         except Exception:

@@ -66,7 +66,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         # session.
         self.base_send = scope.get(RAW_SEND, send)
         self.visitor = Visitor(scope)
-        self.clocks = Clocks(self)
+        self.clocks = Clocks(self.heartbeat, self.beat, self.unused, self.ask_again)
         self.writer = Writer(self.base_send, self.clocks)
         self.budget = Budget()
         if (await receive())["type"] != "websocket.connect":
@@ -212,7 +212,6 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
 
     # What the clocks ask for
 
-    @property
     def heartbeat(self) -> float:
         logs_here = [one.log for one in self.writer] or [logs[DEFAULT_LOG]]
         return min(log.settings.heartbeat_interval for log in logs_here)

@@ -24,10 +24,7 @@ class EventParser(JSONParser):
     renderer_class = EntryRenderer
 
     def parse(self, stream: IO[bytes], *args: Any, **kwargs: Any) -> Any:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        data = stream.read() if limit is None else stream.read(limit + 1)
-        if limit is not None and len(data) > limit:
-            raise TooLarge
+        data = read_bounded(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         try:
             # RFC 8259 knows no other encoding than UTF-8, whatever the Content-Type says.
             return json.loads(data.decode(), parse_constant=strict_constant)
@@ -35,6 +32,13 @@ class EventParser(JSONParser):
             raise ParseError(f"JSON parse error - {error}") from None
         except RecursionError:
             raise ParseError("JSON parse error - nested too deep") from None
+
+
+def read_bounded(stream: IO[bytes], limit: int | None) -> bytes:
+    data = stream.read() if limit is None else stream.read(limit + 1)
+    if limit is not None and len(data) > limit:
+        raise TooLarge
+    return data
 
 
 def read_items(data: object, rules: LogSettings) -> list[Item]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..exceptions import InvalidEvent
 from ..log import EventLog
 from ..streams import StreamHandle
-from ..twins import twin
+from ..threads import twin
 from ..wire import dumps
 from . import content, offsets, protocol, reading
 from .refusals import Closed, Invalid, Refused

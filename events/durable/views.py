@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 
-from ..api.parsers import read_bounded
+from ..api.items import read_bounded
 from ..api.sending import PIECE, is_asgi, streamed
 from ..api.sse import LiveView
 from ..api.waiting import DeferredResponse, Wait

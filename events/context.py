@@ -52,6 +52,7 @@ class context:
 
     def __init__(self, /, **fields: Scalar) -> None:
         self.fields = fields
+        # Whoever acts, to be asked for when something is emitted.
         self.user: User | None = None
         self.text = valid_context(fields)
 
@@ -74,13 +75,6 @@ class context:
 
     async def __aexit__(self, *raised: object) -> None:
         self.__exit__()
-
-
-def asking(user: User, **fields: Scalar) -> context:
-    """A context whose actor is asked for when something is emitted."""
-    made = context(**fields)
-    made.user = user
-    return made
 
 
 def current() -> str | None:

@@ -127,10 +127,11 @@ def make_query(
     one = only_stream(patterns)
     several = patterns if one is None else ()
     newest = None if last is None else _last(last, since, max_page_size)
+    # Without a limit of their own, all that were asked for are on the page.
+    wanted = max(page_size, newest or 0) if limit is None else checked_integer("limit", limit)
     return Query(
         since=_since(since),
-        # Without a limit of their own, all that were asked for are on the page.
-        limit=_limit(limit, max(page_size, newest or 0), max_page_size),
+        limit=min(wanted, max_page_size),
         stream=one,
         exact=exact,
         prefixes=prefixes,
@@ -181,12 +182,6 @@ def _since(since: object) -> Since:
     if isinstance(since, int) and not isinstance(since, bool) and since >= 0:
         return since
     raise ValueError(f"since must be 'earliest', 'latest' or a position from 0, not {shown(since)}")
-
-
-def _limit(limit: object, page_size: int, max_page_size: int) -> int:
-    if limit is None:
-        return page_size
-    return min(checked_integer("limit", limit), max_page_size)
 
 
 def _last(last: object, since: object, most: int) -> int:

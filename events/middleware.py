@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.functional import SimpleLazyObject
 
-from .context import User, actor_of, asking, context
+from .context import User, actor_of, context
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # https://www.w3.org/TR/trace-context/: neither identifier may be all zeros.
@@ -55,7 +55,9 @@ def of_request(request: HttpRequest) -> context:
     fields = {"request": request_id(request)}
     if trace := trace_of(request):
         fields["trace"] = trace
-    return asking(User(lambda: actor(request), lambda: aactor(request)), **fields)
+    found = context(**fields)
+    found.user = User(lambda: actor(request), lambda: aactor(request))
+    return found
 
 
 def request_id(request: HttpRequest) -> str:

@@ -222,20 +222,16 @@ class Connection:
 
     async def may_still_read(self) -> bool | None:
         """None if the database cannot tell now."""
+        policy, patterns = self.log.policy, self.query.patterns
         try:
-            return await sync_to_async(self._may_still_read)()
+            return await sync_to_async(lambda: may_read(policy, renewed(self.request), patterns))()
+        except APIException:
+            return False
         except Exception:
             logger.warning("A permission could not be asked for again.", exc_info=True)
             return None
         finally:
             await release_thread()
-
-    def _may_still_read(self) -> bool:
-        try:
-            user = renewed(self.request)
-        except APIException:
-            return False
-        return may_read(self.log.policy, user, self.query.patterns)
 
 
 def frames_named(batch: Batch) -> str:

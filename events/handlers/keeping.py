@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import unhandled
+from .. import hooks
 from . import holding, locks, store
 from .models import State
 from .registry import handlers
@@ -12,8 +12,7 @@ from .spec import Spec
 
 
 def start() -> None:
-    if wanted not in unhandled.keepers:
-        unhandled.keepers.append(wanted)
+    hooks.add(hooks.keepers, wanted)
 
 
 def wanted(log: str) -> Iterator[tuple[str, int]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
 
-from ... import unhandled
+from ... import hooks
 from ...models import Deletion, Log
 from ..base import DELETE_BATCH, Progress
 from .dialects import Dialect
@@ -45,7 +45,7 @@ def last_to_go(
 
 def last_unwanted(log: Log, target: int) -> int:
     """The same, as far as nobody who acts on them wants them any more."""
-    first = unhandled.kept(log.name)
+    first = hooks.kept(log.name)
     if first is None or first[1] >= target:
         return target
     name, position = first

@@ -78,13 +78,9 @@ def at_end_of_child(work: Callable[[], object], priority: int = 0) -> None:
 def own_connection(alias: str) -> BaseDatabaseWrapper:
     """A connection that is no request's: beside a pool, and kept."""
     connection = connections.create_connection(alias)
-    options = {**connection.settings_dict["OPTIONS"]}
-    options.pop("pool", None)
-    connection.settings_dict = {
-        **connection.settings_dict,
-        "OPTIONS": options,
-        "CONN_MAX_AGE": None,
-    }
+    own = {**connection.settings_dict["OPTIONS"]}
+    own.pop("pool", None)
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": own, "CONN_MAX_AGE": None}
     return connection
 
 

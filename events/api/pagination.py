@@ -86,10 +86,8 @@ class LedgerPagination(BasePagination):
             # The cursor is of this epoch now, whatever the last one was of.
             new["epoch"] = found.state.epoch
         given = self.request.query_params.lists()
-        replaced = {*new, "last"}
-        pairs = [
-            (name, value) for name, values in given if name not in replaced for value in values
-        ]
+        renewed = {*new, "last"}
+        pairs = [(name, value) for name, values in given if name not in renewed for value in values]
         url = self.request.build_absolute_uri(self.request.path)
         return f"{url}?{urlencode([*pairs, *new.items()])}"
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from ..conf import DEFAULT_LOG, parse_duration
-from ..exceptions import LogDoesNotExist
+from ..exceptions import EventsError
 from ..log import EventLog, logs
 from ..parameters import as_position
 
@@ -27,11 +27,15 @@ class LogCommand(BaseCommand):
             "--log", default=DEFAULT_LOG, metavar="NAME", help="Which log (default: %(default)s)."
         )
 
-    def log(self, options: dict[str, Any]) -> EventLog:
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """A refusal of the log's is a message, and no traceback."""
         try:
-            return logs[options["log"]]
-        except LogDoesNotExist as error:
+            return super().execute(*args, **options)
+        except EventsError as error:
             raise CommandError(str(error)) from None
+
+    def log(self, options: dict[str, Any]) -> EventLog:
+        return logs[options["log"]]
 
     @staticmethod
     def add_every_log(parser: CommandParser) -> None:

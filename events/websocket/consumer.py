@@ -234,9 +234,8 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         for subscription in lost:
             if self.writer.holds(subscription):
                 await self.writer.drop(subscription)
-                self.writer.answer(
-                    error(subscription.id, "forbidden", "You may not read this any more.")
-                )
+                frame = error(subscription.id, "forbidden", "You may not read this any more.")
+                self.writer.answer(frame)
         if lost and not self.writer.held:
             raise Close(frames.FORBIDDEN, "You may not read this any more.")
 

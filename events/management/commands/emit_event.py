@@ -3,7 +3,6 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...exceptions import EventsError
 from ...wire import dumps
 from ..base import LogCommand
 
@@ -28,11 +27,7 @@ class Command(LogCommand):
             raise CommandError(f"--payload is not JSON: {error}") from None
         if not isinstance(payload, dict):
             raise CommandError("--payload must be a JSON object, like '{\"n\": 1}'.")
-        try:
-            entry = log.append(
-                options["kind"], payload, stream=options["stream"], key=options["key"]
-            )
-        except EventsError as error:
-            raise CommandError(str(error)) from None
+        stream, key = options["stream"], options["key"]
+        entry = log.append(options["kind"], payload, stream=stream, key=key)
         if options["verbosity"]:
             self.print_json([dumps(entry.to_dict()).encode()])

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...exceptions import CursorExpired, InvalidEvent
+from ...exceptions import CursorExpired
 from ...wire import encode, with_context
 from ..base import LogCommand, is_terminal, position
 
@@ -30,10 +30,7 @@ class Command(LogCommand):
         log = self.log(options)
         stream = None if options["stream"] in ("", [""]) else options["stream"]
         since = "earliest" if options["since"] is None else options["since"]
-        try:
-            first = log.backend.read(log.query(since, 0, stream=stream))
-        except InvalidEvent as error:
-            raise CommandError(str(error)) from None
+        first = log.backend.read(log.query(since, 0, stream=stream))
         if first.gap is not None:
             self.stderr.write(self.style.WARNING(str(CursorExpired(first.gap))))
         start, head = max(first.cursor, first.state.floor), first.state.head

@@ -33,34 +33,6 @@ BACKENDS = {
     "none": "events.backends.disabled.DisabledBackend",
 }
 
-DEFAULTS: dict[str, Any] = {
-    "BACKEND": "database",
-    "TTL": None,
-    "MAX_ENTRIES": None,
-    # What PostgreSQL still keeps in a handful of TOAST chunks, and a WebSocket frame carries.
-    "MAX_PAYLOAD_BYTES": 65_536,
-    "POLICY": "events.policy.DefaultPolicy",
-    "PAGE_SIZE": 100,
-    "MAX_PAGE_SIZE": 1000,
-    "POLL_INTERVAL": 0.25,
-    # Shorter than the 30 s and 60 s after which common proxies cut a silent connection.
-    "HEARTBEAT_INTERVAL": 15,
-    "STREAM_MAX_SECONDS": 600,
-    "WINDOW": 1000,
-    "IDLE_TIMEOUT": 300,
-    # Nothing is guessed: how a date or an amount is written is a decision.
-    "ENCODER": None,
-    # As long as common proxies wait for a client.
-    "SEND_TIMEOUT": 60,
-    # Of one user and in one process: many tabs, and no storm.
-    "MAX_CONNECTIONS": 100,
-    "MAX_SUBSCRIPTIONS": 1000,
-    "KEEP_UNHANDLED": False,
-    # Of a Durable Streams reader: shorter than common proxies wait.
-    "LONG_POLL": 20,
-    "OPTIONS": {},
-}
-
 # The process's own memory is not a place to keep everything for ever.
 MEMORY_DEFAULTS = {"TTL": 3600, "MAX_ENTRIES": 10_000}
 
@@ -83,37 +55,46 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class LogSettings:
-    """One log's settings, typed; seconds are floats, None means unbounded."""
+    """One log's settings as they are read, and what each is if nothing is said. Seconds are floats,
+    and None means unbounded."""
 
     name: str
-    backend: str
-    ttl: float | None
-    max_entries: int | None
-    max_payload_bytes: int
-    policy: str
-    page_size: int
-    max_page_size: int
-    poll_interval: float
-    heartbeat_interval: float
-    stream_max_seconds: float
-    window: int
-    idle_timeout: float | None
-    encoder: Encoder | None
-    send_timeout: float
-    max_connections: int | None
-    max_subscriptions: int | None
-    keep_unhandled: bool
-    long_poll: float
-    options: Mapping[str, Any]
-    clock: Clock
+    # As it is given, or the path of its class.
+    backend: str = "database"
+    ttl: float | None = None
+    max_entries: int | None = None
+    # What PostgreSQL still keeps in a handful of TOAST chunks, and a WebSocket frame carries.
+    max_payload_bytes: int = 65_536
+    policy: str = "events.policy.DefaultPolicy"
+    page_size: int = 100
+    max_page_size: int = 1000
+    poll_interval: float = 0.25
+    # Shorter than the 30 s and 60 s after which common proxies cut a silent connection.
+    heartbeat_interval: float = 15
+    stream_max_seconds: float = 600
+    window: int = 1000
+    idle_timeout: float | None = 300
+    # Nothing is guessed: how a date or an amount is written is a decision.
+    encoder: Encoder | None = None
+    # As long as common proxies wait for a client.
+    send_timeout: float = 60
+    # Of one user and in one process: many tabs, and no storm.
+    max_connections: int | None = 100
+    max_subscriptions: int | None = 1000
+    keep_unhandled: bool = False
+    # Of a Durable Streams reader: shorter than common proxies wait.
+    long_poll: float = 20
+    options: Mapping[str, Any] = field(default_factory=dict)
+    clock: Clock = time.time
     problems: tuple[Problem, ...] = field(default=(), compare=False)
 
 
-# What kind of number a key has follows from its type above.
-TYPES = {field.name.upper(): field.type for field in fields(LogSettings)}
-WHOLE = [key for key, type in TYPES.items() if type in (int, int | None)]
-SECONDS = [key for key, type in TYPES.items() if type in (float, float | None)]
-OPTIONAL = [key for key in (*WHOLE, *SECONDS) if TYPES[key] in (int | None, float | None)]
+# The keys of a log's dictionary: all but its name, and what is made of others.
+KEYS = {field.name.upper(): field for field in fields(LogSettings)[1:-2]}
+DEFAULTS = {key: getattr(LogSettings(""), field.name) for key, field in KEYS.items()}
+WHOLE = [key for key, field in KEYS.items() if field.type in (int, int | None)]
+SECONDS = [key for key, field in KEYS.items() if field.type in (float, float | None)]
+OPTIONAL = [key for key in (*WHOLE, *SECONDS) if KEYS[key].type in (int | None, float | None)]
 
 # Of the units of a duration.
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}

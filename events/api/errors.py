@@ -7,14 +7,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 
-from ..exceptions import (
-    CursorExpired,
-    InvalidEvent,
-    InvalidTransition,
-    KeyConflict,
-    LogBusy,
-    StreamClosed,
-)
+from .. import exceptions
 from ..limits import RETRY_AFTER, TooMany
 from ..parameters import BadParameter
 from ..types import Gap
@@ -51,7 +44,7 @@ class Gone(APIException):
     default_code = "gone"
 
     def __init__(self, gap: Gap, headers: dict[str, str]) -> None:
-        super().__init__(str(CursorExpired(gap)))
+        super().__init__(str(exceptions.CursorExpired(gap)))
         self.detail = {"detail": self.detail, "gap": gap.to_dict()}
         self.headers = headers
 
@@ -61,16 +54,16 @@ def as_http() -> Iterator[None]:
     """Turn what the log raises into what DRF answers."""
     try:
         yield
-    except InvalidEvent as error:
+    except exceptions.InvalidEvent as error:
         raise ValidationError(field_error(error)) from error
     except BadParameter as error:
         raise ValidationError({error.name: [error.rule]}) from error
-    except KeyConflict as error:
+    except exceptions.KeyConflict as error:
         # Its text names the other event's stream, which this user may not be allowed to read.
         raise Conflict("The key was used before, for another event.") from error
-    except (StreamClosed, InvalidTransition) as error:
+    except (exceptions.StreamClosed, exceptions.InvalidTransition) as error:
         raise Conflict(str(error)) from error
-    except LogBusy as error:
+    except exceptions.LogBusy as error:
         raise Busy from error
     except TooMany as error:
         raise TooManyOpen(str(error)) from error
@@ -81,7 +74,7 @@ def as_http() -> Iterator[None]:
         raise ParseError(str(error)) from error
 
 
-def field_error(error: InvalidEvent) -> dict[str, list[str]]:
+def field_error(error: exceptions.InvalidEvent) -> dict[str, list[str]]:
     """`payload.items[3].price: …` under `payload`, the field that the client knows."""
     field = error.place.split(".", 1)[0].split("[", 1)[0]
     rest = error.place[len(field) :].lstrip(".")

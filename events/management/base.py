@@ -12,7 +12,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ..conf import DEFAULT_LOG, parse_duration
 from ..exceptions import EventsError
 from ..log import EventLog, logs
-from ..parameters import as_position
 
 # The exit status of argparse, where a CommandError has 1.
 ARGPARSE_ERROR = 2
@@ -133,12 +132,12 @@ def duration(text: str) -> timedelta:
 
 
 def positive(text: str) -> int:
-    if number := as_position(text):
-        return number
+    if text.isascii() and text.isdigit() and 0 < len(text) < 19 and int(text):
+        return int(text)
     raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number from 1")
 
 
 def position(text: str) -> int:
-    if (number := as_position(text)) is not None:
-        return number
+    if text.isascii() and text.isdigit() and 0 < len(text) < 20:
+        return int(text)
     raise argparse.ArgumentTypeError(f"{text!r:.60} is not a position")

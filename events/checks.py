@@ -14,6 +14,8 @@ from .live.notifier import carrier
 
 # Django's own engines that have no dialect here. A third party's may be one of ours, wrapped.
 UNFIT = ("oracle", "dummy")
+# What keeps everything unless it is told otherwise.
+GROWING = (BACKENDS["database"], BACKENDS["redis"])
 STRICT = ("repeatable read", "serializable")
 
 Said = Iterator[CheckMessage]
@@ -44,6 +46,21 @@ def check_notices(databases: Sequence[str] | None = None, **kwargs: Any) -> list
     ]
 
 
+@register("events", Tags.database)
+def check_stores(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """What servers of their own say of the logs that they keep."""
+    asked = [
+        log
+        for log in log_settings().values()
+        if log.backend == BACKENDS["redis"] and (log.options.get("using") is None or databases)
+    ]
+    return [
+        said(problem.id, f"{problem.message}.", problem.hint)
+        for log in asked
+        for problem in import_string(log.backend)(log).problems()
+    ]
+
+
 @register("events", deploy=True)
 def check_bounds(**kwargs: Any) -> list[CheckMessage]:
     return [
@@ -52,8 +69,8 @@ def check_bounds(**kwargs: Any) -> list[CheckMessage]:
             f"EVENTS[{log.name!r}] has neither TTL nor MAX_ENTRIES: it grows for ever.",
             "Set TTL or MAX_ENTRIES, and run `manage.py prune_events` regularly.",
         )
-        for log in _stored()
-        if log.ttl is None and log.max_entries is None
+        for log in log_settings().values()
+        if log.backend in GROWING and log.ttl is None and log.max_entries is None
     ]
 
 

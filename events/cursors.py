@@ -35,11 +35,22 @@ class Wanted(Here, total=False):
 
 
 class State(NamedTuple):
-    """Where a log stands for its readers: what is at or below `floor` is not served."""
+    """Where a log stands for its readers: what is at or below `floor` is not served.
+
+    `terms` are the epochs before this one whose numbering it goes on with, each up to a position:
+    what came after that was lost with the server that had it.
+    """
 
     head: int
     floor: int
     epoch: str
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def goes_on(self, epoch: str, since: int) -> bool:
+        """Does a position of that epoch stand for the same event here?"""
+        return epoch == self.epoch or any(
+            epoch == term and since <= end for term, end in self.terms
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +238,7 @@ def locate(query: Query, state: State) -> tuple[int, Gap | None]:
         return state.floor, None
     if since == "latest":
         return state.head, None
-    if query.epoch is not None and query.epoch != state.epoch:
+    if query.epoch is not None and not state.goes_on(query.epoch, since):
         return state.floor, Gap("epoch", since, first, state.floor)
     if since > state.head:
         return state.head, Gap("ahead", since, state.head + 1, 0)

@@ -14,6 +14,7 @@ from events.backends.database import sequencer
 
 from .support.databases import skip_unless
 from .support.http_client import API
+from .support.redis_server import running_redis
 
 _numbers = itertools.count(1)
 
@@ -29,15 +30,27 @@ def threads_that_sequence(monkeypatch):
     monkeypatch.setattr(sequencer, "_inline", False)
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """One for all tests, each of which has keys of its own."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
 @pytest.fixture
-def make_log(settings):
+def make_log(settings, request):
     """Configure a log of this test's own: `make_log(alias="postgres", TTL=60)`."""
     made = []
 
     def make(alias="default", name=None, **config):
-        if config.get("BACKEND", "database") == "database":
+        backend = config.get("BACKEND", "database")
+        if backend in ("database", "redis"):
             skip_unless(alias)
             config["OPTIONS"] = {"using": alias, **config.get("OPTIONS", {})}
+        if backend == "redis":
+            url = request.getfixturevalue("redis_server").url
+            own = {"url": url, "prefix": f"test{next(_numbers)}:"}
+            config["OPTIONS"] = {**own, **config["OPTIONS"]}
         name = name or f"log{next(_numbers)}"
         settings.EVENTS = {**settings.EVENTS, name: config}
         made.append(name)

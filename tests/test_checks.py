@@ -145,7 +145,7 @@ class TestSettings:
     def test_w002(self, found, caplog):
         """B24: an unknown backend."""
         with caplog.at_level(logging.CRITICAL, "events"):
-            assert found(default={"BACKEND": "redis"}) == ["W002"]
+            assert found(default={"BACKEND": "kafka"}) == ["W002"]
 
     def test_no_w002(self, found):
         """B24: names and dotted paths that are known."""

@@ -355,7 +355,7 @@ class TestBackends:
     @pytest.mark.parametrize(
         "name",
         [
-            "redis",
+            "kafka",
             "",
             "no.such.Backend",
             "events.backends.memory.Nothing",

@@ -27,8 +27,11 @@ BACKENDS = [
     {"alias": "postgres"},
     {"alias": "mariadb"},
     {"BACKEND": "memory"},
+    {"BACKEND": "redis"},
 ]
-every_backend = pytest.mark.parametrize("config", BACKENDS, ids=["sqlite", "pg", "maria", "memory"])
+every_backend = pytest.mark.parametrize(
+    "config", BACKENDS, ids=["sqlite", "pg", "maria", "memory", "redis"]
+)
 
 
 @pytest.fixture

@@ -36,11 +36,13 @@ def clock():
     return ManualClock()
 
 
-@pytest.fixture(params=["default", "postgres", "mariadb", "memory"])
+@pytest.fixture(params=["default", "postgres", "mariadb", "memory", "redis"])
 def log(request, make_log, clock):
     if request.param == "memory":
         bound = 4 * max(RACES, 1000)
         return make_log(BACKEND="memory", TTL=None, MAX_ENTRIES=bound, OPTIONS={"clock": clock})
+    if request.param == "redis":
+        return make_log("postgres", BACKEND="redis", OPTIONS={"clock": clock})
     return make_log(request.param, OPTIONS={"clock": clock})
 
 

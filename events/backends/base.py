@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from django.db import DEFAULT_DB_ALIAS
 from django.db.transaction import TransactionManagementError
 
-from ..conf import LogSettings
+from ..conf import LogSettings, Problem
 from ..cursors import Query, Rows
 from ..exceptions import EventsError
 from ..types import Entry, LogInfo, Status, StreamInfo
@@ -36,6 +36,13 @@ class BaseBackend(ABC):
     # Are the entries in a database of Django's, `alias`?
     in_database = False
 
+    # Is an append in a transaction of `alias` as durable as what else it writes? Then a handler of
+    # the log keeps its cursor there.
+    keeps_cursors = False
+
+    # Does each append by itself tell all processes that the log has grown?
+    hints_itself = False
+
     # The database whose transactions an append takes part in.
     alias = DEFAULT_DB_ALIAS
 
@@ -60,6 +67,10 @@ class BaseBackend(ABC):
         """Call `heard`, in some thread, at every hint of another process, and when some may have
         been missed. The answer stops that."""
         raise NotImplementedError
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the store itself. To be asked when somebody checks the site."""
+        return []
 
     def now(self) -> int:
         """Microseconds since 1970, by the log's clock; an EventsError if that cannot be right."""

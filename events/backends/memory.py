@@ -191,7 +191,7 @@ class MemoryBackend(BaseBackend):
         self._settle()
         ledger = self.ledger
         with ledger.lock:
-            head, floor, epoch = self._state(ledger)
+            head, floor, epoch, _ = self._state(ledger)
             return LogInfo(self.name, epoch, head, floor, len(ledger.rows) - ledger.after(floor))
 
     def _state(self, ledger: MemoryLedger) -> State:

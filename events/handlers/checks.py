@@ -64,7 +64,7 @@ def problems(spec: Spec) -> Iterator[str]:
         yield f"there is no log {spec.log!r}; EVENTS has {', '.join(map(repr, logs))}"
         return
     backend = backend_of(spec.log)
-    if backend is not None and not backend.in_database:
+    if backend is not None and not backend.keeps_cursors:
         yield (
             f"the log {spec.log!r} is in no database, where its cursor could move in the "
             "transaction of its effects"
@@ -80,6 +80,6 @@ def backend_of(log: str) -> BaseBackend | None:
     """None if the log's settings are wrong, of which the checks of `events` complain."""
     try:
         backend = logs[log].backend
-        return backend if not backend.in_database or connections[backend.alias] else None
+        return backend if not backend.keeps_cursors or connections[backend.alias] else None
     except Exception:
         return None

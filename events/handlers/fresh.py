@@ -54,11 +54,22 @@ class Fresh(Source):
         found = work.read(store.query(work.spec, cursor, epoch, limit))
         if found.gap is not None:
             raise Elsewhere(Step.MOVED if self.meet(found.gap, found) else Step.BUSY)
+        if found.state.epoch != epoch:
+            self.enter_term(found.state.epoch)
         rows = found.rows
         if found.cursor > end or work.of > 1:
             rows = [row for row in rows if row.position <= end and work.is_mine(row)]
         self.rows, self.at = rows, 0
         self.scanned = min(found.cursor, end)
+
+    def enter_term(self, epoch: str) -> None:
+        """The log goes on with its numbering, on another server: what the cursor passes from now on
+        is of this term."""
+        work = self.work
+        with work.locked():
+            Shard.objects.using(work.alias).filter(pk=work.id).update(epoch=epoch)
+        work.place = work.place._replace(epoch=epoch)
+        self.start = work.place[:3]
 
     def take(self) -> Taken:
         work, size = self.work, self.work.spec.batch

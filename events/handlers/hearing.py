@@ -27,7 +27,7 @@ class Hearing:
     def follow(self, backend: BaseBackend) -> None:
         if backend.name in self.followed:
             return
-        if crosses_processes(channel_layer()):
+        if crosses_processes(channel_layer()) and not backend.hints_itself:
             self.followed[backend.name] = self._listen(backend)
         elif backend.carries_hints:
             self.followed[backend.name] = backend.hear(self.heard)

@@ -50,11 +50,11 @@ def crosses_processes(layer: Any) -> bool:
 
 
 async def listen(backend: BaseBackend, heard: Callable[[], None]) -> None:
-    """Call `heard` at every hint from another process, for ever. The channel layer carries them, or
-    else the store. One that cannot be reached costs time and no event: whoever listens polls as
-    well."""
+    """Call `heard` at every hint from another process, for ever. The store carries them if its appends
+    do that by themselves; else the channel layer, and where none crosses processes, the store if it
+    can. One that cannot be reached costs time and no event: whoever listens polls as well."""
     layer, log = channel_layer(), backend.name
-    if not crosses_processes(layer):
+    if backend.hints_itself or not crosses_processes(layer):
         if backend.carries_hints:
             loop = asyncio.get_running_loop()
             stop = backend.hear(lambda: loop.call_soon_threadsafe(heard))

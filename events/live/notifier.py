@@ -141,7 +141,7 @@ def carrier(log: str, layer: Any) -> BaseBackend | None:
         return None
     if backend is None or backend.settings is not settings:
         backend = _backends[log] = import_string(settings.backend)(settings)
-    return backend if backend.carries_hints else None
+    return backend if backend.carries_hints and not backend.hints_itself else None
 
 
 def reaches_somebody(log: str) -> bool:

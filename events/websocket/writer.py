@@ -156,7 +156,7 @@ class Writer:
         gap = batch.gap.to_dict() if batch.gap else None
         if not subscription.announced:
             subscription.announced = True
-            head, _, epoch = tail.state
+            head, epoch = tail.state.head, tail.epoch
             begun = control(
                 "subscribed", id=id, cursor=batch.cursor, head=head, epoch=epoch, gap=gap
             )

@@ -12,15 +12,16 @@ from .servers import free_port, wait_until
 
 
 class Redis:
-    def __init__(self, folder):
+    def __init__(self, folder, *arguments):
         self.folder = folder
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis(port=self.port)
         self.process = None
+        self.arguments = arguments
 
     def start(self):
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.arguments]
         self.process = subprocess.Popen(
             ["redis-server", *arguments, "--dir", str(self.folder)], stdout=subprocess.DEVNULL
         )
@@ -46,10 +47,10 @@ class Redis:
 
 
 @contextmanager
-def running_redis(folder):
+def running_redis(folder, *arguments):
     if not shutil.which("redis-server"):
         pytest.skip("redis-server is not installed")
-    server = Redis(folder)
+    server = Redis(folder, *arguments)
     server.start()
     try:
         yield server

@@ -66,7 +66,7 @@ LOCK_TIMEOUT = 5.0
 
 class DatabaseBackend(BaseBackend):
     coalesces = True
-    in_database = True
+    in_database = keeps_cursors = True
 
     def __init__(self, settings: LogSettings) -> None:
         super().__init__(settings)
@@ -263,7 +263,7 @@ class DatabaseBackend(BaseBackend):
 
     def info(self) -> LogInfo:
         found = self._snapshot(Query(limit=0))
-        head, floor, epoch = found.state
+        head, floor, epoch, _ = found.state
         # `removed` also counts holes among entries that expired and are not pruned yet.
         count = max(0, head - floor - found.removed)
         return LogInfo(self.name, epoch, head, floor, count)

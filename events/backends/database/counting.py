@@ -16,31 +16,21 @@ from django.db.backends.utils import CursorWrapper
 from ...lifecycle import STEPS
 from ...types import Status, from_micros
 from ..clock import SKEW
-from ..figures import BOUND, GRACE, Figures, Moment, SetAside, Stretch
+from ..figures import BOUND, GRACE, Figures, Moment, Stretch
 from .dialects import Dialect
+from .outbox import BACKLOG, bounded, set_aside_rows
 from .rows import LOG_ID, chunks
 from .times import positions_at
 
 # The newest events, up to so many, are counted one by one; older ones are sampled, so many from
 # each stretch.
 EXACT, SAMPLE = 20_000, 50
-SET_ASIDE = 10
 
 ROWS = f"FROM events_event WHERE log_id = {LOG_ID}"
-OUTBOX = "FROM events_outbox WHERE log = %(log)s AND refused"
-
-
-def bounded(rows: str) -> str:
-    """How many rows there are: exact up to BOUND, and BOUND + 1 for more."""
-    return f"SELECT COUNT(*) FROM (SELECT 1 {rows} LIMIT {BOUND + 1}) AS bounded"  # nosec B608 # the caller's own words
-
 
 ASKED = {
-    "pending": bounded(f"{OUTBOX} = ''"),
-    "first_pending": f"SELECT MIN(id) {OUTBOX} = ''",  # nosec B608 # our own words, here and below
-    "pending_since": f"SELECT emitted_at {OUTBOX} = '' ORDER BY id LIMIT 1",  # nosec B608
-    "refused": bounded(f"{OUTBOX} > ''"),
-    "first": f"SELECT position {ROWS} ORDER BY position LIMIT 1",  # nosec B608
+    **BACKLOG,
+    "first": f"SELECT position {ROWS} ORDER BY position LIMIT 1",  # nosec B608 # our own words, here and below
     "first_at": f"SELECT timestamp {ROWS} ORDER BY position LIMIT 1",  # nosec B608
     "oldest": f"SELECT position {ROWS} AND position > %(floor)s ORDER BY position LIMIT 1",  # nosec B608
     "oldest_at": f"SELECT timestamp {ROWS} AND position > %(floor)s ORDER BY position LIMIT 1",  # nosec B608
@@ -93,7 +83,7 @@ def figures(
         newest=moment(found["newest"], found["newest_at"]),
         oldest_age=max(0, now - (found["first_at"] or now)) / 1_000_000,
         pending_age=max(0, now - (found["pending_since"] or now)) / 1_000_000,
-        set_aside=set_aside(cursor, log) if found["refused"] else [],
+        set_aside=set_aside_rows(cursor, log) if found["refused"] else [],
         **{
             name: found[name]
             for name in ("pending", "first_pending", "refused", "running", "waiting", "idle")
@@ -105,14 +95,6 @@ def figures(
 
 def moment(position: int | None, micros: int | None) -> Moment | None:
     return None if position is None or micros is None else Moment(position, from_micros(micros))
-
-
-def set_aside(cursor: CursorWrapper, log: str) -> list[SetAside]:
-    cursor.execute(
-        f"SELECT id, kind, stream, refused {OUTBOX} > '' ORDER BY id DESC LIMIT {SET_ASIDE}",  # nosec B608 # our own words
-        {"log": log},
-    )
-    return [SetAside(*row) for row in cursor.fetchall()]
 
 
 class Part(NamedTuple):

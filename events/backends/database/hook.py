@@ -12,7 +12,7 @@ from ... import hints
 from ...exceptions import LogBusy
 from ...internals import commit_hooks
 from . import sequencer
-from .lock import READER_PATIENCE, LedgerLock
+from .lock import READER_PATIENCE
 
 logger = logging.getLogger("events")
 
@@ -25,7 +25,7 @@ class Hook:
     stream's life: the checks of the next transaction read the stream's status.
     """
 
-    def __init__(self, lock: LedgerLock, head: int, inline: bool) -> None:
+    def __init__(self, lock: sequencer.Outbox, head: int, inline: bool) -> None:
         self.lock = lock
         self.log = lock.name
         self.head = head

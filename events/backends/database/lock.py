@@ -33,7 +33,7 @@ class LedgerLock:
         self, name: str, alias: str, timeout: float, inline: bool, now: Callable[[], int]
     ) -> None:
         self.name = name
-        self.alias = alias
+        self.alias = self.lane = alias
         self.timeout = timeout
         # Does a commit wait until its events are sequenced?
         self.inline = inline

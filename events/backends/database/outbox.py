@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,8 +14,9 @@ from django.db.backends.utils import CursorWrapper
 from ...exceptions import InvalidTransition, StreamClosed
 from ...lifecycle import next_status
 from ...models import Outbox
-from ...types import TERMINAL, Entry
+from ...types import TERMINAL, Entry, Row
 from ...validation import Item
+from ..figures import BOUND, SetAside
 from ..receipts import defer, receipt
 from .rows import LIST, chunks, entries_by_key, marks
 
@@ -32,35 +34,72 @@ class Pending(NamedTuple):
     item: Item
 
 
+class Known(Protocol):
+    """What has its place in a log: its entries by their keys, and the statuses of its streams."""
+
+    def entries(self, keys: Sequence[str]) -> dict[str, Row]: ...
+
+    def statuses(self, names: Set[str]) -> dict[str, str | None] | None:
+        """None if that cannot be asked now: then it is checked when an event gets its place."""
+
+
+class InDatabase:
+    """What has its place in a log of this database."""
+
+    def __init__(self, cursor: CursorWrapper, log: str) -> None:
+        self.cursor = cursor
+        self.log = log
+
+    def entries(self, keys: Sequence[str]) -> dict[str, Row]:
+        return entries_by_key(self.cursor, self.log, keys)
+
+    def statuses(self, names: Set[str]) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for some in chunks(sorted(names)):
+            self.cursor.execute(
+                "SELECT name, status FROM events_stream "
+                "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
+                f"AND name IN ({marks(some)}) AND status IS NOT NULL",  # nosec B608 # %s, %s, …
+                [self.log, *some],
+            )
+            found.update(self.cursor.fetchall())
+        return found
+
+
 # The outbox rows of the latest steps of each connection.
 _steps: WeakKeyDictionary[BaseDatabaseWrapper, list[int]] = WeakKeyDictionary()
 
 
-def put(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> list[Entry]:
+def put(
+    cursor: CursorWrapper, log: str, items: Sequence[Item], now: int, known: Known | None = None
+) -> list[Entry]:
     """Store the items in the caller's transaction; receipts, or the entry that has the key.
 
     Keys are checked against what can be seen without waiting: entries, and what is committed
     or our own in the outbox.
     """
+    known = known or InDatabase(cursor, log)
     keys = [item.key for item in items if item.key is not None]
-    answers, new = defer(items, entries_by_key(cursor, log, keys), _waiting(cursor, log, keys), now)
+    answers, new = defer(items, known.entries(keys), _waiting(cursor, log, keys), now)
     names = {item.stream for item in new if item.stream}
-    for name, status in _statuses(cursor, log, names).items() if names else ():
+    for name, status in (_statuses(cursor, log, names, known) or {}).items() if names else ():
         if name in names and status in TERMINAL:
             raise StreamClosed(f"the stream {name!r} has {status}; nothing was stored")
     _insert(cursor, log, new, now)
     return answers
 
 
-def put_step(cursor: CursorWrapper, log: str, items: Sequence[Item], now: int) -> list[Entry]:
+def put_step(
+    cursor: CursorWrapper, log: str, items: Sequence[Item], now: int, known: Known | None = None
+) -> list[Entry]:
     """Store a step in the caller's transaction: a receipt, or nothing if the stream is there already.
 
     Checked against committed state and the transaction's own steps; and again when it gets its
     position.
     """
     [item] = items
-    status = _statuses(cursor, log, {item.stream}).get(item.stream)
-    if next_status(item.kind, item.stream, status) is None:
+    found = _statuses(cursor, log, {item.stream}, known or InDatabase(cursor, log))
+    if found is not None and next_status(item.kind, item.stream, found.get(item.stream)) is None:
         return []
     values = dict(zip(ITEM_FIELDS, item, strict=True))
     row = Outbox.objects.using(cursor.db.alias).create(log=log, emitted_at=now, **values)
@@ -111,21 +150,17 @@ def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield some
 
 
-def _statuses(cursor: CursorWrapper, log: str, names: Set[str]) -> dict[str, str | None]:
+def _statuses(
+    cursor: CursorWrapper, log: str, names: Set[str], known: Known
+) -> dict[str, str | None] | None:
     """Each stream's status: as sequenced, then as the transaction's own steps lead on.
 
     Steps of others that wait in the outbox are not looked at: a SERIALIZABLE host that reads
     there would conflict with everybody who writes. The sequencer refuses what loses a race.
     """
-    found: dict[str, str | None] = {}
-    for some in chunks(sorted(names)):
-        cursor.execute(
-            "SELECT name, status FROM events_stream "
-            "WHERE log_id = (SELECT id FROM events_log WHERE name = %s) "
-            f"AND name IN ({marks(some)}) AND status IS NOT NULL",  # nosec B608 # %s, %s, …
-            [log, *some],
-        )
-        found.update(cursor.fetchall())
+    found = known.statuses(names)
+    if found is None:
+        return None
     for kind, stream in _own_steps(cursor, log):
         with suppress(InvalidTransition):
             status = found.get(stream)
@@ -153,6 +188,53 @@ def standing(cursor: CursorWrapper, log: str) -> Standing:
         [log, log, log],
     )
     return Standing(*cursor.fetchone())
+
+
+@dataclass
+class Backlog:
+    """What of a log waits in the outbox: how many rows, the first and when that was emitted; and
+    those that were set aside."""
+
+    pending: int = 0
+    first: int | None = None
+    since: int | None = None
+    refused: int = 0
+    set_aside: list[SetAside] = field(default_factory=list)
+
+
+def bounded(rows: str) -> str:
+    """How many rows there are: exact up to BOUND, and BOUND + 1 for more."""
+    return f"SELECT COUNT(*) FROM (SELECT 1 {rows} LIMIT {BOUND + 1}) AS bounded"  # nosec B608 # the caller's own words
+
+
+def backlog(cursor: CursorWrapper, log: str) -> Backlog:
+    cursor.execute(
+        f"SELECT {', '.join(f'({part})' for part in BACKLOG.values())}",  # nosec B608 # our own words
+        {"log": log},
+    )
+    found = Backlog(*cursor.fetchone())
+    if found.refused:
+        found.set_aside = set_aside_rows(cursor, log)
+    return found
+
+
+def set_aside_rows(cursor: CursorWrapper, log: str) -> list[SetAside]:
+    """The newest of those that were set aside."""
+    cursor.execute(
+        f"SELECT id, kind, stream, refused {ROWS} > '' ORDER BY id DESC LIMIT {SET_ASIDE}",  # nosec B608 # our own words
+        {"log": log},
+    )
+    return [SetAside(*row) for row in cursor.fetchall()]
+
+
+ROWS = "FROM events_outbox WHERE log = %(log)s AND refused"
+BACKLOG = {
+    "pending": bounded(f"{ROWS} = ''"),
+    "first_pending": f"SELECT MIN(id) {ROWS} = ''",  # nosec B608 # our own words, here and below
+    "pending_since": f"SELECT emitted_at {ROWS} = '' ORDER BY id LIMIT 1",  # nosec B608
+    "refused": bounded(f"{ROWS} > ''"),
+}
+SET_ASIDE = 10
 
 
 def pending(cursor: CursorWrapper, log: str, after: int, newest: int, limit: int) -> list[Pending]:

@@ -16,6 +16,7 @@ import threading
 import time
 from functools import cache
 from importlib import import_module
+from typing import Protocol
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,7 +25,6 @@ from ... import hints
 from ...exceptions import LogBusy
 from ...internals import in_test_environment
 from ...threads import at_end_of_child, own_connection
-from .lock import LedgerLock
 
 logger = logging.getLogger("events")
 
@@ -44,10 +44,23 @@ PAUSE = 0.5
 LAST_PATIENCE = 2.0
 
 
+class Outbox(Protocol):
+    """One log's events that wait: a database log's `LedgerLock`, or the relay of another."""
+
+    name: str
+    alias: str
+    # The logs of one lane share a thread.
+    lane: str
+    # Does a commit wait until its events are sequenced?
+    inline: bool
+
+    def sequence(self, patience: float | None = None, pause: float = ...) -> int: ...
+
+
 class Ring:
     """That a log has something to be sequenced, and since when."""
 
-    def __init__(self, lock: LedgerLock, since: float | None = None) -> None:
+    def __init__(self, lock: Outbox, since: float | None = None) -> None:
         self.lock = lock
         self.since = time.monotonic() if since is None else since
         self.served = threading.Event()
@@ -66,7 +79,7 @@ class Sequencer:
         self.connection: BaseDatabaseWrapper | None = None
         self.failures = 0
 
-    def ring(self, lock: LedgerLock) -> Ring | None:
+    def ring(self, lock: Outbox) -> Ring | None:
         """Have a log's outbox sequenced soon; None if there is no thread for it any more."""
         with self.guard:
             if self.ending:
@@ -161,24 +174,24 @@ def stay_inline() -> None:
     _inline = True
 
 
-def is_available(lock: LedgerLock) -> bool:
+def is_available(lock: Outbox) -> bool:
     return not (lock.inline or _inline or in_test_environment()) and has_threads()
 
 
-def sequencer(alias: str) -> Sequencer:
-    found = _sequencers.get((os.getpid(), alias))
-    return found or _sequencers.setdefault((os.getpid(), alias), Sequencer(alias))
+def sequencer(lock: Outbox) -> Sequencer:
+    key = os.getpid(), lock.lane
+    return _sequencers.get(key) or _sequencers.setdefault(key, Sequencer(lock.alias))
 
 
-def ring(lock: LedgerLock) -> bool:
+def ring(lock: Outbox) -> bool:
     """Have the thread sequence what was just committed; False if it needs help with that."""
-    thread = sequencer(lock.alias)
+    thread = sequencer(lock)
     return thread.ring(lock) is not None and not thread.is_behind(lock.name)
 
 
-def wait_for(lock: LedgerLock, seconds: float) -> None:
+def wait_for(lock: Outbox, seconds: float) -> None:
     """Have the thread sequence what waits, at once, and wait for that."""
-    thread = sequencer(lock.alias)
+    thread = sequencer(lock)
     if found := thread.ring(lock):
         thread.hurry.set()
         found.served.wait(seconds)

@@ -1,0 +1,257 @@
+"""Ways to the server that has a log: one server, the master that Sentinel names, or a cluster's node.
+
+    redis://host:6379/0   rediss://…   unix://…        one server
+    redis+sentinel://host:26379,host:26379/name/0      the master that these sentinels call `name`
+    redis+cluster://host:7000,host:7001                the node that has the log's slot
+
+Nothing is sent twice on its own: an append whose answer was lost may be stored. But what a server
+refuses before it does anything, and what was never sent, is tried again until the time is up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from redis import ConnectionPool
+from redis import exceptions as errors
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from .errors import LogUnavailable
+
+logger = logging.getLogger("events")
+
+T = TypeVar("T")
+
+# Seconds for a connection, and for an answer.
+CONNECT_TIMEOUT = 1.0
+ANSWER_TIMEOUT = 10.0
+
+# What a server says when it has done nothing: a replica, a node without that slot, one that loads its
+# data, one whose cluster or replicas are not complete.
+NOT_DONE = (
+    "READONLY",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "NOREPLICAS",
+)
+LOST = (errors.ConnectionError, errors.TimeoutError, OSError)
+
+Command = tuple[Any, ...]
+
+
+class Unsent(Exception):
+    """Nothing was done: there was no connection, or the server refused."""
+
+
+def connection_options() -> dict[str, Any]:
+    return {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": ANSWER_TIMEOUT,
+        # redis-py would repeat an append whose answer was lost.
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "protocol": 2,
+    }
+
+
+class Place:
+    """Where one server is: its pool, and how to look for another when it is the wrong one."""
+
+    def __init__(self, url: str) -> None:
+        self.pool: ConnectionPool = ConnectionPool.from_url(url, **connection_options())
+
+    def pool_of(self, slot: int) -> ConnectionPool:
+        return self.pool
+
+    def look_again(self, slot: int, answer: str) -> None:
+        """After an error: have the next attempt ask where the log is."""
+        self.pool.disconnect(inuse_connections=False)
+
+
+class Sentinels(Place):
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        name, _, database = parts.path.strip("/").partition("/")
+        options = {
+            **connection_options(),
+            "username": parts.username,
+            "password": parts.password,
+        }
+        make: Any = Sentinel
+        sentinels = make(hosts_of(parts.netloc, 26379), sentinel_kwargs=connection_options())
+        master = sentinels.master_for(name, db=int(database or 0), **options)
+        self.pool = master.connection_pool
+
+
+class Cluster(Place):
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.options = {
+            **connection_options(),
+            "username": parts.username,
+            "password": parts.password,
+        }
+        self.known = hosts_of(parts.netloc, 6379)
+        self.pools: dict[tuple[str, int], ConnectionPool] = {}
+        self.masters: dict[int, tuple[str, int]] = {}
+
+    def pool_of(self, slot: int) -> ConnectionPool:
+        if slot not in self.masters:
+            self.masters[slot] = self._master(slot)
+        return self._pool(self.masters[slot])
+
+    def look_again(self, slot: int, answer: str) -> None:
+        self.masters.pop(slot, None)
+        words = answer.split()
+        if words[:1] == ["MOVED"]:
+            host, _, port = words[2].rpartition(":")
+            self.masters[slot] = host, int(port)
+
+    def _pool(self, node: tuple[str, int]) -> ConnectionPool:
+        if node not in self.pools:
+            self.pools[node] = ConnectionPool(host=node[0], port=node[1], **self.options)
+        return self.pools[node]
+
+    def _master(self, slot: int) -> tuple[str, int]:
+        for node in random.sample([*self.known], len(self.known)):
+            try:
+                ranges = talk(self._pool(node), [("CLUSTER", "SLOTS")])[0]
+            except (*LOST, errors.RedisError):
+                continue
+            masters = [(one[2][0].decode() or node[0], one[2][1]) for one in ranges]
+            self.known = [*dict.fromkeys([*self.known, *masters])]
+            for one, master in zip(ranges, masters, strict=True):
+                if one[0] <= slot <= one[1]:
+                    return master
+        raise errors.ConnectionError("no node of the cluster says who has the log's slot")
+
+
+def hosts_of(netloc: str, port: int) -> list[tuple[str, int]]:
+    """The hosts of an address that may have several."""
+    found = []
+    for one in netloc.rpartition("@")[2].split(","):
+        host, _, given = one.partition(":")
+        found.append((host, int(given or port)))
+    return found
+
+
+KINDS: dict[str, Callable[[str], Place]] = {"redis+sentinel": Sentinels, "redis+cluster": Cluster}
+
+# By process: a child of a fork must not speak on its parent's connections.
+_places: dict[tuple[int, str], Place] = {}
+
+
+def place_of(url: str) -> Place:
+    key = os.getpid(), url
+    if key not in _places:
+        _places.setdefault(key, KINDS.get(urlsplit(url).scheme, Place)(url))
+    return _places[key]
+
+
+def talk(pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
+    """Send these down one connection, and have their answers; an error is an answer, too."""
+    try:
+        connection: Any = pool.get_connection()
+    except LOST as error:
+        raise Unsent(str(error)) from error
+    try:
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        return [_answer(connection) for _ in commands]
+    except BaseException:
+        # An answer that nobody has read must not be the next one's.
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response(disable_decoding=True)
+    except (errors.ResponseError, errors.BusyLoadingError) as error:
+        return error
+    except errors.ConnectionError as error:
+        # So redis-py says, of a master that Sentinel has named, that it is a replica by now.
+        if isinstance(error.__context__, errors.ReadOnlyError):
+            raise Unsent(str(error)) from error
+        raise
+
+
+class Client:
+    """Speaks to the server of one log."""
+
+    def __init__(self, url: str, key: str, timeout: float) -> None:
+        self.url = url
+        self.slot = key_slot(key.encode())
+        self.timeout = timeout
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.url)
+
+    def send(
+        self, commands: Sequence[Command], *, again: bool = True, timeout: float | None = None
+    ) -> list[Any]:
+        """The answers to these commands. With `again`, they are repeated if the answers were lost;
+        without, that is an error which says that nobody knows."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            try:
+                return self._attempt(commands)
+            except Unsent as error:
+                failure: Exception = error
+            except LOST as error:
+                self.place.look_again(self.slot, "")
+                if not again:
+                    raise LogUnavailable(
+                        f"Redis did not answer ({error}): whether the events were stored is not "
+                        "known. With a key, to emit them again is safe"
+                    ) from error
+                failure = error
+            if time.monotonic() > deadline:
+                raise LogUnavailable(f"Redis cannot be had: {failure}") from failure
+            time.sleep(random.uniform(0.01, 0.1))  # nosec B311 # no secret
+
+    def _attempt(self, commands: Sequence[Command]) -> list[Any]:
+        place = self.place
+        try:
+            answers = talk(place.pool_of(self.slot), commands)
+        except Unsent:
+            place.look_again(self.slot, "")
+            raise
+        for answer in answers:
+            if isinstance(answer, Exception) and code_of(answer) in NOT_DONE:
+                place.look_again(self.slot, f"{code_of(answer)} {answer}")
+                raise Unsent(str(answer)) from answer
+        return answers
+
+
+# The first words of these errors, which redis-py takes away.
+CODES: dict[type[Exception], str] = {
+    errors.MovedError: "MOVED",
+    errors.AskError: "ASK",
+    errors.TryAgainError: "TRYAGAIN",
+    errors.ClusterDownError: "CLUSTERDOWN",
+    errors.MasterDownError: "MASTERDOWN",
+    errors.ReadOnlyError: "READONLY",
+    errors.BusyLoadingError: "LOADING",
+    errors.NoScriptError: "NOSCRIPT",
+}
+
+
+def code_of(error: Exception) -> str:
+    """The word with which the server began what it said."""
+    return CODES.get(type(error)) or str(error).partition(" ")[0]

@@ -1,0 +1,320 @@
+"""B25: the contract on Redis, and what only a log there has."""
+
+import asyncio
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
+from django.db import transaction
+from django.urls import reverse
+
+from events.backends.redis import LogUnavailable, NotConfirmed
+from events.backends.redis.pages import Reader
+from events.checks import check_stores
+from events.live.tail import follow
+from events.testing import ManualClock
+from events.validation import Item
+
+from .contract import LogContract
+from .support.redis_server import running_redis
+from .support.servers import free_port
+
+# A replica is served at once, and not after waiting for others.
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+
+
+class RedisContract(LogContract):
+    @pytest.fixture
+    def new_log(self, make_log, clock):
+        def new(**config):
+            options = {"clock": clock, **config.pop("OPTIONS", {})}
+            return make_log(self.alias, **config, BACKEND="redis", OPTIONS=options)
+
+        return new
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRedis(RedisContract):
+    """With the transactions of SQLite."""
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+class TestRedisBesidePostgreSQL(RedisContract):
+    alias = "postgres"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+class TestRedisBesideMariaDB(RedisContract):
+    alias = "mariadb"
+
+
+@pytest.fixture
+def log(make_log):
+    return make_log(BACKEND="redis", OPTIONS={"using": None})
+
+
+class TestWithoutTransactions:
+    """`using: None`: no outbox to look into, and no transaction to wait for."""
+
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    def test_an_emit_does_not_wait_for_a_commit(self, log):
+        """It has its position at once, and stays when the transaction is rolled back."""
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            assert log.append("n").position == 1
+            1 / 0  # noqa: B018
+        assert [entry.kind for entry in log.read().entries] == ["n"]
+
+    def test_the_database_is_not_asked(self, log, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            log.append("n", stream="s", key="k")
+            log.read()
+            log.info()
+            log.prune(max_entries=5)
+
+
+class TestHints:
+    async def test_they_come_with_the_append(self, make_log):
+        """B36: from a process that says nothing else to this one, long before the next poll."""
+        log = make_log(BACKEND="redis", POLL_INTERVAL=60, OPTIONS={"using": None})
+        ledger, now = log.backend.ledger, log.backend.now()
+        async with follow(log.backend, log.query(since=0)) as tail:
+            while not (await tail.next(10)).live:
+                pass
+            # Until the channel is listened to.
+            while not await asyncio.to_thread(listeners, log):
+                await asyncio.sleep(0.001)
+            began = time.monotonic()
+            await asyncio.to_thread(ledger.append, [Item("n", "", "{}", None)], now)
+            batch = await tail.next(10)
+            assert [entry.position for entry in batch.entries] == [1]
+            assert time.monotonic() - began < 5
+
+    async def test_a_server_that_comes_back_is_heard_again(self, make_log, tmp_path):
+        """B37: nothing is closed, and polling bridges the gap."""
+        with running_redis(tmp_path) as server:
+            log = make_log(
+                BACKEND="redis", POLL_INTERVAL=0.1, OPTIONS={"using": None, "url": server.url}
+            )
+            async with follow(log.backend, log.query(since=0)) as tail:
+                while not (await tail.next(10)).live:
+                    pass
+                server.kill()
+                server.start()
+                await log.aappend("n")
+                # It came back empty: another log, of which the reader is told.
+                batch = await tail.next(20)
+                assert batch.gap.reason == "epoch"
+
+
+def listeners(log):
+    answer = log.backend.client.send([("PUBSUB", "SHARDNUMSUB", log.backend.keys.hints)])
+    return answer[0][1]
+
+
+class TestPages:
+    def test_a_page_in_slices(self, log):
+        """More entries than a slice has come as one page, filtered or not."""
+        log.append_many([{"kind": "ab"[n % 2], "stream": f"s{n % 3}"} for n in range(2500)])
+        assert [entry.position for entry in log.read(100, 1000).entries] == [*range(101, 1101)]
+        assert len(log.read(0, 1000, kind="b").entries) == 1000
+        assert len(log.read(0, 1000, stream="s1").entries) == 833
+        assert len(log.read(0, 1000, stream=["s1", "s2"], kind="a").entries) == 833
+
+    def test_a_page_that_pruning_overtakes(self, log, monkeypatch):
+        """It ends before what is gone, and the next one tells of the gap."""
+        log.append_many([("n", {})] * 1000)
+        plain = Reader._slice
+
+        def slower(reader, query, after, count):
+            if after == 250:
+                log.prune(max_entries=100)
+            return plain(reader, query, after, count)
+
+        monkeypatch.setattr(Reader, "_slice", slower)
+        page = log.read(0, 1000)
+        assert (page.cursor, len(page.entries), page.gap) == (250, 250, None)
+        assert log.read(250, 1000).gap.lost == 650
+
+    def test_what_is_in_no_stream_is_looked_for_by_stretches(self, log):
+        """It has no list of its own."""
+        log.append_many([{"kind": "n", "stream": "s"}] * 20_500 + [("n", {})])
+        page = log.read(stream="")
+        assert (page.entries, page.cursor) == ([], 20_000)
+        assert [entry.position for entry in log.read(20_000, stream="").entries] == [20_501]
+
+    def test_an_entry_that_somebody_has_damaged(self, log):
+        """It is a gap of its own."""
+        log.append_many([("n", {})] * 2)
+        client, keys = log.backend.client, log.backend.keys
+        client.send([("XADD", keys.entries, "3-0", "x", "y"), ("HSET", keys.log, "head", 3)])
+        log.append("n")
+        assert [entry.position for entry in log.read(0).entries] == [1, 2]
+        page = log.read(2)
+        assert (page.gap.reason, [entry.position for entry in page.entries]) == ("unreadable", [4])
+
+
+class TestTerms:
+    """A server that is promoted although it lags, or comes back without its newest entries."""
+
+    @pytest.fixture
+    def pair(self, tmp_path):
+        """A master and its replica."""
+        with ExitStack() as stack:
+            servers = []
+            for name in ("master", "replica"):
+                (tmp_path / name).mkdir()
+                servers.append(stack.enter_context(running_redis(tmp_path / name, *AT_ONCE)))
+            master, replica = servers
+            replica.client.replicaof("127.0.0.1", master.port)
+            until(lambda: replica.client.info("replication")["master_link_status"] == "up")
+            yield master, replica
+
+    def test_only_who_saw_what_was_taken_back_is_told(self, make_log, pair):
+        """B13: by an epoch gap; whoever was no further goes on, in the new epoch."""
+        master, replica = pair
+        log = make_log(BACKEND="redis", name="log", OPTIONS={"using": None, "url": master.url, "prefix": "t"})  # fmt: skip
+        log.append_many([("n", {})] * 3)
+        until(lambda: replica.client.hget("t{log}:h", "head") == b"3")
+        replica.client.replicaof("no", "one")
+        log.append_many([("lost", {})] * 2)
+        before = log.read(3)
+        assert [entry.position for entry in before.entries] == [4, 5]
+        log = make_log(BACKEND="redis", name="log", OPTIONS={"using": None, "url": replica.url, "prefix": "t"})  # fmt: skip
+        # Nothing has been written to the new master yet.
+        assert log.read(3, epoch=before.epoch).gap is None
+        told = log.read(5, epoch=before.epoch)
+        assert (told.gap.reason, told.cursor) == ("epoch", 3)
+        assert told.epoch != before.epoch
+        assert log.append("new").position == 4
+        assert log.read(5, epoch=before.epoch).gap.reason == "epoch"
+        assert log.read(4, epoch=before.epoch).gap.reason == "epoch"
+        page = log.read(3, epoch=before.epoch)
+        assert ([entry.kind for entry in page.entries], page.gap) == (["new"], None)
+        assert page.epoch == told.epoch
+        assert log.read(4, epoch=page.epoch).gap is None
+
+    def test_renewing_ends_all_terms(self, log):
+        """B13: whoever comes from before is told."""
+        log.append("n")
+        before = log.info().epoch
+        log.backend.client.send([("HSET", log.backend.keys.log, "run", "another")])
+        log.append("n")
+        assert log.info().epoch != before
+        assert log.read(1, epoch=before).gap is None
+        log.renew_epoch()
+        assert log.read(1, epoch=before).gap.reason == "epoch"
+
+    def test_there_are_a_hundred_of_them(self, log):
+        """An older one is over."""
+        log.append("n")
+        first = log.info().epoch
+        for number in range(100):
+            log.backend.client.send([("HSET", log.backend.keys.log, "run", f"r{number}")])
+            log.append("n")
+        assert log.read(1, epoch=first).gap.reason == "epoch"
+        assert len(log.backend.reader.state().terms) == 99
+
+    def test_too_few_replicas_confirm(self, make_log, pair):
+        """The event is stored, the caller hears that it is not confirmed, and a retry is safe."""
+        master, replica = pair
+        options = {"using": None, "url": master.url, "wait": 1}
+        log = make_log(BACKEND="redis", OPTIONS=options)
+        assert log.append("n").position == 1
+        replica.stop()
+        with pytest.raises(NotConfirmed, match="stored, but 0 of 1"):
+            log.append("n", key="k")
+        replica.go_on()
+        until(lambda: log.append("n", key="k").position == 2)
+        assert log.info().head == 2
+
+
+class TestChecks:
+    def test_what_a_server_says_of_itself(self, make_log, tmp_path):
+        """B24: what loses a log is an error, what may lose an event a warning."""
+        with running_redis(tmp_path) as server:
+            log = make_log(BACKEND="redis", OPTIONS={"using": None, "url": server.url, "wait": 1})
+            assert [one.id for one in log.backend.problems()] == ["W015", "W017"]
+            server.client.config_set("appendonly", "yes")
+            server.client.config_set("maxmemory-policy", "allkeys-lru")
+            assert [one.id for one in log.backend.problems()] == ["E006", "W017"]
+            server.client.acl_setuser("default", commands=["-info"])
+            assert [one.id for one in log.backend.problems()] == ["E004"]
+            server.client.acl_setuser("default", commands=["+info"])
+
+    def test_a_server_that_is_away(self, make_log):
+        """It is said, and nothing fails."""
+        options = {"using": None, "url": f"redis://127.0.0.1:{free_port()}", "lock_timeout": 0.1}
+        log = make_log(BACKEND="redis", OPTIONS=options)
+        assert [one.id for one in log.backend.problems()] == ["W014"]
+        with pytest.raises(LogUnavailable, match="cannot be had"):
+            log.append("n")
+
+    def test_manage_py_says_so(self, make_log, settings):
+        name = make_log(BACKEND="redis").name
+        settings.EVENTS = {name: settings.EVENTS[name]}
+        found = [message.id for message in check_stores(databases=["default"])]
+        assert found == ["events.W015"]
+        assert check_stores(databases=None) == []
+
+
+class TestFigures:
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    def test_the_admin_has_them(self, make_log, clock):
+        """How the log stands, and what came when."""
+        log = make_log(BACKEND="redis", TTL=60, MAX_ENTRIES=2, OPTIONS={"clock": clock})
+        log.append_many([("old", {})] * 2)
+        clock.advance(61)
+        log.stream("s").open(idle_timeout=10)
+        log.append_many([("n", {})] * 3)
+        found = log.backend.figures()
+        assert (found.head, found.floor, found.count, found.expired, found.beyond) == (
+            6,
+            2,
+            4,
+            2,
+            2,
+        )
+        assert (found.oldest.position, found.newest.position, found.running) == (3, 6, 1)
+        clock.advance(50)
+        assert log.backend.figures().idle == 1
+        edges = [int((clock() - ago) * 1_000_000) for ago in (200, 55, -1)]
+        early, late = log.backend.stretches(edges)
+        assert (early.total, late.total) == (0, 4)
+        assert late.kinds == {"stream.opened": 1, "n": 3}
+
+    def test_the_overview_shows_it(self, make_log, admin_client):
+        log = make_log(BACKEND="redis")
+        log.append("n")
+        page = admin_client.get(reverse("admin:events_log_changelist")).content.decode()
+        assert log.name in page
+
+    @pytest.fixture
+    def clock(self):
+        return ManualClock()
+
+
+def test_an_event_from_the_future_is_brought_back(make_log):
+    """B21: as on a database; the entries stay, in their places."""
+    clock = ManualClock()
+    log = make_log(BACKEND="redis", OPTIONS={"using": None, "clock": clock})
+    log.append("n", {"n": 1}, key="k")
+    clock.advance(86_400)
+    log.append_many([("late", {"n": n}) for n in range(1200)])
+    clock.advance(-86_400)
+    log.renew_epoch(reset_clock=True)
+    entries = log.read(0, 1000).entries + log.read(1000, 1000).entries
+    assert [entry.position for entry in entries] == [*range(1, 1202)]
+    assert {entry.timestamp.timestamp() for entry in entries} == {clock()}
+    assert log.append("n").position == 1202
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(NotConfirmed):
+            if condition():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -7,8 +7,6 @@ What the death of a process may lose: nothing. What the death of a server may lo
 settings and to OPTIONS["wait"]; see docs/topics/redis.md. It is said as a gap of epoch.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 

@@ -8,8 +8,6 @@ Nothing is sent twice on its own: an append whose answer was lost may be stored.
 refuses before it does anything, and what was never sent, is tried again until the time is up.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import random

@@ -1,7 +1,5 @@
 """Figures of a log for the admin and for monitors, at a cost that does not grow with it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise

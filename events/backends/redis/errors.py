@@ -6,8 +6,6 @@ EventsError
 └── NotConfirmed     (OperationalError)   stored, but too few replicas have said that they have it
 """
 
-from __future__ import annotations
-
 from django.db import OperationalError
 
 from ...exceptions import EventsError, LogBusy

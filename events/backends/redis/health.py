@@ -1,7 +1,5 @@
 """What `manage.py check --database default` says of a log's server."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -5,8 +5,6 @@
 A hint carries no event and may be lost; whoever listens polls as well.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

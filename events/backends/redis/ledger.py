@@ -1,7 +1,5 @@
 """Writing to a log: each verb is one script, so it happens as a whole or not at all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 

@@ -5,8 +5,6 @@ further slices, each with the head of its own moment: if the floor has passed wh
 new term has begun, the page ends before that slice.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence

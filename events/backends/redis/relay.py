@@ -11,8 +11,6 @@ still after 2 while another goes on comes to the script with a token that is too
 that was relayed would be no such note: ids are taken before the commit, so a lower one may come later.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Sequence, Set

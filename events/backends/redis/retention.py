@@ -1,7 +1,5 @@
 """Letting go of old entries, a few at a time from the oldest on. Nothing is ever stored below the floor."""
 
-from __future__ import annotations
-
 import logging
 
 from ... import unhandled

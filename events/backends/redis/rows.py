@@ -1,7 +1,5 @@
 """Entries and streams as Redis has them, and as everybody else does."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

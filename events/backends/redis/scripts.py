@@ -4,8 +4,6 @@ All keys of a log have its name in braces, so a cluster keeps them on one shard,
 touch all of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

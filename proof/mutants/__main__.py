@@ -69,7 +69,8 @@ def apply(folder, path, old, new):
     text = (folder / path).read_text()
     assert text.count(old) == 1, f"{path}: {text.count(old)} times {old!r}"
     changed = text.replace(old, new)
-    compile(changed, path, "exec")
+    if path.endswith(".py"):
+        compile(changed, path, "exec")
     (folder / path).write_text(changed)
 
 

@@ -10,6 +10,9 @@ PRUNING = HISTORY + "test_pruning_beside_writers[postgres]"
 TAIL = "tests/test_tail.py::"
 HANDLERS = "tests/test_handlers.py::"
 BACKGROUND = "tests/test_background.py::"
+REDIS = "events/backends/redis/"
+RELAY = "tests/test_redis_relay.py::"
+TERMS = "tests/test_redis.py::TestTerms::"
 DURABLE = "tests/test_durable.py::"
 TASKS = "tests/test_task_streams.py::"
 
@@ -496,5 +499,77 @@ MUTANTS = (
         "a time limit that ends in a report",
         "tests/test_celery_streams.py::TestAWorker::test_its_time_is_up",
         ("events/contrib/celery/reports.py", "(SoftTimeLimitExceeded,)", "()"),
+    ),
+    mutant(
+        "Redis: what has its place is not noted",
+        RELAY + "test_a_relay_that_is_killed[postgres-after the script]",
+        (
+            REDIS + "lua/append.lua",
+            "  if id ~= '' and redis.call('HEXISTS', KEYS[4], id) == 1 then\n",
+            "  if id ~= '' and false then\n",
+        ),
+    ),
+    mutant(
+        "Redis: a relay that stood still is not refused",
+        RELAY + "test_a_relay_that_stands_still",
+        (
+            REDIS + "lua/append.lua",
+            "  if token < newest and mode ~= 'forget' then\n",
+            "  if false then\n",
+        ),
+    ),
+    mutant(
+        "Redis: notes are kept for ever",
+        RELAY + "test_a_relay_that_is_killed[postgres-after the commit]",
+        (
+            REDIS + "relay.py",
+            "        return [id for id in ids if id not in there]\n",
+            "        return []\n",
+        ),
+    ),
+    mutant(
+        "Redis: an emit does not look into the outbox",
+        RELAY + "test_a_relay_that_is_killed[postgres-before the script]",
+        (
+            REDIS + "backend.py",
+            "            # What was committed before comes before.\n            self.relay.drain()\n",
+            "",
+        ),
+    ),
+    mutant(
+        "Redis: a promoted server goes on with the term",
+        TERMS + "test_only_who_saw_what_was_taken_back_is_told",
+        (
+            REDIS + "lua/common.lua",
+            "  log.begins = found[5] ~= log.run\n",
+            "  log.begins = not found[4]\n",
+        ),
+    ),
+    mutant(
+        "Redis: a new term ends every cursor",
+        TERMS + "test_only_who_saw_what_was_taken_back_is_told",
+        (
+            "events/cursors.py",
+            "            epoch == term and since <= end for term, end in self.terms\n",
+            "            epoch == term and since < end for term, end in self.terms\n",
+        ),
+    ),
+    mutant(
+        "Redis: a term is taken for the one before",
+        TERMS + "test_only_who_saw_what_was_taken_back_is_told",
+        (
+            "events/cursors.py",
+            "            epoch == term and since <= end for term, end in self.terms\n",
+            "            epoch == term for term, end in self.terms\n",
+        ),
+    ),
+    mutant(
+        "Redis: replicas are not waited for",
+        TERMS + "test_too_few_replicas_confirm",
+        (
+            REDIS + "ledger.py",
+            "        if confirmed < self.wait and not refused:\n",
+            "        if False:\n",
+        ),
     ),
 )

@@ -60,7 +60,6 @@ def connection_options() -> dict[str, Any]:
         "socket_timeout": ANSWER_TIMEOUT,
         # redis-py would repeat an append whose answer was lost.
         "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
         "protocol": 2,
     }
 

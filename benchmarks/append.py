@@ -1,6 +1,7 @@
 """Appending to a log, against plain ORM inserts into a table with the same columns and indexes.
 
     python benchmarks/append.py [--quick] [--json FILE] [--postgres URL]
+    python benchmarks/append.py --backend redis …          a log on Redis: see benchmarks/redis_log.py
 
 The log's side takes a lock, numbers the entries without holes and keeps a `seq` for every
 stream; the rival's side just inserts. Both commit every call, durably.
@@ -193,4 +194,9 @@ async def emit_for(alias: str, tasks: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
+    if "--backend" in sys.argv and sys.argv[sys.argv.index("--backend") + 1 :][:1] == ["redis"]:
+        from benchmarks import redis_log
+
+        redis_log.main()
+        sys.exit()
     harness.main("Appending, against plain ORM inserts.", measure, with_mariadb=True)

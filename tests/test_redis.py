@@ -16,11 +16,13 @@ from events.testing import ManualClock
 from events.validation import Item
 
 from .contract import LogContract
+from .support.connections import Socket, reading
+from .support.connections import until as async_until
 from .support.redis_server import running_redis
+from .support.redis_sets import AT_ONCE
 from .support.servers import free_port
 
-# A replica is served at once, and not after waiting for others.
-AT_ONCE = ("--repl-diskless-sync-delay", "0")
+ANYBODY = "tests.support.connections.Anybody"
 
 
 class RedisContract(LogContract):
@@ -193,6 +195,29 @@ class TestTerms:
         assert ([entry.kind for entry in page.entries], page.gap) == (["new"], None)
         assert page.epoch == told.epoch
         assert log.read(4, epoch=page.epoch).gap is None
+
+    async def test_who_is_connected_learns_of_a_new_term(self, make_log):
+        """B13: with nothing missing, and not with the gap that it would be told of when it comes back."""
+        log = make_log(BACKEND="redis", POLL_INTERVAL=0.05, POLICY=ANYBODY, OPTIONS={"using": None})
+        await log.aappend("n")
+        before = (await log.ainfo()).epoch
+        socket, reader = Socket(), await reading(log, since=0)
+        try:
+            await socket.live(log=log.name, since=0)
+            log.backend.client.send([("HSET", log.backend.keys.log, "run", "another")])
+            await log.aappend("n")
+            await async_until(lambda: len(socket.frames("events")) == 2 and "id: 2" in reader.text)
+            epoch = (await log.ainfo()).epoch
+            assert epoch != before
+            told = [(one["type"], one.get("epoch")) for one in socket.frames()]
+            assert told[-2:] == [("epoch", epoch), ("events", None)]
+            assert socket.frames("gap") == []
+            assert f'event: epoch\ndata: {{"epoch":"{epoch}"}}' in reader.text
+            assert "event: gap" not in reader.text
+        finally:
+            socket.task.cancel()
+            reader.task.cancel()
+            await asyncio.gather(socket.task, reader.task, return_exceptions=True)
 
     def test_renewing_ends_all_terms(self, log):
         """B13: whoever comes from before is told."""

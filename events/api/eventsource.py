@@ -73,6 +73,8 @@ class Connection:
         self.lifetime = lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # nosec B311 # no secret
         # What the client has as its Last-Event-ID.
         self.last_id = -1
+        # Of what it has been given.
+        self.epoch = ""
         self.bytes_left = MAX_BYTES if buffers_everything(request) else None
         self.timer: asyncio.TimerHandle | None = None
         self.bell = Bell()
@@ -189,10 +191,11 @@ class Connection:
         """The reader's own cursor first, so that a cut before any event can be resumed."""
         since = self.query.since
         self.last_id = since if isinstance(since, int) else batch.cursor
+        self.epoch = self.tail.epoch
         return f"retry: {RETRY}\nid: {self.last_id}\n\n".encode() + self.of_gap(batch)
 
     def of_batch(self, batch: Batch) -> bytes:
-        text = self.of_gap(batch)
+        text = self.of_gap(batch) or self.of_term()
         if batch.entries:
             self.last_id = batch.entries[-1].position
             text += batch.once(self.make_frames, self.make_frames).encode()
@@ -207,11 +210,19 @@ class Connection:
         back with it, and pass over what is written there meanwhile."""
         if not batch.gap:
             return b""
-        self.last_id = batch.gap.first_available - 1
+        self.last_id, self.epoch = batch.gap.first_available - 1, self.tail.epoch
         return f"id: {self.last_id}\nevent: gap\ndata: {dumps(batch.gap.to_dict())}\n\n".encode()
 
+    def of_term(self) -> bytes:
+        """The log goes on on another server, in another epoch: what the client's id passes from now on
+        is of that one."""
+        if self.tail.epoch == self.epoch:
+            return b""
+        self.epoch = self.tail.epoch
+        return f"event: epoch\ndata: {dumps({'epoch': self.epoch})}\n\n".encode()
+
     def bookmark(self, close: str = "") -> bytes:
-        return self.id_of(self.tail.bookmark, close)
+        return self.of_term() + self.id_of(self.tail.bookmark, close)
 
     def id_of(self, cursor: int, close: str = "") -> bytes:
         """An id alone, if the client's is older; it dispatches nothing."""

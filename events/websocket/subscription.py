@@ -22,6 +22,8 @@ class Subscription:
         self.stack = AsyncExitStack()
         self.stack.enter_context(held)
         self.announced = False
+        # Of the cursors that the client has been given.
+        self.epoch = ""
         # A read that takes its time, and the bookmark when it began.
         self.taking: asyncio.Task[Batch | None] | None = None
         self.before = 0

@@ -135,6 +135,8 @@ class Writer:
             await self.send_text(answer)
         if self.beats:
             self.beats = False
+            for one in [one for one in self.held.values() if one.announced]:
+                await self._tell_term(one)
             # As it stands now: a bookmark must be behind all that was sent, and not ahead of it.
             cursors = {id: one.bookmark for id, one in self.held.items() if one.announced}
             await self.send_text(control("heartbeat", cursors=cursors))
@@ -156,13 +158,16 @@ class Writer:
         gap = batch.gap.to_dict() if batch.gap else None
         if not subscription.announced:
             subscription.announced = True
+            subscription.epoch = tail.epoch
             head, epoch = tail.state.head, tail.epoch
             begun = control(
                 "subscribed", id=id, cursor=batch.cursor, head=head, epoch=epoch, gap=gap
             )
             await self.send_text(begun)
         elif gap:
+            subscription.epoch = tail.epoch
             await self.send_text(control("gap", id=id, **gap, epoch=tail.epoch))
+        await self._tell_term(subscription)
         if batch.entries:
             await self._send(self._message(subscription, batch))
         if batch.live:
@@ -172,6 +177,14 @@ class Writer:
             await self.send_text(
                 control("end", id=id, reason=batch.end, reconnect=False, cursor=batch.cursor)
             )
+
+    async def _tell_term(self, subscription: Subscription) -> None:
+        """The log goes on on another server, in another epoch: what the client's cursor passes from
+        now on is of that one."""
+        epoch = subscription.tail.epoch
+        if epoch != subscription.epoch:
+            subscription.epoch = epoch
+            await self.send_text(control("epoch", id=subscription.id, epoch=epoch))
 
     def _message(self, subscription: Subscription, batch: Batch) -> dict[str, Any]:
         packed, last = pack(subscription.id, batch), batch.entries[-1].position

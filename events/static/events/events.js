@@ -340,7 +340,8 @@ export class EventLog extends EventTarget {
       if (this.#state === "closed") return;
       this.#jump(gap, epoch);
     } else {
-      this.#epoch ??= epoch ?? null;
+      // Without a gap, another epoch goes on where the last one was.
+      this.#epoch = epoch ?? this.#epoch;
     }
     for (const entry of entries) {
       if (entry.position <= this.#cursor) continue;
@@ -482,6 +483,8 @@ function socketFrame({ type, id, cursor, epoch, ...message }) {
       return { cursor, live: true };
     case "heartbeat":
       return { cursor: message.cursors?.[ID] };
+    case "epoch":
+      return { epoch };
     case "gap":
       return { gap: message, epoch };
     case "end":
@@ -524,7 +527,7 @@ async function* overServerSentEvents(source, signal) {
       cursor = frame.cursor ?? cursor;
       yield { live: cursor >= head, ...place, ...frame };
       // The headers tell of the beginning: what comes before the first entry.
-      if (frame.entries || frame.gap) place = {};
+      if (frame.entries || frame.gap || frame.epoch) place = {};
     }
   }
 }
@@ -535,6 +538,7 @@ function streamFrame({ id, event, data, comment }) {
   if (data === undefined) return { cursor };
   const value = JSON.parse(data);
   if (event === "gap") return { gap: value };
+  if (event === "epoch") return { epoch: value.epoch };
   if (event === "end") return { end: value, cursor };
   return { entries: [value], cursor };
 }

@@ -236,17 +236,10 @@ class Relay:
         run(self.connection, self.dialect, self.timeout, work)
 
     def _lock(self, cursor: CursorWrapper, nowait: bool) -> tuple[str, int]:
-        locking = self.dialect.for_update
-        cursor.execute(
-            "SELECT id, epoch, head FROM events_log WHERE name = %s"  # nosec B608 # our own words
-            + locking
-            + (" NOWAIT" if nowait and locking else ""),
-            [self.row],
-        )
-        found = cursor.fetchone()
+        found = self.dialect.lock_log(cursor, self.row, nowait, 0, 0)
         if found is None:
             raise LogMissing(self.row)
-        id, database, head = found
+        id, head, *_, database = found
         token = max(head + 1, self.least_token)
         cursor.execute("UPDATE events_log SET head = %s WHERE id = %s", [token, id])
         return database, token

@@ -2,7 +2,7 @@
 
 import logging
 
-from ... import unhandled
+from ... import hooks
 from ...types import new_epoch
 from ..base import Progress
 from .client import Client
@@ -47,7 +47,7 @@ def let_go(
 
 def kept_for_handlers(log: str, target: int) -> int:
     """The position up to which nobody who acts on entries wants them any more."""
-    first = unhandled.kept(log)
+    first = hooks.kept(log)
     if first is None or first[1] >= target:
         return target
     name, position = first

@@ -13,11 +13,12 @@ named = pytest.mark.parametrize("mutant", MUTANTS, ids=[one.name for one in MUTA
 
 @named
 def test_it_applies(mutant):
-    """Its old texts are in the source, once each, and what comes of it is Python."""
+    """Its old texts are in the source, once each, and what comes of it is Python, where that was."""
     for path, old, new in mutant.changes:
         text = (ROOT / path).read_text()
         assert text.count(old) == 1
-        compile(text.replace(old, new), path, "exec")
+        if path.endswith(".py"):
+            compile(text.replace(old, new), path, "exec")
 
 
 @named

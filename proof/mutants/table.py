@@ -232,7 +232,7 @@ MUTANTS = (
         "tests/test_cursors.py::TestLocate::test_another_epoch",
         (
             "events/cursors.py",
-            "if query.epoch is not None and query.epoch != state.epoch:",
+            "if query.epoch is not None and not state.goes_on(query.epoch, since):",
             "if query.epoch == '':",
         ),
     ),

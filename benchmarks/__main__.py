@@ -25,6 +25,7 @@ PARTS = {
     "last": "The newest entries of a long log, beside a page",
     "prune": "Pruning, and what a writer notices of it",
     "handlers": "Handlers, beside a loop by hand",
+    "durable": "Durable streams, beside a native POST and the reference server",
     "fanout": "Live: events to many browsers, and their return",
     "fanout.pieces": "Live: what sending at once buys",
     "admin": "The admin on a long log, beside a short one",

@@ -142,5 +142,8 @@ async def _whole(content: bytes) -> AsyncGenerator[bytes]:
 
 def cut(content: bytes) -> Iterator[bytes]:
     """So little at a time that a slow client is seen to take something."""
-    for start in range(0, len(content) or 1, PIECE):
+    if len(content) <= PIECE:
+        yield content
+        return
+    for start in range(0, len(content), PIECE):
         yield content[start : start + PIECE]

@@ -12,6 +12,7 @@ from django.db.models import Field, Model
 from ..validation import MAX_INTEGER
 
 AnyField: TypeAlias = "Field[Any, Any]"
+Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -24,23 +25,21 @@ class Tracking:
     stream: Callable[[Any], str]
     log: str
 
-    def created(self, row: Model) -> dict[str, Any]:
+    def created(self, row: Model) -> Event:
         values = {field.name: plain(getattr(row, field.attname)) for field in self.fields}
         return self._event(row, "created", values)
 
-    def changed(
-        self, old: Model, new: Model, fields: Iterable[AnyField]
-    ) -> Iterator[dict[str, Any]]:
+    def changed(self, old: Model, new: Model, fields: Iterable[AnyField]) -> Iterator[Event]:
         for field in fields:
             before, after = (json_text(getattr(row, field.attname)) for row in (old, new))
             if before != after:
                 values = {"old": json.loads(before), "new": json.loads(after)}
                 yield self._event(new, field.name, values)
 
-    def deleted(self, row: Model) -> dict[str, Any]:
+    def deleted(self, row: Model) -> Event:
         return self._event(row, "deleted", {})
 
-    def _event(self, row: Model, kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    def _event(self, row: Model, kind: str, values: dict[str, Any]) -> Event:
         return {
             "kind": f"{self.name}.{kind}",
             "payload": {"pk": plain(row.pk), **values},

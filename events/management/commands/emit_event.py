@@ -11,12 +11,11 @@ class Command(LogCommand):
     help = "Store one event and print its entry as JSON."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("kind", metavar="KIND", help="What happened: turn.started")
-        parser.add_argument("--payload", default="{}", metavar="JSON", help="A JSON object.")
-        parser.add_argument("--stream", default="", metavar="NAME", help="The stream it is in.")
-        parser.add_argument(
-            "--key", metavar="KEY", help="Makes a repetition safe: the same key stores one event."
-        )
+        add = parser.add_argument
+        add("kind", metavar="KIND", help="What happened: turn.started")
+        add("--payload", default="{}", metavar="JSON", help="A JSON object.")
+        add("--stream", default="", metavar="NAME", help="The stream it is in.")
+        add("--key", metavar="KEY", help="Makes a repetition safe: the same key stores one event.")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -14,16 +14,15 @@ class Command(LogCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
+        add = parser.add_argument
+        add(
             "--since",
             type=position,
             metavar="N",
             help="Only what comes after this position (default: all that is there).",
         )
         self.add_streams(parser)
-        parser.add_argument(
-            "--context", action="store_true", help="With who and why, which readers are not shown."
-        )
+        add("--context", action="store_true", help="With who and why, which readers are not shown.")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -16,29 +16,28 @@ class Command(LogCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
         self.add_every_log(parser)
-        parser.add_argument(
+        add(
             "--older-than",
             type=bound(duration),
             metavar="AGE",
             help="Remove what is older: 90 (seconds), 30s, 15m, 12h, 7d.",
         )
-        parser.add_argument(
+        add(
             "--max-entries",
             type=bound(positive),
             metavar="N",
             help="Keep no more than the newest N.",
         )
-        parser.add_argument(
+        add(
             "--batch-size",
             type=positive,
             default=DELETE_BATCH,
             metavar="N",
             help="Rows in one delete (default: %(default)s). Larger is faster and less polite.",
         )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="Only count what would be removed."
-        )
+        add("--dry-run", action="store_true", help="Only count what would be removed.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

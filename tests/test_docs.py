@@ -25,6 +25,9 @@ SAID = (
     "runs in the shell of a site on PostgreSQL",
     "htmx 2",  # these are in tests/test_htmx.py
     "htmx 4",
+    "webhooks: Django",  # and these in tests/test_webhooks_receivers.py
+    "webhooks: Express",
+    "webhooks: FastAPI",
     "tokens: settings",  # and these in tests/test_tokens.py
     "tokens: JWT settings",
     "tokens: urls",

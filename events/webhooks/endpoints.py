@@ -85,8 +85,7 @@ def create(endpoint: Endpoint, since: str | int = "latest") -> None:
 def forget(sender: object, instance: Endpoint, using: str, **kwargs: Any) -> None:
     """A receiver of `post_delete`: also where it stood, and what is held of it."""
     rows = Subscription.objects.using(using)
-    name = instance.handler_name if instance.pk else ""
-    rows.filter(name=name).delete()
+    rows.filter(name=instance.handler_name).delete()
 
 
 # What the handlers' app knows.
@@ -96,17 +95,23 @@ def aliases() -> set[str]:
     return {logs[name].backend.alias for name in logs if logs[name].backend.in_database}
 
 
-def every() -> Iterator[Endpoint]:
-    """In the databases of all logs: an endpoint is kept beside the log that it is about. A database
-    that does not answer, or has no such table yet, keeps no other from being asked."""
+def reachable() -> Iterator[str]:
+    """Databases that answer and have our tables. One that does not keeps no other from being asked."""
     for alias in sorted(aliases()):
         try:
-            found = list(Endpoint.objects.using(alias).filter(log__in=list(logs)).order_by("pk"))
+            Endpoint.objects.using(alias).exists()
         except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
             logger.warning("Webhooks: no endpoints from database %r: %s", alias, one_line(error))
-            connections[alias].close_if_unusable_or_obsolete()
+            if not isinstance(error, ImproperlyConfigured):
+                connections[alias].close_if_unusable_or_obsolete()
             continue
-        yield from found
+        yield alias
+
+
+def every() -> Iterator[Endpoint]:
+    """In the databases of all logs: an endpoint is kept beside the log that it is about."""
+    for alias in reachable():
+        yield from Endpoint.objects.using(alias).filter(log__in=list(logs)).order_by("pk")
 
 
 def active() -> Iterator[Endpoint]:

@@ -1,6 +1,6 @@
 """What is kept about webhooks.
 
-An `Endpoint` is also a handler, called `webhook-<id>`: where it stands, what is held of it, whether
+An `Endpoint` is also a handler, called `webhook-<uid>`: where it stands, what is held of it, whether
 it is paused, is with the handlers. Here is where to send what, and how the other side does:
 
     well          failures = 0; its lines send what comes, one event each at a time
@@ -15,13 +15,14 @@ A `Delivery` is one attempt.
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import models
 
 from ..conf import DEFAULT_LOG
 from ..cursors import make_query
@@ -33,7 +34,13 @@ MAX_URL, MAX_TEXT, MAX_ANSWER = 1000, 500, 1024
 MAX_PARALLEL = 16
 
 
+def new_uid() -> str:
+    return secrets.token_hex(6)
+
+
 class Endpoint(models.Model):
+    # What its handler is called by. Not the id: that is another in each database.
+    uid = models.CharField(max_length=12, unique=True, default=new_uid, editable=False)
     url = ExactCharField(max_length=MAX_URL)
     description = models.CharField(max_length=200, blank=True, default="")
     # Kinds and prefixes (`order.*`), streams and prefixes (`red:*`); an empty list is all.
@@ -87,9 +94,7 @@ class Endpoint(models.Model):
 
     @property
     def handler_name(self) -> str:
-        """Numbers are those of a database, and names those of a process."""
-        alias = self._state.db or DEFAULT_DB_ALIAS
-        return f"webhook-{self.pk}" if alias == DEFAULT_DB_ALIAS else f"webhook-{alias}-{self.pk}"
+        return f"webhook-{self.uid}"
 
     @property
     def secrets(self) -> list[str]:

@@ -24,14 +24,17 @@ def prune_now_and_then() -> None:
 
 def prune(most: int | None = None) -> int:
     """Forget what is older than WEBHOOKS_KEEP; how many those are."""
-    total = 0
     keep = round(conf.seconds("KEEP") * 1_000_000)
     clocks = {logs[name].backend.alias: logs[name].backend for name in logs}
-    for alias in endpoints.aliases():
-        rows = Delivery.objects.using(alias).filter(at__lt=clocks[alias].now() - keep)
-        while True:
-            found = list(rows.order_by("at").values_list("pk", flat=True)[:BATCH])
-            total += Delivery.objects.using(alias).filter(pk__in=found).delete()[0]
-            if len(found) < BATCH or (most is not None and total >= most):
-                break
-    return total
+    return sum(
+        prune_before(alias, clocks[alias].now() - keep, most) for alias in endpoints.reachable()
+    )
+
+
+def prune_before(alias: str, moment: int, most: int | None) -> int:
+    rows, total = Delivery.objects.using(alias).filter(at__lt=moment).order_by("at"), 0
+    while True:
+        found = list(rows.values_list("pk", flat=True)[:BATCH])
+        total += Delivery.objects.using(alias).filter(pk__in=found).delete()[0]
+        if len(found) < BATCH or (most is not None and total >= most):
+            return total

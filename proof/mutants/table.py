@@ -15,6 +15,7 @@ RELAY = "tests/test_redis_relay.py::"
 TERMS = "tests/test_redis.py::TestTerms::"
 DURABLE = "tests/test_durable.py::"
 TASKS = "tests/test_task_streams.py::"
+WEBHOOKS = "tests/test_webhooks.py::"
 
 
 @dataclass(frozen=True)
@@ -570,6 +571,48 @@ MUTANTS = (
             REDIS + "ledger.py",
             "        if confirmed < self.wait and not refused:\n",
             "        if False:\n",
+        ),
+    ),
+    mutant(
+        "a webhook's signature over its body alone",
+        WEBHOOKS + "TestDelivery::test_an_event_arrives_signed",
+        (
+            "events/webhooks/signing.py",
+            '    signed = f"{id}.{seconds}.".encode() + body\n',
+            "    signed = body\n",
+        ),
+    ),
+    mutant(
+        "a webhook's cursor that moves before the answer",
+        WEBHOOKS + "TestTrouble::test_a_silent_endpoint_rests_as_a_whole",
+        (
+            "events/webhooks/line.py",
+            "        return place._replace(cursor=cursor), job\n",
+            "        return place._replace(cursor=job.row.position if job else cursor), job\n",
+        ),
+    ),
+    mutant(
+        "webhooks to whatever address a name is at",
+        "tests/test_webhooks_guard.py::test_a_name_of_this_machine_is_not_connected_to",
+        (
+            "events/webhooks/guard.py",
+            "        permitted = [one for one in found if may_connect(one, allowed)][:TRIES]\n",
+            "        permitted = found[:TRIES]\n",
+        ),
+        (
+            "events/webhooks/guard.py",
+            "            if not may_connect(peer, allowed):\n",
+            "            if False:\n",
+        ),
+    ),
+    mutant(
+        "a webhook's line that is nobody's while its event is under way",
+        "tests/test_webhooks_processes.py::"
+        "test_two_workers_share_the_endpoints_and_slow_ones_keep_nobody",
+        (
+            "events/webhooks/line.py",
+            "            books.claimed.append(self.id)\n",
+            "            pass\n",
         ),
     ),
 )

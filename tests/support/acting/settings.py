@@ -11,3 +11,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "root": {"handlers": ["console"], "level": "INFO"},
 }
+
+# Receivers of webhooks are on this machine.
+WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
+WEBHOOKS_ALLOW_HTTP = True
+WEBHOOKS_PORTS = None

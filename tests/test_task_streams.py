@@ -8,16 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from celery.app.task import Context
 from django.conf import settings as settings_of_tests
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
 
 from events import logs
-from events.contrib import checks, tasks
+from events.contrib import celery, checks, tasks
 from events.contrib.django_tasks import TaskStopped, progress, reports, stream_of
 from events.streams import StreamHandle
 
-from .support import jobs
+from .support import celery_away, jobs
 from .support.emitter import emitter
 from .support.servers import ROOT, wait_until
 from .support.sites import db_worker, scratch_site
@@ -189,6 +190,13 @@ class TestAttempts:
         assert kinds("task:7") == [*TAKEN, "stream.completed"]
         assert kinds("task:7:2") == ["stream.opened", "stream.completed"]
         assert "it has completed" in caplog.text
+
+    def test_a_task_may_expire_before_it_is_said_to_be_enqueued(self):
+        """That is said first all the same, and once."""
+        task, request = celery_away.add, Context(id="7", retries=0, eta=None)
+        celery.reports.revoked(task, request, terminated=False, expired=True)
+        celery.reports.published(task.name, {"id": "7", "retries": 0, "eta": None})
+        assert kinds("task:7") == ["task.enqueued", "stream.stopped"]
 
     def test_an_attempt_is_given_the_time_that_the_settings_say(self, settings):
         settings.EVENTS_TASKS = {"IDLE_TIMEOUT": 0.001}

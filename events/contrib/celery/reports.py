@@ -85,8 +85,11 @@ def retried(sender: Any, request: Any, reason: Any = None, **kwargs: Any) -> Non
 
 def revoked(sender: Any, request: Any, terminated: bool, expired: bool, **kwargs: Any) -> None:
     if is_wanted(sender.name):
-        why = "expired" if expired else "terminated" if terminated else "revoked"
-        task_of(request.id).stopped(why)
+        report = task_of(request.id)
+        if not request.retries:
+            # The one who enqueues it may not have said so yet.
+            report.enqueued(sender.name, request.eta)
+        report.stopped("expired" if expired else "terminated" if terminated else "revoked")
 
 
 def over(task_id: str, state: str | None, **kwargs: Any) -> None:

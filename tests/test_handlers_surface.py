@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command, load_command_class
 from django.core.management.base import BaseCommand
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from events import emit
-from events.handlers import checks, handler, handlers, registry, samples
-from events.handlers.models import Sample, Subscription
+from events.handlers import checks, handler, handlers, numbers, registry, samples
+from events.handlers.models import Held, Sample, Subscription
 from events.testing import run_handlers
 
 from .support.databases import DATABASES, skip_unless
@@ -261,6 +263,33 @@ class TestStatusOfTheLogs:
         samples.take("default", {Subscription.objects.get().pk: 1})
         [row] = json.loads(command("events_status", "--json", "--log", "default")[1])[0]["handlers"]
         assert row["runner"]
+
+    def test_the_number_of_statements_does_not_grow_with_the_handlers(
+        self, h, django_assert_num_queries
+    ):
+        h.run_once()
+        with CaptureQueriesContext(connection) as few:
+            assert len(numbers.of_log("default")) == 1
+        for number in range(9):
+            handler(name=f"h{number}")(act)
+            handlers[f"h{number}"].run_once()
+        with django_assert_num_queries(len(few)):
+            assert len(numbers.of_log("default")) == 10
+
+    def test_what_is_held_and_parked(self, make_log):
+        """As `status()` says it."""
+
+        @handler("a", name="h", log=make_log(name="default").name, since="earliest", retry=[60])
+        def act(entry):
+            raise ValueError("no")
+
+        emit("a")
+        emit("a")
+        handlers["h"].run_once()
+        Held.objects.filter(position=1).update(parked=True)
+        [row] = numbers.of_log("default")
+        assert (row["held"], row["parked"], row["lag"]) == (1, 1, 0)
+        assert (handlers["h"].status().held, handlers["h"].status().parked) == (1, 1)
 
     def test_for_a_person(self, h, make_log):
         text = command("events_status")[1]

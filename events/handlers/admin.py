@@ -21,7 +21,6 @@ from ..admin.shared.scope import log_names, scope_of
 from . import samples
 from .control import Handler, Status
 from .models import Subscription
-from .numbers import has_runner
 from .picture import picture
 from .registry import handlers
 
@@ -172,6 +171,7 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 raise PermissionDenied
             self.do(request, obj, request.POST["verb"], request.POST)
             return HttpResponseRedirect(request.get_full_path())
+        alias = obj._state.db or ""
         return TemplateResponse(
             request,
             "admin/events_handlers/subscription/page.html",
@@ -183,8 +183,8 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "original": obj,
                 "status": status_of(obj),
                 "entries": self.entries(obj),
-                "has_runner": obj.name in handlers and has_runner(handlers[obj.name]),
-                "picture": picture(samples.last_hour(obj._state.db or "", obj.pk)),
+                "has_runner": bool(samples.running(alias, [obj.pk])),
+                "picture": picture(samples.last_hour(alias, obj.pk)),
                 "may_change": self.has_change_permission(request, obj),
                 "back_to": self.address("changelist"),
                 "history": self.address("history", obj.pk),

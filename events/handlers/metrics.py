@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from .models import State
-from .numbers import has_runner
+from .numbers import of_log
 from .registry import handlers
 
 logger = logging.getLogger("events")
@@ -30,21 +29,21 @@ UP = ("events_handler_up", "1 if the handler runs, 0 if it is paused or has stop
 
 
 class HandlersCollector(Collector):
-    """Reads where every handler stands when it is asked. One whose database does not answer is left
-    out, and does not keep the rest from being shown."""
+    """Reads where every handler stands when it is asked. Those of a log that does not answer are
+    left out, and do not keep the rest from being shown."""
 
     def collect(self) -> Iterator[Metric]:
         families = dict(zip(("up", "runner", *GAUGES), self.describe(), strict=True))
-        for name in handlers:
+        for log in sorted({spec.log for spec in handlers.specs().values()}):
             try:
-                found = handlers[name].status()
-                runner = has_runner(handlers[name])
+                found = of_log(log)
             except Exception:
-                logger.warning("Handler %r: its metrics cannot be read.", name, exc_info=True)
+                logger.warning("Log %r: its handlers' metrics cannot be read.", log, exc_info=True)
                 continue
-            values = {**asdict(found), "up": found.state == State.RUNNING, "runner": runner}
-            for field, family in families.items():
-                family.add_metric([name], values[field])
+            for row in found:
+                row["up"] = row["state"] == State.RUNNING
+                for field, family in families.items():
+                    family.add_metric([row["name"]], row[field])
         yield from families.values()
 
     def describe(self) -> Iterator[GaugeMetricFamily]:

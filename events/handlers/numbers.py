@@ -1,15 +1,18 @@
-"""What `events_status` says of a log's handlers. The core knows nothing of them but that hook."""
+"""How a log's handlers stand, in numbers for `events_status` and for Prometheus. The core knows
+nothing of them but the hook. By a few statements a log, however many handlers it has."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
-from .. import status
-from . import samples, store
-from .control import Handler
-from .registry import handlers
+from django.db.models import Count, Min
 
-SHOWN = ("name", "state", "lag", "held", "parked")
+from .. import status
+from ..log import logs
+from . import holding, samples, store
+from .models import Held, Shard, State, Subscription
+from .registry import handlers
 
 
 def start() -> None:
@@ -18,15 +21,44 @@ def start() -> None:
 
 def of_log(log: str) -> list[dict[str, Any]]:
     """Of each handler where it stands, and whether a process is there that runs it."""
-    found = []
-    for spec in handlers.specs().values():
-        if spec.log == log:
-            known = Handler(spec).status()
-            row = {name: getattr(known, name) for name in SHOWN}
-            found.append({**row, "runner": has_runner(Handler(spec))})
+    specs = {spec.name: spec for spec in handlers.specs().values() if spec.log == log}
+    if not specs:
+        return []
+    alias, head = logs[log].backend.alias, store.log_state(logs[log].backend)
+    found = Subscription.objects.using(alias).filter(name__in=list(specs))
+    known = {one.name: one for one in found}
+    keys = [one.pk for one in known.values()]
+    running, cursors, held = samples.running(alias, keys), _cursors(alias, keys), _held(alias, keys)
+    rows = []
+    for name, spec in specs.items():
+        one = known.get(name)
+        key = one.pk if one else 0
+        if held[key]:
+            holding.free_deleted(spec)
+            held[key] = _held(alias, [key])[key]
+        cursor = cursors.get(key, store.position(spec.since, head))
+        rows.append(
+            {
+                "name": name,
+                "state": one.state if one else State.RUNNING.value,
+                "lag": max(0, head.head - cursor),
+                "held": held[key].get(False, 0),
+                "parked": held[key].get(True, 0),
+                "runner": key in running,
+            }
+        )
+    return rows
+
+
+def _cursors(alias: str, keys: list[int]) -> dict[int, int]:
+    rows = Shard.objects.using(alias).filter(subscription__in=keys)
+    return dict(rows.values_list("subscription").annotate(Min("cursor")))
+
+
+def _held(alias: str, keys: list[int]) -> defaultdict[int, dict[bool, int]]:
+    """How many have failed, by handler and whether they are parked."""
+    rows = Held.objects.using(alias).filter(subscription__in=keys, failed=True)
+    found: defaultdict[int, dict[bool, int]] = defaultdict(dict)
+    for key, parked, count in rows.values_list("subscription", "parked").annotate(Count("pk")):
+        found[key][parked] = count
     return found
-
-
-def has_runner(handler: Handler) -> bool:
-    found = store.subscription(handler.alias, handler.name)
-    return found is not None and bool(samples.running(handler.alias, [found.pk]))

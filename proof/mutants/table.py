@@ -574,6 +574,15 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "a handler that begins again after a restore",
+        HANDLERS + "TestLoss::test_after_a_restore_it_goes_on_where_it_was[default-skip]",
+        (
+            "events/handlers/moves.py",
+            "state.floor <= shard.cursor <= state.head:\n",
+            "state.head < 0:\n",
+        ),
+    ),
+    mutant(
         "a webhook's signature over its body alone",
         WEBHOOKS + "TestDelivery::test_an_event_arrives_signed",
         (

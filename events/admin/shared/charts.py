@@ -60,16 +60,16 @@ class Key(NamedTuple):
 
 class Chart(NamedTuple):
     id: str
-    title: str
-    summary: str
     height: int
     groups: list[Group]
     # Of the grid.
     lines: list[int]
     labels: list[Label]
-    legend: list[Key]
+    title: str = ""
+    summary: str = ""
+    legend: Sequence[Key] = ()
     # What happened when, for who cannot see it.
-    table: list[tuple[str, str, str]]
+    table: Sequence[tuple[str, str, str]] = ()
     estimated: bool = False
 
 

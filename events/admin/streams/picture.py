@@ -5,7 +5,7 @@ Up to DOTS events each is a dot, in a lane for each kind; of more, there are bar
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -36,93 +36,77 @@ STRETCHES = 60
 ROWS = 2_000
 
 
-class Point(NamedTuple):
-    """An event, as far as the picture needs it."""
-
-    seq: int
-    kind: str
-    micros: int
-
-
 def picture(scope: Scope, stream: Stream, now: int) -> Chart | None:
     """None if nothing of the stream is left to be seen."""
-    rows: Any = scope.events(stream.name).order_by("position")
-    rows = rows.values_list("seq", "kind", "timestamp")[: ROWS + 1]
-    points = [Point(seq, kind, to_micros(time)) for seq, kind, time in rows]
+    rows = scope.events(stream.name).order_by("position")
+    points: list[Any] = list(rows.values_list("seq", "kind", "timestamp", named=True)[: ROWS + 1])
     if not points:
         return None
     end = to_micros(stream.closed_at) if stream.closed_at else now
     # The life may have begun before what is left to be seen of it.
-    start, end = points[0].micros, max(end, to_micros(stream.last_event_at)) + 1_000
-    frame = Frame(start, end)
+    start = to_micros(points[0].timestamp)
+    frame = Frame(start, max(end, to_micros(stream.last_event_at)) + 1_000)
     life = phases(stream, frame, points if len(points) <= ROWS else [])
-    band = [group for _key, group in life]
+    band, width = [group for _key, group in life], frame.end - start
     if len(points) <= DOTS:
-        return summed(dots(frame, points, band), stream, frame, life)
-    edges = [start + (end - start) * place // STRETCHES for place in range(STRETCHES + 1)]
-    stretches = scope.log.backend.stretches(edges, stream.name)
-    if stretches is None:
-        return None
-    return summed(bars("timeline", "", stretches, band=band), stream, frame, life)
-
-
-def summed(chart: Chart, stream: Stream, frame: Frame, life: Sequence[tuple[Key, Group]]) -> Chart:
-    """With what is said of it as a whole, and the phases, each once, in the legend."""
+        chart = dots(frame, points, band)
+    else:
+        edges = [start + width * place // STRETCHES for place in range(STRETCHES + 1)]
+        stretches = scope.log.backend.stretches(edges, stream.name)
+        if stretches is None:
+            return None
+        chart = bars("timeline", "", stretches, band=band)
     total = ngettext("%(number)s event", "%(number)s events", stream.seq)
-    said = _("%(events)s in %(duration)s.") % {
-        "events": total % {"number": number(stream.seq)},
-        "duration": duration((frame.end - frame.start) / 1_000_000),
-    }
+    said = {"events": total % {"number": number(stream.seq)}, "duration": duration(width / 1e6)}
+    # Each phase once in the legend.
+    keys = dict.fromkeys(key for key, _group in life)
     return chart._replace(
         title=_("Events over time"),
-        summary=said,
-        legend=[*dict.fromkeys(key for key, _group in life), *chart.legend],
+        summary=_("%(events)s in %(duration)s.") % said,
+        legend=[*keys, *chart.legend],
     )
 
 
-def dots(frame: Frame, points: Sequence[Point], band: Sequence[Group]) -> Chart:
+def dots(frame: Frame, points: Sequence[Any], band: Sequence[Group]) -> Chart:
     """A lane for each of the most frequent kinds; with a ninth, the rest share one."""
     common = by_frequency(Counter(point.kind for point in points))
     lanes = dict(common if len(common) <= LANES + 1 else common[:LANES])
     looks, rest = {kind: look(kind) for kind in lanes}, len(points) - sum(lanes.values())
     if rest:
         # No kind has a space in it.
-        lanes[other := _("other kinds")] = rest
+        lanes[_("other kinds")] = rest
     tops = {name: BAND + 8 + LANE * place for place, name in enumerate(lanes)}
     bottom = BAND + 8 + LANE * len(lanes)
     groups = list(band)
     for point in points:
-        y = tops[point.kind if point.kind in looks else other] + 25
-        mark = Mark(looks.get(point.kind, OTHER), percent(frame.x(point.micros)), str(y))
+        x, y = frame.x(to_micros(point.timestamp)), tops.get(point.kind, bottom - LANE) + 25
+        mark = Mark(looks.get(point.kind, OTHER), percent(x), str(y))
         groups.append(Group(title(point), [mark]))
     names = [Label("0", tops[name] + 12, f"{name} · {number(lanes[name])}") for name in lanes]
+    # Without a table: the events themselves stand below.
     return Chart(
         id="timeline",
-        title="",
-        summary="",
         height=bottom + AXIS,
         groups=groups,
         lines=[top + LANE for top in tops.values()],
         labels=[*names, *frame.ticks(bottom + AXIS - 6)],
-        legend=[],
-        # The events themselves stand below.
-        table=[],
     )
 
 
-def title(point: Point) -> str:
+def title(point: Any) -> str:
     return _("No. %(seq)s: %(kind)s, %(time)s") % {
         "seq": number(point.seq),
         "kind": point.kind,
-        "time": to_the_millisecond(from_micros(point.micros)),
+        "time": to_the_millisecond(point.timestamp),
     }
 
 
-def phases(stream: Stream, frame: Frame, points: Sequence[Point]) -> list[tuple[Key, Group]]:
+def phases(stream: Stream, frame: Frame, points: Sequence[Any]) -> list[tuple[Key, Group]]:
     """The stream's life as its own events tell it; of a long stream only how it stands."""
     if stream.opened_at is None and stream.status is None:
         return []
-    steps = [(p.micros, str(STEPS[p.kind].to)) for p in points if p.kind in STEPS]
+    some = [point for point in points if point.kind in STEPS]
+    steps = [(to_micros(step.timestamp), str(STEPS[step.kind].to)) for step in some]
     start = to_micros(stream.opened_at) if stream.opened_at else frame.start
     if not points:
         steps = [(start, "open" if stream.status in TERMINAL else str(stream.status))]

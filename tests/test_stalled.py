@@ -22,6 +22,8 @@ FILL = (
     "[logs['default'].append_many([('a', {'text': 'x' * 60_000})] * 100) for _ in range(6)]"
 )
 
+# Whole, by pages, and live.
+PATHS = ["?format=ndjson", "?since=0&limit=1000", "live/?since=0"]
 POOL = 3
 STALLED = 6
 ENVIRONMENT = {"SITE_POOL": str(POOL), "SITE_EVENTS": json.dumps({"SEND_TIMEOUT": 6})}
@@ -74,14 +76,15 @@ async def test_a_download_that_nobody_reads_keeps_nothing_from_the_others(server
             assert time.monotonic() - began < 4
 
 
-@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000", "live/?since=0"])
-async def test_a_response_of_which_nothing_is_taken_ends(server, path):
-    """After SEND_TIMEOUT the server lets go of a stalled client, and what it gets is not whole."""
+async def test_a_response_of_which_nothing_is_taken_ends(server):
+    """After SEND_TIMEOUT the server lets go of stalled clients, and what they get is not whole."""
     _, address, cookies = server
-    with stalled(address, path, cookies) as client:
-        await asyncio.to_thread(wait_until_begun, [client])
-        await asyncio.sleep(8)  # the client does nothing, for longer than SEND_TIMEOUT
-        assert await asyncio.to_thread(rest, client) < 16 * 2**20
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(stalled(address, path, cookies)) for path in PATHS]
+        await asyncio.to_thread(wait_until_begun, clients)
+        await asyncio.to_thread(wait_until, lambda: held(address)["leaving"] == len(clients))
+        for client in clients:
+            assert await asyncio.to_thread(rest, client) < 16 * 2**20
 
 
 async def test_a_pool_without_a_free_connection_stops_no_follower(server):
@@ -115,13 +118,14 @@ def wait_until_asleep(url):
             time.sleep(0.02)
 
 
-@pytest.mark.parametrize("path", ["?format=ndjson", "?since=0&limit=1000", "live/?since=0"])
-async def test_a_slow_client_goes_on(server, path):
+async def test_a_slow_client_goes_on(server):
     """One that takes a page in longer than SEND_TIMEOUT has taken something all the while."""
     _, address, cookies = server
-    with stalled(address, path, cookies) as client:
-        await asyncio.to_thread(wait_until_begun, [client])
-        assert await asyncio.to_thread(read_slowly, client, 10)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(stalled(address, path, cookies)) for path in PATHS]
+        await asyncio.to_thread(wait_until_begun, clients)
+        reading = [asyncio.to_thread(read_slowly, client, 10) for client in clients]
+        assert await asyncio.gather(*reading) == [True] * len(clients)
 
 
 def read_slowly(client, seconds):
@@ -154,7 +158,7 @@ def never_more_than(bound, address, path, cookies):
         return int(client.recv(12).split()[1])
 
     def tasks():
-        return httpx.get(f"{address}/held/").json()["tasks"]
+        return held(address)["tasks"]
 
     idle = tasks()
     first = [stalled(address, path, cookies) for _ in range(bound)]
@@ -184,7 +188,11 @@ async def test_a_follower_that_stops_reading_ends(server):
 
 
 def followers(address):
-    return httpx.get(f"{address}/held/").json()["followers"]
+    return held(address)["followers"]
+
+
+def held(address):
+    return httpx.get(f"{address}/held/").json()
 
 
 async def test_daphne_ends_a_download_before_it_has_all_of_it_in_memory(tmp_path):

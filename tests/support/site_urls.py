@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.http import JsonResponse
 from django.urls import path
 
+from events import limits
 from events.live import broker
 from eventsite.urls import urlpatterns as site
 
@@ -28,6 +29,7 @@ async def held(request):
             "followers": sum(len(one.wakes) for one in brokers),
             "topics": sum(len(one.window.topics) for one in brokers),
             "streams": sum(len(one.streams.followers) for one in brokers),
+            "leaving": len(limits._leaving),
             "kilobytes": int(Path("/proc/self/statm").read_text().split()[1]) * 4,
         }
     )

@@ -1,6 +1,6 @@
 """What is published: it builds, it holds what it should, and a newcomer gets along with it.
 
-These tests make virtual environments and fetch packages: run them with nothing beside them.
+These tests make virtual environments and fetch packages: run no more than one thing beside them.
 """
 
 import filecmp

@@ -5,8 +5,6 @@ for others: `every` seconds, or until there are `at_most` bytes. What is in the 
 when the block ends, also when it ends by an exception.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,8 +1,6 @@
 """Which times are believed: a log's times never run backwards, so one from the far future would
 be the time of everything that comes after it."""
 
-from __future__ import annotations
-
 import logging
 from functools import lru_cache
 

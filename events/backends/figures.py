@@ -1,7 +1,5 @@
 """What a backend that counts tells of its log, beyond `LogInfo`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

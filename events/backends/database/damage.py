@@ -5,8 +5,6 @@ a page, so a page looks at the ends of the texts, and parses them only where tho
 broker, which reads an entry once for everybody, always does.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Sequence

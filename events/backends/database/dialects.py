@@ -1,7 +1,5 @@
 """Where the databases differ: how a transaction begins, and a few phrases of SQL."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

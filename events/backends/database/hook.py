@@ -1,7 +1,5 @@
 """What follows a commit of the caller's: its events get their positions."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The way to a ledger: through the lock of its head, one at a time."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from functools import cached_property, partial

@@ -1,7 +1,5 @@
 """Where the newest entries begin that a reader asks for with `last`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper

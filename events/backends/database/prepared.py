@@ -9,8 +9,6 @@ plain statement runs, and goes on to run on this connection. The name has a dige
 so what somebody else has left behind under that name in a shared session is the same statement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any

@@ -7,8 +7,6 @@ the outbox before they answer, and so does whoever comes after a process that di
 second commit, and the wait for the head, out of the time of those who write.
 """
 
-from __future__ import annotations
-
 import atexit
 import logging
 import os

@@ -1,8 +1,6 @@
 """The position of a log at a moment. Times rise with positions, so it is found by halving over
 positions: some 20 look-ups, and no index on time, which every append would have to write."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import inf
 

@@ -1,7 +1,5 @@
 """Transactions of our own: begun by hand, bounded in time, tried again after a transient error."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Iterator

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.urls import reverse
 
 from events.backends.redis import LogUnavailable, NotConfirmed
 from events.backends.redis.pages import Reader
 from events.checks import check_stores
+from events.context import context
 from events.live.tail import follow
 from events.testing import ManualClock
 from events.validation import Item
@@ -333,6 +336,49 @@ def test_an_event_from_the_future_is_brought_back(make_log):
     assert [entry.position for entry in entries] == [*range(1, 1202)]
     assert {entry.timestamp.timestamp() for entry in entries} == {clock()}
     assert log.append("n").position == 1202
+
+
+BACKENDS = [
+    {"BACKEND": "redis"},
+    {"alias": "postgres"},
+    {},
+    {"BACKEND": "memory", "MAX_ENTRIES": None},
+]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("target", BACKENDS, ids=["redis", "postgres", "sqlite", "memory"])
+@pytest.mark.parametrize("source", BACKENDS, ids=["redis", "postgres", "sqlite", "memory"])
+def test_a_log_moves_house(make_log, source, target):
+    """With positions, keys, streams and epoch; again to go on, and over holes and what was pruned."""
+    source, target = make_log(**source), make_log(**target)
+    source.append_many([("n", {"n": n}) for n in range(600)])
+    source.stream("gone").emit("n")
+    source.stream("run").open(idle_timeout=60)
+    with context(actor="7"):
+        first = source.append("n", {"é": 1}, stream="run", key="k")
+    source.stream("done").complete()
+    source.stream("gone").delete()
+    source.prune(max_entries=590)
+    call_command("copy_log", source=source.name, target=target.name)
+    source.append("later", stream="run")
+    call_command("copy_log", source=source.name, target=target.name)
+    assert target.info() == replace(source.info(), name=target.name)
+    for log in (source, target):
+        log.prune(max_entries=580)
+    copies = [
+        [row for page in log.backend.pages(log.query()) for row in page.rows]
+        for log in (source, target)
+    ]
+    assert copies[0] == copies[1]
+    for name in ("run", "done", "gone"):
+        assert target.stream(name).info() == source.stream(name).info()
+    assert target.read(3, epoch=source.info().epoch).gap.reason == "pruned"
+    assert target.append("n", {"é": 1}, stream="run", key="k") == first
+    assert target.append("n", stream="run").position == source.info().head + 1
+    source.append_many([("n", {})] * 3)
+    with pytest.raises(CommandError, match="Broken off"):
+        call_command("copy_log", source=source.name, target=target.name)
 
 
 def until(condition, seconds=20):

@@ -9,9 +9,9 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.transaction import TransactionManagementError
 
 from ..conf import LogSettings, Problem
-from ..cursors import Query, Rows
+from ..cursors import Query, Rows, State
 from ..exceptions import EventsError
-from ..types import Entry, LogInfo, Status, StreamInfo
+from ..types import Entry, LogInfo, Row, Status, StreamInfo
 from ..validation import Item
 from .clock import to_plausible_micros
 from .figures import Figures, Stretch
@@ -25,6 +25,14 @@ DELETE_BATCH = 100
 
 # Seconds; three thousand years. A TTL of `timedelta.max` would not fit a database's integer.
 FOREVER = 10**11
+
+
+def check_adoptable(log: str, head: int, epoch: str, after: int, state: State) -> None:
+    """Is this log the copy of another up to `after`, or does it hold nothing yet?"""
+    if head and epoch != state.epoch:
+        raise EventsError(f"the log {log!r} has entries of its own, up to position {head}")
+    if head != (after if head else 0):
+        raise EventsError(f"somebody else writes to the log {log!r}: its head is {head}")
 
 
 class BaseBackend(ABC):
@@ -211,6 +219,17 @@ class BaseBackend(ABC):
     @abstractmethod
     def delete_stream(self, stream: str) -> int:
         """Remove a stream and its entries, and append `stream.deleted`; how many went."""
+
+    # What `copy_log` asks of the log that it fills. A backend may lack it.
+
+    def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
+        """Take over the entries that another log has from `after`, which has to be the head of this
+        one, to `upto`, each at its position; and that log's identity. As a whole or not at all."""
+        raise NotImplementedError
+
+    def adopt_streams(self, streams: Sequence[StreamInfo]) -> None:
+        """Take over how streams stand. Of those that run, the idle timeout is this log's."""
+        raise NotImplementedError
 
     @abstractmethod
     def renew_epoch(self, reset_clock: bool = False) -> str:

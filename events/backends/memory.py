@@ -24,7 +24,7 @@ from ..lifecycle import FAILED_IDLE
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
 from ..wire import dumps, fitting
-from .base import DELETE_BATCH, BaseBackend, Progress
+from .base import DELETE_BATCH, BaseBackend, Progress, check_adoptable
 from .clock import look_ahead
 from .memory_ledger import MemoryLedger, follow_status
 from .receipts import defer, in_callers_atomic, receipt, warn
@@ -263,6 +263,23 @@ class MemoryBackend(BaseBackend):
             count = ledger.delete_stream(stream, self.now())
         hints.send(self.name, ledger.head)
         return count
+
+    def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
+        ledger = self.ledger
+        with ledger.lock:
+            check_adoptable(self.name, ledger.head, ledger.epoch, after, state)
+            if not ledger.head:
+                ledger.floor = after
+            ledger.head, ledger.epoch = upto, state.epoch
+            ledger.latest = max([ledger.latest, *(row.micros for row in rows[-1:])])
+            ledger.rows += rows
+            ledger.keys |= {row.key: row for row in rows if row.key is not None}
+
+    def adopt_streams(self, streams: Sequence[StreamInfo]) -> None:
+        ledger, timeout = self.ledger, self.settings.idle_timeout
+        with ledger.lock:
+            ledger.streams |= {one.stream: one for one in streams}
+            ledger.timeouts |= {one.stream: timeout for one in streams if one.opened_at}
 
     def renew_epoch(self, reset_clock: bool = False) -> str:
         self.refuse_in_transaction("renew the epoch")

@@ -391,6 +391,14 @@ class DatabaseBackend(BaseBackend):
             retention.finish_deletions(self.lock, self._row())
         return count
 
+    def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
+        self.refuse_in_transaction("adopt entries")
+        self.lock.run(lambda ledger: ledger.adopt(rows, after, upto, state))
+
+    def adopt_streams(self, streams: Sequence[StreamInfo]) -> None:
+        timeout = self.settings.idle_timeout
+        self.lock.run(lambda ledger: ledger.adopt_streams(streams, timeout))
+
     def renew_epoch(self, reset_clock: bool = False) -> str:
         self.refuse_in_transaction("renew the epoch")
         epoch = new_epoch()

@@ -23,11 +23,13 @@ from django.db import DataError, IntegrityError, InternalError
 from django.db.backends.utils import CursorWrapper
 
 from ... import hooks
+from ...cursors import State
 from ...exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
 from ...lifecycle import FAILED_IDLE, STEPS, next_status
-from ...types import TERMINAL, Row
+from ...types import TERMINAL, Row, StreamInfo, to_micros
 from ...validation import Item
 from ...wire import dumps
+from ..base import check_adoptable
 from ..clock import look_ahead
 from ..receipts import check_same, warn
 from . import outbox, postgres
@@ -349,6 +351,37 @@ class Ledger:
         self.dialect.delete(self.cursor, "events_event", ids)
         self.removed += sum(position > self.floor for _, position in found)
         return True
+
+    def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
+        """Take over entries of another log; see `BaseBackend.adopt`."""
+        check_adoptable(self.name, self.head, self.epoch, after, state)
+        if not self.head:
+            self.floor = after
+        self.removed += upto - after - len(rows)
+        self.head, self.latest = upto, max([self.latest, *(row.micros for row in rows[-1:])])
+        if rows:
+            self.dialect.insert_events(self.cursor, self.id, rows)
+        self.cursor.execute(
+            "UPDATE events_log SET epoch = %s WHERE id = %s", [state.epoch, self.id]
+        )
+
+    def adopt_streams(self, streams: Sequence[StreamInfo], idle_timeout: float | None) -> None:
+        rows = [
+            (
+                self.id,
+                one.stream,
+                one.seq,
+                one.first_position,
+                one.last_position,
+                to_micros(one.last_event_at),
+                one.status,
+                one.opened_at and to_micros(one.opened_at),
+                one.closed_at and to_micros(one.closed_at),
+                idle_timeout if one.opened_at else None,
+            )
+            for one in streams
+        ]
+        self.dialect.save_streams(self.cursor, rows)
 
     def renew(self, epoch: str, reset_clock: bool) -> None:
         """A new identity; and a head that is not behind its entries, whatever was restored."""

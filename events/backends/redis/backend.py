@@ -14,9 +14,9 @@ from django.db import DEFAULT_DB_ALIAS
 
 from ... import hints
 from ...conf import LogSettings, Problem
-from ...cursors import Query, Rows
+from ...cursors import Query, Rows, State
 from ...exceptions import EventsError, LogBusy
-from ...types import Entry, LogInfo, Status, StreamInfo
+from ...types import Entry, LogInfo, Row, Status, StreamInfo
 from ...validation import Item
 from ..base import DELETE_BATCH, BaseBackend, Progress
 from ..clock import SKEW, compare, look_ahead
@@ -255,6 +255,12 @@ class RedisBackend(BaseBackend):
         self.ledger.sweep()
         hints.send(self.name, self.reader.state().head)
         return count
+
+    def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
+        self.ledger.adopt(rows, after, upto, state)
+
+    def adopt_streams(self, streams: Sequence[StreamInfo]) -> None:
+        self.ledger.adopt_streams(streams, self.settings.idle_timeout)
 
     def renew_epoch(self, reset_clock: bool = False) -> str:
         self.refuse_in_transaction("renew the epoch")

@@ -3,17 +3,31 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ...exceptions import InvalidEvent, KeyConflict, StreamClosed
+from ...cursors import State
+from ...exceptions import EventsError, InvalidEvent, KeyConflict, StreamClosed
 from ...lifecycle import FAILED_IDLE, STEPS, next_status
-from ...types import Row, new_epoch
+from ...types import Row, StreamInfo, new_epoch, to_micros
 from ...validation import Item
 from ...wire import dumps
+from ..base import check_adoptable
 from ..clock import SKEW
 from ..receipts import check_same
 from .client import Client
 from .errors import NotConfirmed
 from .rows import digest, to_row
-from .scripts import APPEND, BEGIN, COME_BACK, DELETE, RENEW, SWEEP, Keys, Script, call
+from .scripts import (
+    ADOPT,
+    ADOPT_STREAMS,
+    APPEND,
+    BEGIN,
+    COME_BACK,
+    DELETE,
+    RENEW,
+    SWEEP,
+    Keys,
+    Script,
+    call,
+)
 
 # Events in one append, so that the server is not held up for long and takes the command at all.
 MOST = 50_000
@@ -232,6 +246,38 @@ class Ledger:
             used = [keys.entries, keys.used, keys.deletion(token.decode()), keys.deletions]
             while SWEEP.run(self.client, used, [token, BATCH]):
                 pass
+
+    # Taking over another log
+
+    def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
+        keys = self.keys
+        head, epoch = call(self.client, ("HMGET", keys.log, "head", "epoch"))[0]
+        check_adoptable(self.name, int(head or 0), (epoch or b"").decode(), after, state)
+        names = [*dict.fromkeys(row.stream for row in rows if row.stream)]
+        numbers = {name: number for number, name in enumerate(names, 1)} | {"": 0}
+        used = [keys.log, keys.entries, keys.used, *map(keys.positions, names)]
+        arguments: list[object] = [new_epoch(), state.epoch, after, upto]
+        for row in rows:
+            arguments += (
+                row.position, row.kind, row.stream, numbers[row.stream], row.seq, row.micros,
+                row.text, row.key or "", "" if row.key is None else digest(row), row.context or "",
+            )  # fmt: skip
+        if self._write(ADOPT, used, arguments) != b"ok":
+            raise EventsError(f"somebody else writes to the log {self.name!r}")
+
+    def adopt_streams(self, streams: Sequence[StreamInfo], idle_timeout: float | None) -> None:
+        keys = self.keys
+        used = [keys.states, keys.recent, keys.deadlines, *keys.by_status.values()]
+        arguments: list[object] = []
+        for one in streams:
+            arguments += (
+                one.stream, one.seq, one.first_position, one.last_position,
+                to_micros(one.last_event_at), one.status or "",
+                to_micros(one.opened_at) if one.opened_at else "",
+                to_micros(one.closed_at) if one.closed_at else "",
+                "" if idle_timeout is None or one.opened_at is None else idle_timeout,
+            )  # fmt: skip
+        self._write(ADOPT_STREAMS, used, arguments)
 
     def renew(self, time: int | None) -> str:
         epoch = new_epoch()

@@ -62,7 +62,7 @@ def to_stream(name: bytes, state: bytes) -> StreamInfo:
     )
 
 
-def digest(item: Item) -> str:
+def digest(item: Item | Row) -> str:
     """What an event is, whatever the order of its payload's keys."""
     text = json.dumps(json.loads(item.text), sort_keys=True)
     whole = "\0".join((item.kind, item.stream, text)).encode()

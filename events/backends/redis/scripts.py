@@ -60,6 +60,8 @@ DELETE = Script("delete")
 SWEEP = Script("sweep")
 COME_BACK = Script("come_back")
 RENEW = Script("renew")
+ADOPT = Script("adopt")
+ADOPT_STREAMS = Script("adopt_streams")
 
 
 class Keys:

@@ -19,8 +19,8 @@ chores: list[Callable[[Any], None]] = []
 # What `log.durable(name)` answers with.
 durable: list[Callable[[Any, str], Any]] = []
 
-# Called by pruning with a log's name, if its KEEP_UNHANDLED is set: who still wants entries, and the
-# position up to which each has done without.
+# Called by pruning with a log's name, if its KEEP_UNHANDLED is set: who still wants entries, and
+# the position up to which each has done without.
 keepers: list[Callable[[str], Iterable[tuple[str, int]]]] = []
 
 

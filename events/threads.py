@@ -1,4 +1,4 @@
-"""Threads for the store, and the database connections that they hold; and verbs that are awaited."""
+"""Threads for the store, the database connections that they hold, and verbs that are awaited."""
 
 import asyncio
 import sys

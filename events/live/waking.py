@@ -27,8 +27,8 @@ def wake_all(wakes: Iterable[Wake]) -> None:
 
 
 class Bell:
-    """An `asyncio.Event` for one task that waits: cheaper, and may ring many times. `wait()` returns
-    as soon as it has rung once since it was last silenced."""
+    """An `asyncio.Event` for one task that waits: cheaper, and may ring many times. `wait()`
+    returns as soon as it has rung once since it was last silenced."""
 
     def __init__(self) -> None:
         self.rung = False

@@ -41,8 +41,8 @@ def track(
 ) -> None:
     """Tell a log of each row that is created, deleted, or changes in one of the fields.
 
-    `stream` is the name of a stream, with columns in it (`"task-{pk}"`), or makes one of a row as it
-    is in the database (see `events.streams.stream_name`). `name` is what the kinds begin with; the
+    `stream` is the name of a stream, with columns in it (`"task-{pk}"`), or makes one of a row as
+    it is in the database (see `events.streams.stream_name`). `name` is what the kinds begin with; the
     model's in snake case, if left out. An event that the log refuses undoes the write that it would
     have told of, and the transaction around it, as a failing save() does.
     """

@@ -116,6 +116,9 @@ EVENTS = {
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 EVENTS_TASKS = {"IDLE_TIMEOUT": 10}  # a killed worker is to be noticed while somebody looks
 
+# What the chat's model says, token by token: it is not kept for long.
+EVENTS["tokens"] = {"TTL": "1d"}
+
 # A log that anybody may watch, for the page of who is not signed in. `make run` asks for it, and
 # plays invented events into it; nothing else belongs there.
 if env.bool("EVENTS_SHOWCASE", default=False):

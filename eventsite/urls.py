@@ -6,6 +6,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from eventsite.chat import chat, chats
 from eventsite.jobs import again, job, jobs
 from eventsite.views import home
 
@@ -14,7 +15,10 @@ urlpatterns = [
     path("jobs/", jobs, name="jobs"),
     path("jobs/<uuid:id>/", job, name="job"),
     path("jobs/<uuid:id>/again/", again, name="again"),
+    path("chat/", chats, name="chats"),
+    path("chat/<str:stream>/", chat, name="chat"),
     path("api/events/", include("events.urls")),
+    path("v1/stream/", include("events.durable.urls"), {"log": "tokens"}),
     path("admin/", admin.site.urls),
     # The admin and the API's pages name no icon, so that browsers ask for this one.
     path("favicon.ico", RedirectView.as_view(url=static("eventsite/icon.svg"))),

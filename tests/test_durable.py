@@ -4,10 +4,11 @@ import json
 import threading
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from events import context, exceptions, hooks
@@ -297,6 +298,61 @@ class TestReading:
         """400: a client would repeat what it is told with a 5xx, for ever."""
         http.put()
         assert http.get(offset="-1", live="sse").status_code == 400
+
+
+class TestLive:
+    async def read(self, **params):
+        """What is sent until the response ends."""
+        response = await AsyncClient().get(f"{ROOT}a", params)
+        return response, b"".join([part async for part in response.streaming_content]).decode()
+
+    async def test_the_protocols_frames(self, log):
+        """Of a stream that is closed: all of it, then where it ends."""
+        await log.durable("a").acreate(data=[{"n": 1}, {"n": 2}], closed=True)
+        offset = (await log.durable("a").aread()).offset
+        response, text = await self.read(offset="-1", live="sse")
+        assert response["Content-Type"] == "text/event-stream"
+        data, control, *_ = text.split("\n\n")
+        assert data == 'event: data\ndata:[{"n":1},{"n":2}]'
+        assert control == (
+            f'event: control\ndata:{{"streamNextOffset":"{offset}","streamClosed":true}}'
+        )
+
+    async def test_payloads(self, log):
+        """Nothing around them, and the end that the AI SDK expects."""
+        await log.durable("a").acreate(data=[{"n": 1}], closed=True)
+        response, text = await self.read(offset="-1", frames="payload")
+        assert text.startswith('data: {"n":1}\n\ndata: [DONE]\n\n')
+        assert response["x-vercel-ai-ui-message-stream"] == "v1"
+
+    async def test_payloads_of_ag_ui(self, log):
+        """Its client would take a line of data that is no event for a broken one."""
+        events = [{"type": "RUN_STARTED"}, {"type": "RUN_FINISHED"}]
+        await log.durable("a").acreate(data=events, closed=True)
+        _, text = await self.read(offset="-1", frames="payload")
+        assert "DONE" not in text
+
+    async def test_lines_of_text(self, log):
+        """However they end, no data of somebody's is an event."""
+        hostile = "a\r\n\r\nevent: control\rdata: {}\n\n"
+        await log.durable("a").acreate("text/plain", hostile, closed=True)
+        _, text = await self.read(offset="-1", live="sse")
+        assert text.count("\nevent: control") == 1
+
+    async def test_a_fork_begins_with_its_past(self, log):
+        await log.durable("a0").acreate(data=[1])
+        wanted = protocol.Wanted(source="a0", data=b"[2]", closed=True)
+        await sync_to_async(protocol.create)(log, "a", wanted)
+        _, text = await self.read(offset="-1", live="sse")
+        assert text.index("data:[1]") < text.index("data:[2]")
+
+    def test_nothing_to_resume(self, http):
+        """A front end that asks when it is loaded is told so, for a stream that is closed or is not
+        there; who asks for an offset is given what there is, or told that it is not."""
+        assert http.get("absent", frames="payload").status_code == 204
+        assert http.get("absent", frames="payload", offset="-1").status_code == 404
+        http.put(data=[1], Stream_Closed="true")
+        assert http.get(frames="payload").status_code == 204
 
 
 class TestForks:

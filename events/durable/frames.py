@@ -45,11 +45,12 @@ class Connection(EventSource):
         self.position = position if since is None else since
         self.cursor = cursor
         self.type: str = view.row.content_type
-        self.epoch = view.state().epoch
+        epoch = view.state().epoch
         whole = since is None and not view.is_durable
         start: Any = "earliest" if whole else position
-        query = Query(start, stream=view.info.stream, epoch=None if whole else self.epoch)
+        query = Query(start, stream=view.info.stream, epoch=None if whole else epoch)
         super().__init__(request, view.log, query, named=True)
+        self.epoch = epoch
         self.lifetime = min(self.lifetime, self.longest)
         if view.row.ttl:
             # A heartbeat wakes this reader often enough.

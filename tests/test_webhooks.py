@@ -1,21 +1,25 @@
 """Webhooks: what is emitted reaches the other side, signed, in order, whatever that does."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
 import standardwebhooks
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from events import webhooks
 from events.handlers import handlers
 from events.handlers.models import Held, Subscription
 from events.testing import ManualClock
+from events.webhooks.courier import Courier
+from events.webhooks.line import Books
 from events.webhooks.models import Delivery, Endpoint
 
 from .support.databases import DATABASES, skip_unless
 from .support.receivers import receiver
+from .support.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -399,3 +403,51 @@ class TestCommand:
             run(endpoint)
         call_command("webhooks", "--prune", "-v0")
         assert Delivery.objects.count() == 2
+
+
+@pytest.fixture
+def courier(log):
+    """One that goes on, in a thread, as beside `manage.py run_handlers`."""
+    found = Courier()
+    thread = threading.Thread(target=found.run)
+    thread.start()
+    yield found
+    found.stop()
+    thread.join()
+
+
+class TestGoingOn:
+    def test_a_replay_reaches_a_worker_that_is_past_it(self, log, add, other, courier):
+        """Also what it does not want is not taken for done."""
+        endpoint = add(other.url(), kinds=["a"])
+        log.append("a")
+        for _ in range(3):
+            log.append("b")
+        wait_until(lambda: other.positions(endpoint.url) == [1])
+        wait_until(lambda: status(endpoint).cursor == 4)
+        handlers[endpoint.handler_name].replay("earliest")
+        wait_until(lambda: other.positions(endpoint.url) == [1, 1])
+        wait_until(lambda: status(endpoint).cursor == 4)
+
+    def test_what_was_answered_is_written_when_the_database_is_back(
+        self, log, add, other, courier, monkeypatch
+    ):
+        """And not sent again meanwhile."""
+        endpoints = [add(other.url("/slow/0.2")) for _ in range(3)]
+        broken = threading.Event()
+        write = Books.write
+
+        def failing(books):
+            if broken.is_set() and books.deliveries:
+                raise OperationalError("database is locked")
+            write(books)
+
+        monkeypatch.setattr(Books, "write", failing)
+        broken.set()
+        log.append("n")
+        wait_until(lambda: all(other.positions(one.url) == [1] for one in endpoints))
+        wait_until(lambda: courier.troubles >= 2)
+        broken.clear()
+        wait_until(lambda: all(status(one).cursor == 1 for one in endpoints))
+        assert [other.positions(one.url) for one in endpoints] == [[1]] * 3
+        assert Delivery.objects.count() == 3

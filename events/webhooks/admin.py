@@ -139,7 +139,8 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             endpoints.create(obj)
             self.message_user(request, shown_once(secret), messages.WARNING)
             return
-        super().save_model(request, obj, form, change)
+        # No other: how it does is written by workers meanwhile.
+        obj.save(update_fields=[name for name in form.changed_data if name in form.Meta.fields])
         if obj.active and "active" in form.changed_data:
             obj.switch_on()
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models import Min
 
 from .. import hints
@@ -53,6 +53,10 @@ TAKEN = 0.3
 TROUBLE = 1.0
 # Seconds until the cursors of lines pass what these do not want.
 PASS_BY = 2.0
+# Seconds that an ending process waits for a database, beyond what a delivery may take; and attempts
+# of a pass to write.
+LAST_PATIENCE = 5.0
+ATTEMPTS = 20
 # Steps in one transaction.
 MOST = 200
 # Beyond all positions.
@@ -78,8 +82,10 @@ class Courier:
         self.refreshed = self.passed = self.looked = float("-inf")
         self.hinted = True
         self.ending = False
+        self.deadline = float("inf")
         self.steps = 0
         self.failed: list[Answered] = []
+        self.troubles = 0
 
     # Its life
 
@@ -88,7 +94,7 @@ class Courier:
         hearing = Hearing(self.hear)
         hints.listen(self.hear)
         try:
-            while not self.ending or self.is_busy:
+            while not self.ending or (self.is_busy and time.monotonic() < self.deadline):
                 self.safely(hearing)
         finally:
             hints.forget(self.hear)
@@ -116,6 +122,8 @@ class Courier:
                 self.ending = self.ending or stopping()
                 self.collect(self.pause())
                 self.round()
+                if self.troubles > ATTEMPTS:
+                    raise RuntimeError("The database does not take what was answered.")
             self.pass_by()
         finally:
             self.close()
@@ -127,6 +135,7 @@ class Courier:
             self.events.put(None)
 
     def stop(self) -> None:
+        self.deadline = time.monotonic() + conf.seconds("TIMEOUT") + LAST_PATIENCE
         self.ending = True
         self.events.put(None)
 
@@ -216,7 +225,7 @@ class Courier:
             return Line(endpoint, query, shard)
         line.endpoint = endpoint
         if line.query != query:
-            line.query, line.span, line.seen = query, ("", 0, 0), 0
+            line.query, line.span, line.nothing = query, ("", 0, 0), ("", 0, 0)
         if not line.busy:
             line.place = locks.Place(shard.cursor, shard.epoch, shard.upto, shard.holds)
         return line
@@ -290,6 +299,7 @@ class Courier:
 
     def settle(self) -> None:
         """Steps of all lines that have an answer, and of as many as may begin."""
+        troubles = self.troubles
         answered = [self.answers.popleft() for _ in range(min(len(self.answers), MOST))]
         had = {job.line.key: (job, answer) for job, answer in answered}
         for job, answer in answered:
@@ -306,6 +316,10 @@ class Courier:
         lines |= {job.line.key: job.line for job, _ in answered}
         for alias, some in self.by_alias(lines.values()).items():
             self.steps_of(alias, some, had, {line.key for line in begin})
+        if self.troubles > troubles:
+            # Not at once again, when nothing else may help either.
+            connections.close_all()
+            time.sleep(TAKEN)
 
     def next_ones(self) -> list[Line]:
         """Lines that begin now. Those whose other side is slow, or silent, have half of the places
@@ -322,7 +336,8 @@ class Courier:
             slow += 1
         for line in found:
             line.queued = False
-        return [line for line in found if not line.closed]
+        # One that is busy has an answer that the database would not have.
+        return [line for line in found if not (line.closed or line.busy)]
 
     def steps_of(
         self,
@@ -374,13 +389,14 @@ class Courier:
     def trouble(self, line: Line, had: dict[tuple[str, int], Answered], error: Exception) -> None:
         """The database would not have it. What was answered is written when it will."""
         line.not_before = time.monotonic() + TROUBLE
+        self.troubles += 1
         if line.key not in had:
             return
-        if line.log.backend.is_transient(error) or not connections[line.alias].is_usable():
-            connections[line.alias].close()
-            line.busy = True
+        if isinstance(error, OperationalError | InterfaceError):
+            # The lease is kept, and the line waits with it.
+            line.busy, line.queued = True, False
             self.answers.append(had[line.key])
-            raise error
+            return
         logger.error("Webhooks: an answer of %s cannot be kept.", line.endpoint, exc_info=error)
         line.not_before = time.monotonic() + 60 * TROUBLE
 
@@ -394,17 +410,17 @@ class Courier:
         groups: dict[tuple[str, str, int, int], list[Line]] = {}
         for line in self.lines.values():
             idle = not (line.busy or line.queued or line.closed) and line.place.upto is None
-            if idle and line.seen > line.place.cursor:
-                place = line.alias, line.place.epoch, line.place.cursor, line.seen
+            if idle and line.passed > line.place.cursor:
+                place = line.alias, line.place.epoch, line.place.cursor, line.passed
                 groups.setdefault(place, []).append(line)
-        for (alias, epoch, cursor, seen), lines in groups.items():
+        for (alias, epoch, cursor, end), lines in groups.items():
             still = Shard.objects.using(alias).filter(
                 locks.FREE, pk__in=[line.id for line in lines],
                 cursor=cursor, epoch=epoch, upto=None,
             )  # fmt: skip
-            if still.update(cursor=seen) == len(lines):
+            if still.update(cursor=end) == len(lines):
                 for line in lines:
-                    line.place = line.place._replace(cursor=seen)
+                    line.place = line.place._replace(cursor=end)
 
     @staticmethod
     def by_alias(lines: Iterable[Line]) -> dict[str, list[Line]]:

@@ -28,6 +28,8 @@ from .verdicts import Answer
 
 logger = logging.getLogger("events")
 
+_unreachable: set[str] = set()
+
 TEST_KIND = "webhook.test"
 # What the names of their handlers begin with.
 PREFIX = "webhook-"
@@ -101,10 +103,14 @@ def reachable() -> Iterator[str]:
         try:
             Endpoint.objects.using(alias).exists()
         except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
-            logger.warning("Webhooks: no endpoints from database %r: %s", alias, one_line(error))
+            # Once, and not at every look.
+            level = logging.DEBUG if alias in _unreachable else logging.WARNING
+            logger.log(level, "Webhooks: no endpoints from database %r: %s", alias, one_line(error))
+            _unreachable.add(alias)
             if not isinstance(error, ImproperlyConfigured):
                 connections[alias].close_if_unusable_or_obsolete()
             continue
+        _unreachable.discard(alias)
         yield alias
 
 

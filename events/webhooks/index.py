@@ -56,12 +56,11 @@ class Index:
 
     @staticmethod
     def is_wanted(line: Line, known: Known) -> bool:
-        """Is there something for it after its cursor? What is not, it has `seen`."""
-        since = max(line.place.cursor, line.seen)
-        rows = known.after(replace(line.query, since=since, epoch=line.place.epoch))
+        """Is there something for it after its cursor? If not, it remembers that."""
+        rows = known.after(replace(line.query, since=line.passed, epoch=line.place.epoch))
         if rows is None or any(line.is_mine(row) for row in rows):
             return True
-        line.seen = known.end
+        line.pass_over(known.end)
         return False
 
 

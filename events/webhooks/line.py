@@ -107,8 +107,8 @@ class Line:
         self.leased = self.busy = self.queued = self.closed = False
         self.not_before = 0.0
         self.milliseconds = 0
-        # Up to there is nothing for it that it would have to read.
-        self.seen = 0
+        # Between two positions of an epoch there is nothing for it.
+        self.nothing = ("", 0, 0)
         self.turn = False
         # Entries that were read, of those between two positions of an epoch.
         self.ahead: list[Row] = []
@@ -125,6 +125,17 @@ class Line:
 
     def rows(self) -> QuerySet[Held]:
         return holding.held(self.alias, self.subscription)
+
+    @property
+    def passed(self) -> int:
+        """Up to where there is nothing for it after its cursor, as far as is known. Somebody may have
+        moved that back since."""
+        epoch, start, end = self.nothing
+        known = epoch == self.place.epoch and start <= self.place.cursor <= end
+        return end if known else self.place.cursor
+
+    def pass_over(self, end: int) -> None:
+        self.nothing = self.place.epoch, self.place.cursor, end
 
     # Before the transaction
 

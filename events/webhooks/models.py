@@ -27,6 +27,7 @@ from django.db import models
 from ..conf import DEFAULT_LOG
 from ..cursors import make_query
 from ..fields import ExactCharField, InstantField
+from ..log import logs
 from . import conf, signing
 from .addresses import valid_url
 
@@ -75,6 +76,8 @@ class Endpoint(models.Model):
 
     def clean(self) -> None:
         errors = {}
+        if self.log not in logs or not logs[self.log].backend.in_database:
+            errors["log"] = "must be a log in a database"
         try:
             valid_url(self.url)
         except ValueError as error:

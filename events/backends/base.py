@@ -110,15 +110,16 @@ class BaseBackend(ABC):
 
         Inside a transaction of the caller's they appear if and only if it commits, and the
         answer is receipts. Outside, they are durable and have positions when this returns.
+        A backend that leaves `step` as it is has steps here as well, each one alone.
         """
 
-    @abstractmethod
     def step(self, item: Item) -> Entry | None:
         """Append the event of a step in a stream's life, and change the stream's status with it.
 
         None, and nothing is stored, if the stream is there already; InvalidTransition if that
         step does not lead on from where it is. In a transaction of the caller's as `append`.
         """
+        return next(iter(self.append([item])), None)
 
     def sequence_inline(self) -> None:  # noqa: B027  (most have nothing to do for it)
         """Have a commit in this process return when its events have their positions: for a command

@@ -32,9 +32,6 @@ class DisabledBackend(BaseBackend):
             Entry.from_row(item.at(position, 0, now)) for position, item in enumerate(items, first)
         ]
 
-    def step(self, item: Item) -> Entry | None:
-        return self.append([item])[0]
-
     def fail_idle(self) -> list[str]:
         return []
 

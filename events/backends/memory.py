@@ -26,8 +26,8 @@ from ..validation import Item
 from ..wire import dumps, fitting
 from .base import DELETE_BATCH, BaseBackend, Progress, check_adoptable
 from .clock import look_ahead
-from .memory_ledger import MemoryLedger, follow_status
-from .receipts import defer, in_callers_atomic, receipt, warn
+from .memory_ledger import MemoryLedger
+from .receipts import defer, follow_statuses, in_callers_atomic, warn
 
 logger = logging.getLogger("events")
 
@@ -100,22 +100,6 @@ class MemoryBackend(BaseBackend):
         warn(self.name, item.stream, status)
         hints.send(self.name, ledger.head)
 
-    def step(self, item: Item) -> Entry | None:
-        if self.in_transaction():
-            return self._defer_step(item)
-        self._settle()
-        entries = self.append_now([item])
-        return entries[0] if entries else None
-
-    def _defer_step(self, item: Item) -> Entry | None:
-        statuses = self._statuses([item])
-        before = statuses.get(item.stream)
-        follow_status(item, statuses)
-        if statuses.get(item.stream) == before:
-            return None
-        transaction.on_commit(_Deferred(self, [item]))
-        return receipt(item, self.now())
-
     def _statuses(self, items: Sequence[Item]) -> dict[str, Status | None]:
         """Where the streams of these items stand for this transaction: as committed, and then as
         it has led on."""
@@ -125,7 +109,7 @@ class MemoryBackend(BaseBackend):
         for deferred in self._waiting():
             for item in deferred.items:
                 with suppress(EventsError):
-                    follow_status(item, statuses)
+                    follow_statuses([item], statuses)
         return statuses
 
     def fail_idle(self) -> list[str]:
@@ -151,9 +135,8 @@ class MemoryBackend(BaseBackend):
         ledger = self.ledger
         with ledger.lock:
             answers, new = defer(items, ledger.keys, waiting, self.now())
-        statuses = self._statuses(new)
-        for item in new:
-            follow_status(item, statuses)
+        if not follow_statuses(new, self._statuses(new)):
+            return []
         transaction.on_commit(_Deferred(self, new))
         return answers
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import RLock
 
-from ..exceptions import StreamClosed
 from ..lifecycle import STEPS, next_status
 from ..types import TERMINAL, Row, Status, StreamInfo, from_micros, new_epoch, to_micros
 from ..validation import Item
 from ..wire import dumps
 from .clock import SKEW
-from .receipts import check_same
+from .receipts import check_same, follow_statuses
 
 
 class MemoryLedger:
@@ -39,7 +38,7 @@ class MemoryLedger:
                 first = self.keys.get(item.key) or firsts.setdefault(item.key, item)
                 check_same(item, first)
             if item.key is None or item.key not in self.keys:
-                follow_status(item, statuses)
+                follow_statuses([item], statuses)
         rows = (self._enter(item, now) for item in items)
         return [row for row in rows if row is not None]
 
@@ -158,12 +157,3 @@ class MemoryLedger:
         for row in rows:
             if row.key is not None:
                 del self.keys[row.key]
-
-
-def follow_status(item: Item, statuses: dict[str, Status | None]) -> None:
-    """Take the item into account; what its stream does not allow is refused."""
-    status = statuses.get(item.stream)
-    if item.kind in STEPS:
-        statuses[item.stream] = next_status(item.kind, item.stream, status) or status
-    elif status in TERMINAL:
-        raise StreamClosed(f"the stream {item.stream!r} has {status}; nothing was stored")

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..exceptions import KeyConflict
+from ..exceptions import KeyConflict, StreamClosed
 from ..internals import in_test_case_only
-from ..types import Entry, Row
+from ..lifecycle import STEPS, next_status
+from ..types import TERMINAL, Entry, Row, Status
 from ..validation import Item
 
 logger = logging.getLogger("events")
@@ -56,6 +57,19 @@ def defer(
 
 def receipt(item: Item, micros: int) -> Entry:
     return Entry.from_row(item.at(0, 0, micros))
+
+
+def follow_statuses(items: Sequence[Item], statuses: dict[str, Status | None]) -> bool:
+    """Lead the statuses on, and refuse what a stream does not allow. False if all that the items
+    are is a step to where their stream is already."""
+    before = dict(statuses)
+    for item in items:
+        status = statuses.get(item.stream)
+        if item.kind in STEPS:
+            statuses[item.stream] = next_status(item.kind, item.stream, status) or status
+        elif status in TERMINAL:
+            raise StreamClosed(f"the stream {item.stream!r} has {status}; nothing was stored")
+    return statuses != before or not any(item.kind in STEPS for item in items)
 
 
 def check_same(item: Item, first: Row | Item) -> None:

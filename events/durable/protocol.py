@@ -133,10 +133,10 @@ def _create(
     if fork and not rows.filter(pk=fork.source.pk, deleted=False).exists():
         raise Conflicting("the stream to fork is deleted")
     opened = Item(KINDS["open"], name, "{}", None, context=current())
-    [first] = ledger.step([opened])
+    [first] = ledger.append([opened])
     tail = (ledger.append(items) or [first])[-1].position
     if wanted.closed:
-        ledger.step([closing(name)])
+        ledger.append([closing(name)])
     row = rows.create(
         log=log.name,
         name=name,
@@ -293,7 +293,7 @@ def _append(
     if write.producer:
         keep_producer(row, known, write.producer)
     if write.closes:
-        ledger.step([closing(name)])
+        ledger.append([closing(name)])
         changes |= {"final": tail, "closed_by": dumps(write.producer)}
     if changes:
         reading.rows_of(log).filter(pk=row.pk).update(**changes)

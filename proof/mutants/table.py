@@ -187,6 +187,15 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "a refused event burns its position in the caller's transaction",
+        "tests/test_sequencer.py::TestSQLite::test_a_lock_that_looks[True]",
+        (
+            DATABASE + "transactions.py",
+            '            cursor.execute(f"ROLLBACK TO SAVEPOINT {name}")\n',
+            "",
+        ),
+    ),
+    mutant(
         "events go into streams that have ended",
         "tests/test_sequencer.py::TestClosedStreams::test_nothing_is_stored",
         (
@@ -207,7 +216,11 @@ MUTANTS = (
     mutant(
         "pruning deletes before it moves the floor",
         PRUNING,
-        (DATABASE + "retention.py", "        _raise_floor(lock, floor)\n", "        pass\n"),
+        (
+            DATABASE + "retention.py",
+            '        lock.run(methodcaller("raise_floor", floor))\n',
+            "        pass\n",
+        ),
         (
             DATABASE + "retention.py",
             '            "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "\n',

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from ... import hints
@@ -54,10 +53,6 @@ from .transactions import busy, in_own, is_timeout, is_transient
 logger = logging.getLogger("events")
 
 T = TypeVar("T")
-
-# How items get their places in a locked ledger, and how they wait in the outbox.
-Place = Callable[[Ledger, Sequence[Item]], list[Row]]
-Defer = Callable[[CursorWrapper, str, Sequence[Item], int], list[Entry]]
 
 # Seconds that an append waits for the log, at the most. A statement holds it for milliseconds;
 # what holds it for longer is broken, and a caller should hear of that rather than hang.
@@ -135,24 +130,21 @@ class DatabaseBackend(BaseBackend):
     # Writing
 
     def append(self, items: Sequence[Item]) -> list[Entry]:
-        return self._write(items, Ledger.append, outbox.put) if items else []
-
-    def step(self, item: Item) -> Entry | None:
-        return next(iter(self._write([item], Ledger.step, outbox.put_step)), None)
-
-    def _write(self, items: Sequence[Item], place: Place, defer: Defer) -> list[Entry]:
         """Give the items their places now; or, in a transaction of the caller's, at its commit."""
+        if not items:
+            return []
         if not self.in_transaction():
             row = self._append_at_once(items)
             if row is not None:
                 hints.send(self.name, row.position)
                 return [Entry.from_row(row)]
-            rows = self.lock.run_after_outbox(lambda ledger: place(ledger, items), taken_by(items))
+            rows = self.lock.run_after_outbox(methodcaller("append", items), taken_by(items))
             return [Entry.from_row(row) for row in rows]
         if not self.dialect.uses_outbox:
-            return self._write_in_place(items, place)
+            return self._write_in_place(items)
         with self.connection.cursor() as cursor:
-            answers = defer(cursor, self.name, items, self.now())
+            put = outbox.put_step if items[0].kind in STEPS else outbox.put
+            answers = put(cursor, self.name, items, self.now())
         if answers:
             self._sequence_after_commit(0, inline=items[0].kind in STEPS)
         return answers
@@ -198,9 +190,9 @@ class DatabaseBackend(BaseBackend):
             hints.send(self.name, found[0].position)
         return found
 
-    def _write_in_place(self, items: Sequence[Item], place: Place) -> list[Entry]:
+    def _write_in_place(self, items: Sequence[Item]) -> list[Entry]:
         """Write into the ledger within the caller's transaction, where there is one writer."""
-        rows, before = self.lock.run_within(lambda ledger: place(ledger, items), taken_by(items))
+        rows, before = self.lock.run_within(methodcaller("append", items), taken_by(items))
         if not rows:
             return []
         self._sequence_after_commit(before, inline=True)
@@ -264,9 +256,7 @@ class DatabaseBackend(BaseBackend):
     def info(self) -> LogInfo:
         found = self._snapshot(Query(limit=0))
         head, floor, epoch, _ = found.state
-        # `removed` also counts holes among entries that expired and are not pruned yet.
-        count = max(0, head - floor - found.removed)
-        return LogInfo(self.name, epoch, head, floor, count)
+        return LogInfo(self.name, epoch, head, floor, found.resident)
 
     def _snapshot(self, query: Query) -> pages.Snapshot:
         """The log as it is once all that was committed has its place; or a prefix of that, where
@@ -278,7 +268,7 @@ class DatabaseBackend(BaseBackend):
         found = self._look(query)
         if found is None:
             if self.in_transaction():
-                return pages.Snapshot(State(0, 0, ""), 0, False, [])
+                return pages.EMPTY
             self.lock.create_log()
             return self._snapshot(query)
         if not found.outbox:
@@ -307,21 +297,13 @@ class DatabaseBackend(BaseBackend):
             return times.positions_at(cursor, self.dialect, self.name, [micros])[0]
 
     def figures(self) -> Figures:
-        found = self._look(Query(limit=0)) or pages.Snapshot(State(0, 0, ""), 0, False, [])
+        found = self._look(Query(limit=0)) or pages.EMPTY
         try:
             now = self.now()
         except EventsError:
             now = time.time_ns() // 1_000
         with self.connection.cursor() as cursor:
-            return counting.figures(
-                cursor,
-                self.name,
-                now,
-                self.settings.max_entries,
-                found.state.head,
-                found.state.floor,
-                found.removed,
-            )
+            return counting.figures(cursor, self.name, now, self.settings.max_entries, found)
 
     def stretches(self, edges: Sequence[int], stream: str | None = None) -> list[Stretch]:
         with self.connection.cursor() as cursor:
@@ -340,10 +322,7 @@ class DatabaseBackend(BaseBackend):
         after: int | None = None,
         status: Status | None = None,
     ) -> list[StreamInfo]:
-        known = self._streams()
-        if status is not None:
-            known = known.filter(status=status)
-        return rows.recent_streams(known, limit, before, after)
+        return rows.recent_streams(self._streams(), limit, before, after, status)
 
     def _streams(self) -> QuerySet[Stream]:
         """This log's, as they are once all that was committed has its place."""

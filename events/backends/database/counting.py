@@ -19,6 +19,7 @@ from ..clock import SKEW
 from ..figures import BOUND, GRACE, Figures, Moment, Stretch
 from .dialects import Dialect
 from .outbox import BACKLOG, bounded, set_aside_rows
+from .pages import Snapshot
 from .rows import LOG_ID, chunks
 from .times import positions_at
 
@@ -52,22 +53,17 @@ ASKED = {
 
 
 def figures(
-    cursor: CursorWrapper,
-    log: str,
-    now: int,
-    most: int | None,
-    head: int,
-    floor: int,
-    removed: int,
+    cursor: CursorWrapper, log: str, now: int, most: int | None, standing: Snapshot
 ) -> Figures:
-    """Of a log that stands at `head`, with the effective `floor` and so many holes above it."""
+    """Of a log that stands there, and is to have so many entries at the `most`."""
+    head, floor = standing.state[:2]
     names = list(ASKED)
     cursor.execute(
         f"SELECT {', '.join(f'({ASKED[name]})' for name in names)}",  # nosec B608 # our own words
         {"log": log, "floor": floor, "overdue": now - GRACE * 1_000_000},
     )
     found = dict(zip(names, cursor.fetchone(), strict=True))
-    count = max(0, head - floor - removed)
+    count = standing.resident
     first = found["first"] or head + 1
     latest = found["latest"] or 0
     return Figures(
@@ -78,7 +74,7 @@ def figures(
         expired=max(0, floor - first + 1),
         count=count,
         beyond=0 if most is None else max(0, count - most),
-        has_holes=removed > 0,
+        has_holes=standing.removed > 0,
         oldest=moment(found["oldest"], found["oldest_at"]),
         newest=moment(found["newest"], found["newest_at"]),
         oldest_age=max(0, now - (found["first_at"] or now)) / 1_000_000,

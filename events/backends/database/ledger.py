@@ -101,19 +101,12 @@ class Ledger:
             )
 
     def append(self, items: Sequence[Item]) -> list[Row]:
-        """Give every item its place, or raise and give none of them one."""
+        """Give every item its place, or raise and give none of them one. There is no row for a step
+        in a stream's life whose stream is there already."""
         batch = self._gather(items)
-        rows = [self._enter(item, batch, refuse) for item in items]
+        rows = [row for item in items if (row := self._enter(item, batch, refuse))]
         self._finish(batch)
         return rows
-
-    def step(self, items: Sequence[Item]) -> list[Row]:
-        """Take steps in streams' lives; no row for one whose stream is there already."""
-        batch = self._gather(items)
-        for item in items:
-            self._step(item, batch)
-        self._finish(batch)
-        return batch.new
 
     def _finish(self, batch: Batch) -> None:
         try:
@@ -138,30 +131,27 @@ class Ledger:
             self.known |= stream_states(self.cursor, self.id, [name])
         return self.known.get(name)
 
-    def _enter(self, item: Item, batch: Batch, on_closed: OnClosed) -> Row:
-        """The entry that has the item's key, or else a new one."""
+    def _enter(self, item: Item, batch: Batch, on_closed: OnClosed) -> Row | None:
+        """The entry that has the item's key, or else a new one; None for a step that is taken."""
         first = None if item.key is None else batch.used.get(item.key)
         if first is not None:
             check_same(item, first)
             return first
         stream = batch.streams.get(item.stream)
-        if stream is not None and stream.status in TERMINAL:
-            on_closed(self.name, item.stream, stream.status)
+        before, after = stream.status if stream else None, None
+        if item.kind in STEPS:
+            after = next_status(item.kind, item.stream, before)
+            if after is None:
+                return None
+        elif before in TERMINAL:
+            on_closed(self.name, item.stream, before)
         row = self._place(item, batch.streams)
+        if after is not None:
+            batch.streams[item.stream].enter(after, item.idle_timeout)
         batch.new.append(row)
         if item.key is not None:
             batch.used[item.key] = row
         return row
-
-    def _step(self, item: Item, batch: Batch) -> None:
-        stream = batch.streams.get(item.stream) or StreamState()
-        status = next_status(item.kind, item.stream, stream.status)
-        if status is None:
-            return
-        batch.streams[item.stream] = stream
-        row = self._place(item, batch.streams)
-        stream.enter(status, item.idle_timeout)
-        batch.new.append(row)
 
     def _place(self, item: Item, streams: dict[str, StreamState]) -> Row:
         self.head += 1
@@ -200,11 +190,18 @@ class Ledger:
         """In one statement, where the database can; None where the rows have to be looked at."""
         if not self.dialect.sequences_at_once:
             return None
+        values: dict[str, str | int] = {
+            "log": self.name,
+            "head": self.head,
+            "now": self.now,
+            "clock": self.clock,
+            "after": after,
+            "newest": newest,
+            "limit": BATCH,
+        }
         try:
             with self._savepoint():
-                done = postgres.sequence(
-                    self.cursor, self.name, self.head, self.now, self.clock, after, newest, BATCH
-                )
+                done = postgres.sequence(self.cursor, values)
         except BAD_ROW:
             return None
         if done is not None and done.rows:
@@ -232,10 +229,7 @@ class Ledger:
         done = []
         for row in pending:
             try:
-                if row.item.kind in STEPS:
-                    self._step(row.item, batch)
-                else:
-                    self._enter(row.item, batch, warn)
+                self._enter(row.item, batch, warn)
             except (KeyConflict, InvalidTransition) as error:
                 self._set_aside(row, str(error))
             else:
@@ -287,7 +281,7 @@ class Ledger:
             if item.stream in batch.streams and batch.streams[item.stream].is_idle(self.clock)
         ]
         for item in idle:
-            self._step(item, batch)
+            self._enter(item, batch, refuse)
         for stream in batch.streams.values():
             stream.come_back(self.clock)
         self._finish(batch)

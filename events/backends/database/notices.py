@@ -187,17 +187,14 @@ def can_carry(connection: BaseDatabaseWrapper) -> bool:
 
 def are_delivered(alias: str) -> bool:
     """Does a notice reach who listens? Not through a pooler that works by transactions."""
-    ear, sender = own_connection(alias), own_connection(alias)
+    ear, sender = own_connection(alias), Sender(alias)
     try:
         psycopg = start_listening(ear)
-        sender.ensure_connection()
-        told: Any = sender.connection
-        told.autocommit = True
-        told.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+        sender.send([""])
         if not is_readable(psycopg.fileno(), DELIVERY):
             return False
         psycopg.pgconn.consume_input()
         return psycopg.pgconn.notifies() is not None
     finally:
         ear.close()
-        sender.close()
+        sender.connection.close()

@@ -37,6 +37,14 @@ class Snapshot(NamedTuple):
     cut: bool = False
     bad: Collection[int] = ()
 
+    @property
+    def resident(self) -> int:
+        """`removed` also counts holes among entries that expired and are not pruned yet."""
+        return max(0, self.state.head - self.state.floor - self.removed)
+
+
+EMPTY = Snapshot(State(0, 0, ""), 0, False, [])
+
 
 def snapshot(
     cursor: CursorWrapper, dialect: Dialect, log: str, query: Query, cutoff: int | None

@@ -14,7 +14,7 @@ ON CONFLICT DO NOTHING for a used key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError
@@ -246,20 +246,10 @@ def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: fl
     return _row(cursor, item)
 
 
-def sequence(
-    cursor: CursorWrapper,
-    log: str,
-    head: int,
-    now: int,
-    clock: int,
-    after: int,
-    newest: int,
-    limit: int,
-) -> Sequenced | None:
+def sequence(cursor: CursorWrapper, values: Mapping[str, str | int]) -> Sequenced | None:
     """Turn up to `limit` rows of the outbox into entries of the time `now`; None if there is a step
     among them."""
-    values = {"clock": clock, "after": after, "newest": newest, "limit": limit}
-    cursor.execute(_SEQUENCE, {"log": log, "head": head, "now": now, **values})
+    cursor.execute(_SEQUENCE, values)
     found, count, last, closed = cursor.fetchone()
     return Sequenced(count, last or 0, closed) if count == found else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from operator import methodcaller
 
 from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
@@ -67,8 +67,10 @@ def let_go(
 ) -> int:
     """Remove the entries up to `target`; how many there were."""
     step = FLOOR_STEP if log.removed else target
-    for floor in steps(log.floor, target, step):
-        _raise_floor(lock, floor)
+    floor = log.floor
+    while floor < target:
+        floor = min(floor + step, target)
+        lock.run(methodcaller("raise_floor", floor))
     finish_deletions(lock, log)
     with lock.connection.cursor() as cursor:
         return delete_below(cursor, lock.dialect, log.pk, target, batch_size, progress)
@@ -77,17 +79,9 @@ def let_go(
 def finish_deletions(lock: LedgerLock, log: Log) -> None:
     """Remove the entries of deleted streams, also of those whose process died over it."""
     for deletion in Deletion.objects.using(lock.alias).filter(log=log):
-        while _delete_batch(lock, deletion):
+        while lock.run(methodcaller("delete_entries", deletion.stream, deletion.below)):
             pass
         deletion.delete()
-
-
-def _raise_floor(lock: LedgerLock, floor: int) -> None:
-    lock.run(lambda ledger: ledger.raise_floor(floor))
-
-
-def _delete_batch(lock: LedgerLock, deletion: Deletion) -> bool:
-    return lock.run(lambda ledger: ledger.delete_entries(deletion.stream, deletion.below))
 
 
 def last_beyond(cursor: CursorWrapper, log_id: int, floor: int, keep: int) -> int:
@@ -99,12 +93,6 @@ def last_beyond(cursor: CursorWrapper, log_id: int, floor: int, keep: int) -> in
     )
     found = cursor.fetchone()
     return found[0] if found else floor
-
-
-def steps(floor: int, target: int, step: int) -> Iterator[int]:
-    while floor < target:
-        floor = min(floor + step, target)
-        yield floor
 
 
 def count_below(cursor: CursorWrapper, log_id: int, target: int) -> int:

@@ -133,9 +133,15 @@ def idle_streams(streams: QuerySet[Stream], now: int) -> list[str]:
 
 
 def recent_streams(
-    streams: QuerySet[Stream], limit: int, before: int | None, after: int | None
+    streams: QuerySet[Stream],
+    limit: int,
+    before: int | None,
+    after: int | None,
+    status: Status | None,
 ) -> list[StreamInfo]:
     """The most recently active first; see `BaseBackend.streams`."""
+    if status is not None:
+        streams = streams.filter(status=status)
     if after is not None:
         nearest = streams.filter(last_position__gt=after).order_by("last_position")[:limit]
         return [stream_info(stream) for stream in reversed(nearest)]

@@ -42,9 +42,9 @@ def track(
     """Tell a log of each row that is created, deleted, or changes in one of the fields.
 
     `stream` is the name of a stream, with columns in it (`"task-{pk}"`), or makes one of a row as
-    it is in the database (see `events.streams.stream_name`). `name` is what the kinds begin with; the
-    model's in snake case, if left out. An event that the log refuses undoes the write that it would
-    have told of, and the transaction around it, as a failing save() does.
+    it is in the database (see `events.streams.stream_name`). `name` is what the kinds begin with;
+    the model's in snake case, if left out. An event that the log refuses undoes the write that it
+    would have told of, and the transaction around it, as a failing save() does.
     """
     watch_writes(tracked, statements.insert, statements.update, statements.delete)
     if model._meta.abstract or model._meta.proxy or model._meta.swapped:

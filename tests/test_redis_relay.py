@@ -16,12 +16,14 @@ from events.backends.redis import LogUnavailable
 from events.backends.redis.ledger import Ledger
 from events.backends.redis.relay import Relay
 from events.exceptions import StreamClosed
+from events.handlers.models import Shard
 from events.models import Outbox
 from events.status import status_of
 from events.validation import Item
 
 from .contract import in_threads
 from .support.redis_server import running_redis
+from .test_handlers import register  # noqa: F401
 from .test_redis import until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -251,3 +253,31 @@ def test_a_stream_that_has_ended_meanwhile(log):
 
 def end_of(run):
     return Item("stream.completed", run.name, "{}", None)
+
+
+def test_a_handler_keeps_its_cursor_in_the_database(log, register):  # noqa: F811
+    """What it emits and its cursor are one commit there; another server is nothing to stop at."""
+
+    def act(entry):
+        log.append("acted", {"on": entry.position})
+        if entry.payload.get("fails") and not failed:
+            failed.append(entry.position)
+            raise ZeroDivisionError
+
+    failed = []
+    h = register(act, "n", retry=(0,))
+    commit(log, "n", "n")
+    h.run_once()
+    assert kinds(log) == ["zero", "n", "n", "acted", "acted"]
+    log.append("n", {"fails": True})
+    h.run_once()
+    h.run_once()
+    assert (failed, kinds(log)[5:]) == ([6], ["n", "acted"])
+    log.backend.client.send([("HSET", log.backend.keys.log, "run", "another")])
+    for _ in range(2):
+        commit(log, "n")
+        h.run_once()
+    assert kinds(log)[7:] == ["n", "acted", "n", "acted"]
+    assert (h.status().state, h.status().lag) == ("running", 0)
+    [shard] = Shard.objects.using(log.backend.alias).all()
+    assert shard.epoch == log.info().epoch

@@ -352,6 +352,42 @@ class TestKeeping:
         assert first["headers"]["webhook-id"] == second["headers"]["webhook-id"]
         assert json.loads(first["body"]) == json.loads(second["body"])
 
+    def test_one_that_retention_has_overtaken_stops_and_says_so(self, log, add, other):
+        """Until somebody has it go on with what is left."""
+        endpoint = add(other.url())
+        for _ in range(4):
+            log.append("n")
+        log.prune(max_entries=1)
+        run(endpoint)
+        assert (status(endpoint).state, other.positions(endpoint.url)) == ("stopped", [])
+        assert status(endpoint).reason.startswith("pruned")
+        handlers[endpoint.handler_name].resume()
+        run(endpoint)
+        assert other.positions(endpoint.url) == [4]
+
+    def test_one_that_is_paused_gets_nothing(self, log, add, other):
+        endpoint = add(other.url())
+        handlers[endpoint.handler_name].pause()
+        log.append("n")
+        assert run(endpoint) == 0
+        handlers[endpoint.handler_name].resume()
+        assert run(endpoint) == 1
+
+    def test_a_deleted_stream_frees_what_is_held_of_it(self, log, add, other, clock):
+        endpoint = add(other.url("/some/1"))
+        log.append("n", stream="a")
+        log.append("n", stream="a")
+        run(endpoint)
+        assert Held.objects.count() == 2
+        log.stream("a").delete()
+        run(endpoint)
+        assert status(endpoint).held == 0
+
+    def test_one_for_a_log_in_memory_is_refused(self, make_log, other):
+        log = make_log(BACKEND="memory")
+        with pytest.raises(ValidationError, match="in a database"):
+            webhooks.add(other.url(), log=log.name)
+
     def test_an_owner_gets_only_what_the_policy_allows(self, log, add, other, user):
         """Asked again at each delivery."""
         endpoint = add(other.url(), owner=user)

@@ -734,11 +734,8 @@ class TestAnEmitInAnEmit:
 
 
 class TestSQLite:
-    @pytest.mark.parametrize("returning", [True, False])
-    def test_a_lock_that_looks(self, make_log, monkeypatch, returning):
-        """A position is taken with the lock, also before SQLite 3.35; what is refused gives it back."""
-        features = connections["default"].features
-        monkeypatch.setattr(features, "can_return_columns_from_insert", returning)
+    def test_positions_that_are_taken_with_the_lock(self, make_log):
+        """What is refused gives its position back."""
         log = make_log("default")
         log.append("a", key="k")
         log.append("a", key="k")

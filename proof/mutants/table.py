@@ -188,7 +188,7 @@ MUTANTS = (
     ),
     mutant(
         "a refused event burns its position in the caller's transaction",
-        "tests/test_sequencer.py::TestSQLite::test_a_lock_that_looks[True]",
+        "tests/test_sequencer.py::TestSQLite::test_positions_that_are_taken_with_the_lock",
         (
             DATABASE + "transactions.py",
             '            cursor.execute(f"ROLLBACK TO SAVEPOINT {name}")\n',

@@ -5,17 +5,22 @@ FAILOVERS=20 does it so often.
 
 import json
 import os
+import subprocess
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+import redis
 from django.db import OperationalError
 
 from events.backends.redis.client import place_of
 from events.types import to_micros
 
+from .support.pages import DOCS
+from .support.redis_server import running_redis
 from .support.redis_sets import clustered, watched
+from .support.servers import free_port
 from .test_redis import until
 
 FAILOVERS = int(os.environ.get("FAILOVERS", "1"))
@@ -175,3 +180,43 @@ def test_a_cluster_and_a_master_that_is_killed(make_log, tmp_path):
                 written(history)
         history.check(nothing_lost=True)
         assert place_of(servers.url).masters[slot][1] == servers.master_of(slot).port
+
+
+def test_the_compose_file(tmp_path):
+    """docs/deploy/compose.redis.yaml: real servers take these options, and find each other."""
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    found = yaml.safe_load((DOCS / "deploy/compose.redis.yaml").read_text())
+    services = found["services"]
+    assert {*services} == {f"{name}-{n}" for name in ("log", "sentinel") for n in (1, 2, 3)}
+    with ExitStack() as stack:
+        ports = {}
+        for name in ("log-1", "log-2", "log-3"):
+            program, *options = services[name]["command"]
+            assert program == "redis-server"
+            here = [{"log-1": "127.0.0.1", name: "127.0.0.1"}.get(one, one) for one in options]
+            here = [str(ports["log-1"]) if one == "6379" else one for one in here]
+            (tmp_path / name).mkdir()
+            server = stack.enter_context(running_redis(tmp_path / name, *here))
+            ports[name] = server.port
+            if name == "log-1":
+                first = server
+        until(lambda: first.client.info("replication")["connected_slaves"] == 2)
+        configuration = tmp_path / "sentinel.conf"
+        text = found["configs"]["sentinel.conf"]["content"].replace(
+            "log log-1 6379", f"log 127.0.0.1 {first.port}"
+        )
+        port = free_port()
+        configuration.write_text(f"port {port}\n{text}")
+        sentinel = stack.enter_context(
+            subprocess.Popen(
+                ["redis-server", str(configuration), "--sentinel"], stdout=subprocess.DEVNULL
+            )
+        )
+        stack.callback(sentinel.kill)
+        client = stack.enter_context(redis.Redis(port=port))
+
+        def knows():
+            with suppress(redis.RedisError):
+                return client.sentinel_master("log")["num-slaves"] == 2
+
+        until(knows)

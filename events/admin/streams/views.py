@@ -86,7 +86,7 @@ class StreamViews(KeysetAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
-        """Django's page asks. What is done is in no transaction: every emit would wait for its end."""
+        """Django's page asks; the step is in no transaction, whose end emits would await."""
         if request.method == "POST":
             return self.stream_view(request, object_id, "delete")
         return super().delete_view(request, object_id, extra_context)

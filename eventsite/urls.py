@@ -6,7 +6,8 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from eventsite.chat import chat, chats
+from events import logs
+from eventsite.chat import LOG, chat, chats
 from eventsite.jobs import again, job, jobs
 from eventsite.views import home
 
@@ -18,7 +19,8 @@ urlpatterns = [
     path("chat/", chats, name="chats"),
     path("chat/<str:stream>/", chat, name="chat"),
     path("api/events/", include("events.urls")),
-    path("v1/stream/", include("events.durable.urls"), {"log": "tokens"}),
+    # Where there is such a log: it is a mistake to serve one that is not there.
+    *([path("v1/stream/", include("events.durable.urls"), {"log": LOG})] if LOG in logs else []),
     path("admin/", admin.site.urls),
     # The admin and the API's pages name no icon, so that browsers ask for this one.
     path("favicon.ico", RedirectView.as_view(url=static("eventsite/icon.svg"))),

@@ -62,7 +62,15 @@ def check_webhooks(**kwargs: Any) -> list[CheckMessage]:
 
 
 def problems() -> Iterator[tuple[str, str]]:
-    for name in ("KEEP", "TIMEOUT", "CONNECT_TIMEOUT", "GIVE_UP", "OVERLAP", "CONCURRENCY"):
+    for name in (
+        "KEEP",
+        "TIMEOUT",
+        "CONNECT_TIMEOUT",
+        "GIVE_UP",
+        "OVERLAP",
+        "CONCURRENCY",
+        "PER_USER",
+    ):
         try:
             if not conf.seconds(name) > 0:
                 yield name, "must be more than 0"

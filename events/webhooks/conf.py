@@ -29,6 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "GIVE_UP": timedelta(days=5),
     # How long a secret goes on signing after another has taken its place.
     "OVERLAP": timedelta(days=1),
+    # Endpoints that a user may make over HTTP.
+    "PER_USER": 20,
 }
 
 Network = IPv4Network | IPv6Network

@@ -15,21 +15,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.db.backends.signals import connection_created
 
 from .. import hints
 from ..log import logs
-from . import holding, locks, samples, store, turn
+from . import holding, locks, store, turn
 from .hearing import Hearing
 from .models import Shard, State
 from .newest import Newest
 from .pool import Pool
 from .registry import drivers, handlers
+from .samples import Sampler
 from .shard import Step
 from .spec import Spec, is_in
 from .turn import ANYWHERE
@@ -87,7 +88,7 @@ class Runner:
         self.ending = False
         self.standing = Standing()
         self.refreshed = float("-inf")
-        self.sampled = float("-inf")
+        self.sampler = Sampler()
         self.told: set[str] = set()
         self.failure: BaseException | None = None
 
@@ -153,22 +154,12 @@ class Runner:
             for newest in self.standing.newest.values():
                 newest.look()
                 self.hinted = self.hinted or newest.is_behind
-            if time.monotonic() - self.sampled > samples.EVERY:
-                self.sampled = time.monotonic()
-                self.sample()
+            self.sampler.look(self.lags())
 
-    def sample(self) -> None:
-        """Nothing waits for that, and nothing fails over it."""
-        lags: dict[str, dict[int, int]] = {}
+    def lags(self) -> Iterator[tuple[str, int, int]]:
         for spec, key, cursor in self.standing.cursors:
             if known := self.standing.newest[spec.log].known:
-                lag = max(0, known.state.head - cursor)
-                lags.setdefault(logs[spec.log].backend.alias, {})[key] = lag
-        for alias, some in lags.items():
-            try:
-                samples.take(alias, some)
-            except DatabaseError as error:
-                logger.info("Handlers: how far behind they are was not noted: %s", error)
+                yield logs[spec.log].backend.alias, key, known.state.head - cursor
 
     def specs(self) -> dict[str, Spec]:
         known = {name: spec for name, spec in handlers.specs().items() if spec.driver is None}

@@ -3,14 +3,17 @@ behind each handler is. A sample a minute is kept, for an hour."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.models.functions import Now
 
 from .models import Sample
+
+logger = logging.getLogger("events")
 
 # Seconds between two, and until somebody who has left none is taken for gone.
 EVERY = 10.0
@@ -39,6 +42,27 @@ def take(alias: str, lags: Mapping[int, int]) -> None:
         update_fields=["lag", "at"],
     )
     rows.filter(subscription__in=list(lags), minute__lte=minute - KEPT).delete()
+
+
+class Sampler:
+    """Takes samples now and then. Nothing waits for that, and nothing fails over it."""
+
+    def __init__(self) -> None:
+        self.taken = float("-inf")
+
+    def look(self, standing: Iterable[tuple[str, int, int]]) -> None:
+        """At handlers, each by its database, its key and its lag."""
+        if time.monotonic() - self.taken < EVERY:
+            return
+        self.taken = time.monotonic()
+        lags: dict[str, dict[int, int]] = {}
+        for alias, key, lag in standing:
+            lags.setdefault(alias, {})[key] = max(0, lag)
+        for alias, some in lags.items():
+            try:
+                take(alias, some)
+            except DatabaseError as error:
+                logger.info("Handlers: how far behind they are was not noted: %s", error)
 
 
 def running(alias: str, keys: Iterable[int]) -> set[int]:

@@ -32,6 +32,7 @@ from ..handlers import holding, locks, store, turn
 from ..handlers.hearing import Hearing
 from ..handlers.models import Held, Shard, State
 from ..handlers.newest import Newest
+from ..handlers.samples import Sampler
 from ..handlers.spec import Spec
 from ..log import logs
 from ..types import to_micros
@@ -83,6 +84,7 @@ class Courier:
         self.hinted = True
         self.ending = False
         self.deadline = float("inf")
+        self.sampler = Sampler()
         self.steps = 0
         self.failed: list[Answered] = []
         self.troubles = 0
@@ -199,7 +201,12 @@ class Courier:
             self.newest[log] = Newest(logs[log].backend)
             self.newest[log].look()
         lines: dict[tuple[str, int], Line] = {}
+        lags: list[tuple[str, int, int]] = []
         for spec, found, shards in store.standing(specs):
+            newest = self.newest[spec.log].known
+            if shards and newest:
+                lag = newest.state.head - min(shard.cursor for shard in shards)
+                lags.append((found._state.db or "", found.pk, lag))
             if found.state == State.RUNNING and found.shards == spec.shards:
                 if any(shard.holds for shard in shards):
                     holding.free_deleted(spec)
@@ -215,6 +222,8 @@ class Courier:
         self.due = self.next_due()
         for line in lines.values():
             self.want(line)
+        if not self.until:
+            self.sampler.look(lags)
         pruning.prune_now_and_then()
 
     def line(self, endpoint: Endpoint, shard: Shard) -> Line:

@@ -165,7 +165,7 @@ def talk(pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
     except LOST as error:
         raise Unsent(str(error)) from error
     try:
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        connection.send_packed_command([packed(commands)], check_health=False)
         return [_answer(connection) for _ in commands]
     except BaseException:
         # An answer that nobody has read must not be the next one's.
@@ -173,6 +173,18 @@ def talk(pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
         raise
     finally:
         pool.release(connection)
+
+
+def packed(commands: Sequence[Command]) -> bytes:
+    """These commands as the protocol has them. redis-py's own way takes half as long as all the rest
+    of an emit."""
+    parts = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for value in command:
+            text = value if isinstance(value, bytes) else str(value).encode()
+            parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    return b"".join(parts)
 
 
 def _answer(connection: Any) -> Any:

@@ -35,7 +35,7 @@ SETTINGS = {
 EACH, DEAD = 10, 0.1
 # Of the time without the dead ones.
 TARGET = 1.5
-PATIENCE = 100.0
+PATIENCE = 300.0
 REFUSED = 1
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import standardwebhooks
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connections, transaction
 
 from events import webhooks
 from events.handlers import handlers
@@ -487,3 +487,11 @@ class TestGoingOn:
         wait_until(lambda: all(status(one).cursor == 1 for one in endpoints))
         assert [other.positions(one.url) for one in endpoints] == [[1]] * 3
         assert Delivery.objects.count() == 3
+
+
+@pytest.mark.django_db(databases=DATABASES, transaction=True)
+def test_a_log_elsewhere_needs_nothing_of_the_default_database(make_log, django_assert_num_queries):
+    log = make_log("postgres", name="default")
+    with django_assert_num_queries(0, connection=connections["default"]):
+        endpoint = webhooks.add("http://127.0.0.1:1/", log=log.name)
+    assert handlers[endpoint.handler_name].status().cursor == 0

@@ -62,7 +62,8 @@ def add(
         parallel=parallel,
     )
     endpoint.rotate(secret)
-    endpoint.full_clean()
+    # Not `validate_unique`: that would ask the default database, whichever it is kept in.
+    endpoint.full_clean(validate_unique=False)
     create(endpoint, since)
     return endpoint
 

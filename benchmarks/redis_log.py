@@ -30,7 +30,7 @@ from benchmarks.harness import Report, Result
 
 FORK = multiprocessing.get_context("fork")
 PROCESSES = 16
-# Of the issue's own targets, each beside what it is compared with.
+# The targets of the ratios, each named for what the log is compared with.
 XADD_ONE, XADD_MANY, POSTGRES_MANY, POSTGRES_TASKS, DEPTH = 0.6, 0.5, 4.0, 1.3, 1.3
 
 

@@ -361,6 +361,28 @@ class TestOnce:
         assert seen == [1]
         assert h.status().cursor == 1
 
+    def test_what_waits_behind_one_that_is_dropped_meanwhile_goes_on(self, log, register):
+        """The function runs without the lock, and the entries that wait are copied after it."""
+        seen = []
+
+        def act(entry):
+            seen.append(entry.position)
+            if entry.position == 1:
+                raise ValueError("no")
+            if entry.position == 3:
+                h.drop(1)
+
+        log.append_many([{"kind": "a", "stream": stream} for stream in "xxyx"])
+        h = register(act, atomic=False)
+        h.run_once()
+        h.run_once()
+        assert seen == [1, 3, 2, 4]
+        assert (h.status().cursor, h.held(), Held.objects.using(log.backend.alias).count()) == (
+            4,
+            [],
+            0,
+        )
+
 
 class TestHeld:
     def test_what_follows_in_its_stream_waits_and_the_rest_goes_on(

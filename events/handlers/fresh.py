@@ -101,7 +101,12 @@ class Fresh(Source):
         return batch, behind
 
     def write(self, taken: Taken) -> None:
-        self.pass_by(taken, holding.copies(self.work.subscription, taken.behind))
+        work = self.work
+        self.pass_by(taken, holding.copies(work.subscription, taken.behind))
+        if not work.spec.atomic:
+            # Taken in another transaction: what they wait behind may have been dropped since.
+            for stream in {row.stream for row in taken.behind}:
+                holding.promote(work.alias, work.subscription, stream, work.log.backend.now())
 
     def fail(self, taken: Taken, error: str) -> dict[str, Any] | None:
         work = self.work

@@ -488,6 +488,23 @@ class TestGoingOn:
         assert [other.positions(one.url) for one in endpoints] == [[1]] * 3
         assert Delivery.objects.count() == 3
 
+    def test_one_whose_events_cannot_be_read_keeps_no_other(self, log, add, other):
+        """SQLite has no room for so many kinds in one statement."""
+        log.append_many([("n",)] * 3)
+        kinds = [f"k{number}.*" for number in range(2000)]
+        bad = add(other.url(), kinds=["n", *kinds], since="earliest")
+        good = add(other.url(), since="earliest")
+        found = Courier()
+        thread = threading.Thread(target=found.run)
+        thread.start()
+        try:
+            wait_until(lambda: status(good).cursor == 3)
+        finally:
+            found.stop()
+            thread.join()
+        assert other.positions(good.url) == [1, 2, 3]
+        assert status(bad).cursor == 0
+
 
 @pytest.mark.django_db(databases=DATABASES, transaction=True)
 def test_a_log_elsewhere_needs_nothing_of_the_default_database(make_log, django_assert_num_queries):

@@ -355,11 +355,11 @@ class Courier:
         had: dict[tuple[str, int], Answered],
         begin: set[tuple[str, int]],
     ) -> None:
-        for line in lines:
-            if line.key in begin:
-                until = self.until.get(line.log.name, ANYWHERE)
-                line.look_ahead(self.newest[line.log.name].read, until)
         try:
+            for line in lines:
+                if line.key in begin:
+                    until = self.until.get(line.log.name, ANYWHERE)
+                    line.look_ahead(self.newest[line.log.name].read, until)
             self.transact(alias, lines, had, begin)
         except Exception as error:
             logger.info("Webhooks: a step of %s lines is repeated: %s", len(lines), error)

@@ -488,6 +488,24 @@ class TestGoingOn:
         assert [other.positions(one.url) for one in endpoints] == [[1]] * 3
         assert Delivery.objects.count() == 3
 
+    def test_a_step_that_is_not_committed_leaves_no_trace(
+        self, log, add, other, clock, monkeypatch
+    ):
+        """An event that is answered with 500 is held after its second answer, not its first."""
+        endpoint = add(other.url("/fail/1"))
+        log.append("n")
+        write, failures = Books.write, iter([OperationalError("deadlock")])
+
+        def failing(books):
+            for error in failures if books.deliveries else ():
+                raise error
+            write(books)
+
+        monkeypatch.setattr(Books, "write", failing)
+        run(endpoint)
+        assert (status(endpoint).held, status(endpoint).cursor) == (0, 0)
+        assert (fresh(endpoint).failures, fresh(endpoint).suspect) == (1, 1)
+
     def test_one_whose_events_cannot_be_read_keeps_no_other(self, log, add, other):
         """SQLite has no room for so many kinds in one statement."""
         log.append_many([("n",)] * 3)

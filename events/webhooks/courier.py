@@ -355,6 +355,7 @@ class Courier:
         had: dict[tuple[str, int], Answered],
         begin: set[tuple[str, int]],
     ) -> None:
+        known = {id(line.endpoint): (line.endpoint, {**vars(line.endpoint)}) for line in lines}
         try:
             for line in lines:
                 if line.key in begin:
@@ -362,6 +363,9 @@ class Courier:
                     line.look_ahead(self.newest[line.log.name].read, until)
             self.transact(alias, lines, had, begin)
         except Exception as error:
+            # What the steps have noted in them was not committed.
+            for endpoint, values in known.values():
+                vars(endpoint).update(values)
             logger.info("Webhooks: a step of %s lines is repeated: %s", len(lines), error)
             if len(lines) == 1:
                 self.trouble(lines[0], had, error)

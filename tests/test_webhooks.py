@@ -506,6 +506,21 @@ class TestGoingOn:
         assert (status(endpoint).held, status(endpoint).cursor) == (0, 0)
         assert (fresh(endpoint).failures, fresh(endpoint).suspect) == (1, 1)
 
+    def test_what_is_not_due_is_not_looked_for_again_and_again(
+        self, log, add, other, clock, courier, monkeypatch
+    ):
+        endpoint = add(other.url("/some/1"))
+        log.append("n", stream="a")
+        wait_until(lambda: status(endpoint).held == 1)
+        steps = []
+        transact = courier.transact
+        monkeypatch.setattr(courier, "transact", lambda *given: [steps.append(1), transact(*given)])
+        clock.advance(6)
+        wait_until(lambda: Delivery.objects.count() == 2)
+        refreshed = courier.refreshed
+        wait_until(lambda: courier.refreshed > refreshed)
+        assert len(steps) < 10
+
     def test_one_whose_events_cannot_be_read_keeps_no_other(self, log, add, other):
         """SQLite has no room for so many kinds in one statement."""
         log.append_many([("n",)] * 3)

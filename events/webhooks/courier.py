@@ -232,7 +232,7 @@ class Courier:
         line = self.lines.get((endpoint._state.db or "", shard.pk))
         if line is None or line.of != shard.of or line.log.name != endpoint.log:
             return Line(endpoint, query, shard)
-        line.endpoint = endpoint
+        line.endpoint, line.nothing_due = endpoint, False
         if line.query != query:
             line.query, line.span, line.nothing = query, ("", 0, 0), ("", 0, 0)
         if not line.busy:

@@ -110,6 +110,8 @@ class Line:
         # Between two positions of an epoch there is nothing for it.
         self.nothing = ("", 0, 0)
         self.turn = False
+        # None of what is held is due, as a step has found since where all lines stand was last read.
+        self.nothing_due = False
         # Entries that were read, of those between two positions of an epoch.
         self.ahead: list[Row] = []
         self.span = ("", 0, 0)
@@ -252,7 +254,9 @@ class Line:
     def due(self, books: Books, place: locks.Place) -> Job | None:
         mine = holding.in_shard(self.rows(), self.number, self.of)
         due = mine.filter(next_attempt_at__lte=books.now).order_by("next_attempt_at", "pk")
-        for one in due[:LOOK]:
+        found = list(due[:LOOK])
+        self.nothing_due = not found
+        for one in found:
             row = holding.as_row(one)
             if self.may_have(books, row):
                 held = one.pk, one.attempts
@@ -300,4 +304,4 @@ class Line:
             self.place = step.place
 
     def is_due(self, due: int | None, now: int) -> bool:
-        return self.place.holds and due is not None and due <= now
+        return self.place.holds and not self.nothing_due and due is not None and due <= now

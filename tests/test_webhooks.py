@@ -13,6 +13,7 @@ from events import webhooks
 from events.handlers import handlers
 from events.handlers.models import Held, Subscription
 from events.testing import ManualClock
+from events.webhooks import sending
 from events.webhooks.courier import Courier
 from events.webhooks.line import Books
 from events.webhooks.models import Delivery, Endpoint
@@ -520,6 +521,20 @@ class TestGoingOn:
         refreshed = courier.refreshed
         wait_until(lambda: courier.refreshed > refreshed)
         assert len(steps) < 10
+
+    def test_a_connection_that_cannot_even_begin_is_an_answer_as_well(
+        self, log, add, other, courier, monkeypatch
+    ):
+        """Such as where SSL_CERT_FILE names no file. The line would be waited for, without end."""
+
+        def missing():
+            raise FileNotFoundError("no certificates")
+
+        monkeypatch.setattr(sending, "new_pool", missing)
+        endpoint = add(other.url())
+        log.append("n")
+        wait_until(lambda: fresh(endpoint).failures == 1)
+        assert "no certificates" in fresh(endpoint).last_error
 
     def test_one_whose_events_cannot_be_read_keeps_no_other(self, log, add, other):
         """SQLite has no room for so many kinds in one statement."""

@@ -159,9 +159,14 @@ class Sender:
 
     def _begin(self, line: Hashable, message: Message, job: object) -> None:
         pool = self.pools.get(line)
-        if pool is None:
-            pool = self.pools[line] = new_pool()
-        self._keep(self._post(pool, message, job))
+        try:
+            if pool is None:
+                pool = self.pools[line] = new_pool()
+        except Exception as error:
+            # The certificates cannot be read, for one. Somebody waits for an answer all the same.
+            self.done(job, Answer(None, error=reason(error)))
+        else:
+            self._keep(self._post(pool, message, job))
 
     async def _post(
         self, pool: httpcore.AsyncConnectionPool, message: Message, job: object

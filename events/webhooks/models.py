@@ -33,6 +33,8 @@ from .addresses import valid_url
 
 MAX_URL, MAX_TEXT, MAX_ANSWER = 1000, 500, 1024
 MAX_PARALLEL = 16
+# Each kind is looked at for each read, and each secret signs each message.
+MAX_KINDS, MAX_SECRETS = 100, 5
 
 
 def new_uid() -> str:
@@ -86,6 +88,8 @@ class Endpoint(models.Model):
             try:
                 if not isinstance(getattr(self, field), list):
                     raise ValueError("must be a list")
+                if len(getattr(self, field)) > MAX_KINDS:
+                    raise ValueError(f"must be at most {MAX_KINDS}")
                 values = {"kind": None, "stream": None, **options}
                 make_query("latest", 1, epoch=None, page_size=1, max_page_size=1, **values)
             except ValueError as error:
@@ -116,7 +120,8 @@ class Endpoint(models.Model):
         left = conf.seconds("OVERLAP") if overlap is None else overlap.total_seconds()
         end, now = time.time() + left, time.time()
         before = [[one, min(end, until or end)] for one, until in self.keys]
-        self.keys = [[secret, None], *([one, until] for one, until in before if until > now)]
+        valid = [[one, until] for one, until in before if until > now]
+        self.keys = [[secret, None], *valid[: MAX_SECRETS - 1]]
         if self.pk is not None:
             self.save(update_fields=["keys"])
         return secret

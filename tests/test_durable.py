@@ -287,6 +287,21 @@ class TestReading:
         assert http.get(offset=offset).status_code == 410
         assert http.get(offset=later).json() == []
 
+    def test_a_page_that_somebody_has_written_runs_no_script(self, http):
+        """Its type is the writer's choice: as a page of this site it would act as whoever opens it."""
+        http.put(data="<script>", type="text/html")
+        found = http.get()
+        assert found["Content-Type"] == "text/html"
+        assert found["Content-Security-Policy"] == "sandbox"
+
+    def test_a_tag_of_another_epoch(self, log, http):
+        """After a restore the same positions may be of other entries."""
+        http.put(data=[1])
+        tag = http.get()["ETag"]
+        assert http.get(headers={"If-None-Match": tag}).status_code == 304
+        log.renew_epoch()
+        assert http.get(headers={"If-None-Match": tag}).status_code == 200
+
     def test_a_long_poll_answers_when_there_is_something(self, log, http):
         """Under WSGI too."""
         offset = http.put()["Stream-Next-Offset"]

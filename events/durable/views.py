@@ -78,6 +78,8 @@ class DurableView(LiveView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response.setdefault("X-Content-Type-Options", "nosniff")
         response.setdefault("Cross-Origin-Resource-Policy", "cross-origin")
+        # Whoever writes a stream picks its type: a page of HTML must not act as its reader here.
+        response.setdefault("Content-Security-Policy", "sandbox")
         response.setdefault("Access-Control-Expose-Headers", SEEN)
         return response
 
@@ -202,7 +204,7 @@ class DurableView(LiveView):
     ) -> HttpResponseBase:
         """What there is."""
         first = page.rows[0].position if page.rows else 0
-        etag = f'"{view.row.pk}:{first}:{since}:{page.position}:{int(page.closed)}"'
+        etag = f'"{view.row.pk}:{first}:{since}:{page.offset}:{int(page.closed)}"'
         if not now and self.request.headers.get("If-None-Match") == etag:
             response = HttpResponse(status=304)
         else:

@@ -529,6 +529,18 @@ class TestPython:
         assert http.get().json() == [1, 2]
         assert http.get()["Stream-Closed"] == "true"
 
+    @with_both
+    @on_both
+    def test_a_write_in_a_transaction_has_it_live_on(self, log, settings):
+        """From its commit on."""
+        answer = log.durable("a")
+        answer.create(ttl=10)
+        for _ in range(3):
+            settings.CLOCK[0] += 9
+            with transaction.atomic(using=log.backend.alias):
+                answer.append(1)
+        assert answer.read().data == [1, 1, 1]
+
     def test_a_context_goes_along(self, log):
         answer = log.durable("a")
         answer.create()

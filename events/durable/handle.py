@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from django.db import connections, transaction
+
 from ..exceptions import InvalidEvent
+from ..internals import commit_hooks
 from ..log import EventLog
 from ..streams import StreamHandle
 from ..threads import twin
 from ..wire import dumps
 from . import content, offsets, protocol, reading
+from .models import Durable
 from .refusals import Closed, Invalid, Refused
 
 
@@ -21,6 +26,17 @@ class Read(NamedTuple):
     offset: str
     up_to_date: bool
     closed: bool
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What follows a commit of the caller's. Two of one stream are equal."""
+
+    log: EventLog
+    row: Durable
+
+    def __call__(self) -> None:
+        protocol.touch(self.log, self.row)
 
 
 class DurableHandle:
@@ -94,9 +110,17 @@ class DurableHandle:
         items = protocol.prepare(self.log, self.name, write)
         if isinstance(items, Refused):
             raise items
+        self._live_on(row)
         self.log.backend.append(items)
         if closes:
             self.log.backend.step(protocol.closing(self.name))
+
+    def _live_on(self, row: Durable) -> None:
+        """From the commit on, once: before it, who reads would wait for the row."""
+        connection, touch = connections[self.log.backend.alias], Touch(self.log, row)
+        has_ttl = row.ttl is not None and connection.in_atomic_block
+        if has_ttl and touch not in commit_hooks(connection):
+            transaction.on_commit(touch, using=connection.alias, robust=True)
 
     def read(self, offset: str = offsets.START) -> Read:
         """A page of what comes after an offset."""

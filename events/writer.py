@@ -101,4 +101,11 @@ class Writer:
             self.task = None
 
     async def __aexit__(self, *error: object) -> None:
-        await self._stored()
+        try:
+            await self._stored()
+        except asyncio.CancelledError:
+            # A loop that is closed cancels the task as well, with what is in the buffer.
+            if self.task is not None and self.task.cancelled():
+                for payload in self._taken():
+                    await self.run.aemit(self.kind, payload)
+            raise

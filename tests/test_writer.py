@@ -1,5 +1,7 @@
 """A buffer before a stream: text that arrives together is one event."""
 
+import asyncio
+
 import pytest
 
 from events.exceptions import InvalidEvent, StreamClosed
@@ -86,6 +88,27 @@ async def test_a_loop_that_is_left_by_an_exception(run):
         async with run.writer("delta", every=LONG) as write:
             await write("half")
             raise ZeroDivisionError
+    assert [entry.payload for entry in (await run.aread(kind="delta")).entries] == [
+        {"text": "half"}
+    ]
+
+
+async def test_a_loop_that_cancels_all_its_tasks(run):
+    """As `asyncio.run` does at its end: the writer's own task as well. Its last piece is stored."""
+
+    async def answer():
+        async with run.writer("delta", every=LONG) as write:
+            await write("half")
+            await asyncio.Event().wait()
+
+    others = asyncio.all_tasks()
+    working = asyncio.create_task(answer())
+    while len(asyncio.all_tasks() - others) < 2:
+        await asyncio.sleep(0)
+    for task in (tasks := asyncio.all_tasks() - others):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert working.cancelled()
     assert [entry.payload for entry in (await run.aread(kind="delta")).entries] == [
         {"text": "half"}
     ]

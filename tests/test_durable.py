@@ -12,10 +12,12 @@ from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from events import context, exceptions, hooks
+from events.api import eventsource
 from events.checks import register  # noqa: F401
-from events.durable import checks, offsets, protocol, reading
+from events.durable import checks, frames, offsets, protocol, reading
 from events.durable.models import Durable, Producer
 from events.exceptions import InvalidEvent, StreamClosed
+from events.tickets import issue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # What depends on locks and on how an emit waits for its commit.
@@ -360,6 +362,48 @@ class TestLive:
         await sync_to_async(protocol.create)(log, "a", wanted)
         _, text = await self.read(offset="-1", live="sse")
         assert text.index("data:[1]") < text.index("data:[2]")
+
+    @pytest.fixture
+    async def fork(self, log, monkeypatch):
+        """A stream with two pages of a past."""
+        monkeypatch.setattr(reading, "ROWS", 1)
+        await log.durable("a0").acreate(data=["old", "older"])
+        await sync_to_async(protocol.create)(log, "a", protocol.Wanted(source="a0", closed=True))
+
+    async def test_a_past_holds_no_thread(self, fork, monkeypatch):
+        """While the client takes a page of it."""
+        held = []
+        take = frames.next_of
+
+        async def release():
+            held.clear()
+
+        monkeypatch.setattr(frames, "next_of", lambda pages: held.append(1) or take(pages))
+        monkeypatch.setattr(frames, "release_thread", release)
+        response = await AsyncClient().get(f"{ROOT}a", {"offset": "-1", "live": "sse"})
+        pages = [list(held) async for part in response.streaming_content if b"old" in part]
+        assert pages == [[], []]
+
+    async def test_a_past_is_bounded_on_a_server_without_backpressure(self, fork, monkeypatch):
+        """The reader comes back for the rest of it."""
+        monkeypatch.setattr(eventsource, "MAX_BYTES", 1)
+        _, text = await self.read(offset="-1", live="sse")
+        assert '"old"' in text
+        assert '"older"' not in text
+        offset = text.partition('"streamNextOffset":"')[2][:33]
+        _, text = await self.read(offset=offset, live="sse")
+        assert '"older"' in text
+
+    async def test_who_may_not_read_any_more_is_sent_no_more_of_a_past(
+        self, fork, log, monkeypatch
+    ):
+        monkeypatch.setattr(eventsource.access, "next_check", lambda: 0)
+        allowed = [True]
+        monkeypatch.setattr(type(log.policy), "can_read", lambda *asked: bool(allowed))
+        response = await AsyncClient().get(f"{ROOT}a", {"offset": "-1", "live": "sse"})
+        allowed.clear()
+        parts = [part async for part in response.streaming_content]
+        assert b"older" not in b"".join(parts)
 
     def test_nothing_to_resume(self, http):
         """A front end that asks when it is loaded is told so, for a stream that is closed or is not

@@ -70,15 +70,34 @@ class Connection(EventSource):
         }
 
     async def frames(self, who: Hashable) -> AsyncGenerator[bytes]:
+        self.start_clocks()
         pages = self.view.inherited(self.since)
         while (page := await sync_to_async(next_of)(pages)) is not None:
             self.position = page.position
-            if page.rows:
-                yield self.after_data(self.of_rows(page.rows))
+            if not page.rows:
+                continue
+            # Nothing of the site's is held while the client takes this.
+            await release_thread()
+            yield self.of_past(page)
+            if farewell := await self.farewell():
+                yield farewell
+                return
         async with aclosing(super().frames(who)) as frames:
             async for frame in frames:
                 if frame:
                     yield frame
+
+    def start_clocks(self) -> None:
+        """Once: the past is a part of the response, too."""
+        if not hasattr(self, "ends_at"):
+            super().start_clocks()
+
+    def of_past(self, page: Page) -> bytes:
+        text = self.after_data(self.of_rows(page.rows))
+        self.last_sent = self.now()
+        if self.bytes_left is not None:
+            self.bytes_left -= len(text)
+        return text
 
     async def farewell(self) -> bytes:
         await self.live_on()

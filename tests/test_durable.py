@@ -518,6 +518,18 @@ class TestPolicy:
         http.put()
         assert http.delete().status_code == 204
 
+    def test_a_ticket_reads_and_writes_nothing(self, log, signed_in):
+        """It is in addresses, and so in logs. With one, no cookie is looked at either."""
+        http = signed_in("view_event", "add_event", "delete_event")
+        http.put(data=[1])
+        user = User.objects.get()
+        assert Client().get(f"{ROOT}a?ticket={issue(user, None)}").json() == [1]
+        for method in ("put", "post", "delete"):
+            address = f"{ROOT}a?ticket={issue(user, None)}"
+            written = getattr(http.client, method)(address, "[2]", content_type="application/json")
+            assert written.status_code == 401
+        assert http.get().json() == [1]
+
     def test_a_write_has_its_writers_name(self, log, signed_in):
         http = signed_in("add_event")
         http.put()

@@ -9,9 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotFound
 from rest_framework.request import Request
 
+from ..api.authentication import TicketAuthentication
 from ..api.items import read_bounded
 from ..api.sending import PIECE, is_asgi, streamed
 from ..api.sse import LiveView
@@ -28,6 +29,7 @@ from .offsets import NOW, START
 from .refusals import TRUE, Invalid, Missing, Refused
 
 METHODS = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+WRITES = ("PUT", "POST", "DELETE")
 LONG_POLL, SSE = "long-poll", "sse"
 # What scripts of other origins may send and see. Which origins these are, is for a middleware to
 # say, such as django-cors-headers.
@@ -70,6 +72,14 @@ class DurableView(LiveView):
         if request.method in ("PUT", "POST"):
             self.body = read_bounded(django_request(request), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # type: ignore[arg-type]
         super().initial(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """A ticket is a part of an address, which is logged: it opens what is read, and writes nothing."""
+        super().perform_authentication(request)
+        if request.method in WRITES and isinstance(
+            request.successful_authenticator, TicketAuthentication
+        ):
+            raise AuthenticationFailed("A ticket writes nothing.")
 
     def handle_exception(self, exc: Exception) -> Any:
         return super().handle_exception(Refusal(exc) if isinstance(exc, Refused) else exc)

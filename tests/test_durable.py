@@ -14,7 +14,7 @@ from django.urls import include, path
 from events import context, exceptions, hooks
 from events.api import eventsource
 from events.checks import register  # noqa: F401
-from events.durable import checks, frames, offsets, protocol, reading
+from events.durable import checks, content, frames, offsets, protocol, reading
 from events.durable.models import Durable, Producer
 from events.exceptions import InvalidEvent, StreamClosed
 from events.tickets import issue
@@ -123,6 +123,14 @@ class TestEvents:
         assert http.post("own", {}).status_code == 405
         assert http.delete("own").status_code == 405
         assert http.put("own").status_code == 409
+
+    def test_a_body_of_too_many_messages(self, http, monkeypatch):
+        """A body of two megabytes may hold a million, and all others would wait for them."""
+        monkeypatch.setattr(content, "MAX_MESSAGES", 2, raising=False)
+        assert http.put("b", data=[1, 2, 3]).status_code == 413
+        http.put(data=[1, 2])
+        assert http.post(data=[1, 2, 3]).status_code == 413
+        assert http.get().json() == [1, 2]
 
     def test_bytes_are_cut_to_the_size_of_an_event(self, make_log, log, http, settings):
         """And are whole again for whoever reads them; text stays text, but for a NUL."""

@@ -30,6 +30,9 @@ RESERVED = "durable."
 MESSAGE, CHUNK = "durable.message", "durable.chunk"
 JSON, BYTES = "application/json", "application/octet-stream"
 
+# Messages of one request: they are appended under one lock, for less time than others wait for it.
+MAX_MESSAGES = 100_000
+
 # What stands around a chunk's bytes, and around a message's JSON.
 AROUND = len('{"base64":"","more":true}')
 BEFORE, AFTER = len('{"data":'), len("}")
@@ -67,7 +70,10 @@ def items(
     if not data:
         return []
     if is_json(content_type):
-        return messages(name, parsed(data), settings, context)
+        values = parsed(data)
+        if len(values) > MAX_MESSAGES:
+            raise TooLarge(f"a request may have {MAX_MESSAGES} messages, and no more")
+        return messages(name, values, settings, context)
     return [
         Item(CHUNK, name, text, None, context=context)
         for text in chunks(data, settings.max_payload_bytes)

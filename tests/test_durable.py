@@ -413,6 +413,13 @@ class TestLive:
         parts = [part async for part in response.streaming_content]
         assert b"older" not in b"".join(parts)
 
+    @pytest.mark.parametrize("stream", ["a", "a0"])
+    async def test_what_was_pruned(self, fork, log, stream):
+        """410, as without `live`: who is told nothing comes back again and again."""
+        await log.aprune(max_entries=1)
+        response = await AsyncClient().get(f"{ROOT}{stream}", {"offset": "-1", "live": "sse"})
+        assert response.status_code == 410
+
     def test_nothing_to_resume(self, http):
         """A front end that asks when it is loaded is told so, for a stream that is closed or is not
         there; who asks for an offset is given what there is, or told that it is not."""

@@ -115,10 +115,19 @@ class View:
         assert state is not None  # nosec B101 # for the type checker
         return Page(self._data(rows), state.epoch, position, True, self.closed)
 
-    def _read(self, segment: Segment, since: int | None) -> tuple[Rows, list[Row]]:
+    def check(self, since: int | None) -> None:
+        """Lost, if something after that is gone: a live reader could not be told later."""
+        position = self.segments[0].after if since is None else since
+        for segment in self.segments:
+            if position < segment.upto:
+                self._read(segment, since, 1)
+
+    def _read(
+        self, segment: Segment, since: int | None, limit: int | None = None
+    ) -> tuple[Rows, list[Row]]:
         after = segment.after if since is None else max(since, segment.after)
         whole = since is None and not self.is_durable
-        query = Query("earliest" if whole else after, ROWS, segment.name)
+        query = Query("earliest" if whole else after, limit or ROWS, segment.name)
         found = self.log.backend.read(query)
         if found.gap is not None and self._loses(segment, after, found):
             raise Lost(f"entries are gone: {found.gap.reason}")

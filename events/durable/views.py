@@ -291,6 +291,7 @@ class DurableView(LiveView):
         """Server-Sent Events. 400 and no 5xx where the server has none: clients repeat these."""
         if not is_asgi(self.request):
             raise Invalid("Server-Sent Events need ASGI; read with live=long-poll")
+        view.check(since)
         held: Held = self.hold_connection()
         connection = kind(self.request, view, since, self.only("cursor"))
         return connection.respond(connection.headers(), held)

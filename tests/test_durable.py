@@ -462,6 +462,24 @@ class TestForks:
         assert http.get("a").status_code == 410
         assert http.get("b").json() == [1]
 
+    def test_a_chain_of_forks_has_a_bound(self, log, http, monkeypatch):
+        """Each reader asks for all of it, and all of it goes with the last."""
+        monkeypatch.setattr(protocol, "LONGEST_CHAIN", 2, raising=False)
+        http.put(data=[1])
+        assert self.fork(http, "b", "a").status_code == 201
+        assert self.fork(http, "c", "b").status_code == 409
+        assert self.fork(http, "c", "a").status_code == 201
+
+    def test_the_longest_chain_of_forks_goes_with_the_last(self, log, http):
+        rows = reading.rows_of(log)
+        http.put("s0", data=[1])
+        for number in range(1, 100):
+            self.fork(http, f"s{number}", f"s{number - 1}")
+        rows.exclude(name="s99").update(deleted=True)
+        assert http.get("s99").json() == [1]
+        assert http.delete("s99").status_code == 204
+        assert not rows.exists()
+
     def test_a_fork_asks_whether_its_source_may_be_read(self, log, http, monkeypatch):
         http.put("secret", data=[1])
         policy = type(log.policy)

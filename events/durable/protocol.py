@@ -39,6 +39,8 @@ from .refusals import (
 
 # A touch that would move the deadline by less than this share of the TTL is left out.
 COALESCED = 20
+# Streams from the first source to the last fork: a read looks at each, and so does what deletes.
+LONGEST_CHAIN = 100
 
 
 class Producer(NamedTuple):
@@ -182,6 +184,8 @@ def fork_of(log: EventLog, name: str, wanted: Wanted) -> Fork:
         raise Conflicting(str(error)) from None
     if not view.is_durable:
         raise Missing("only a stream that was made by a PUT can be forked")
+    if len(view.segments) >= LONGEST_CHAIN:
+        raise Conflicting(f"a chain of forks has at most {LONGEST_CHAIN} streams")
     at = view.tail
     if wanted.fork_offset is not None:
         offset = offsets.parse(wanted.fork_offset)

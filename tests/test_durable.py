@@ -253,6 +253,12 @@ class TestProducers:
         assert found.status_code == 409
         assert (found["Producer-Expected-Seq"], found["Producer-Received-Seq"]) == ("0", "2")
 
+    @pytest.mark.parametrize("name", ["Producer_Id", "Stream_Seq"])
+    def test_a_name_with_a_nul(self, http, name):
+        """400 on each database: PostgreSQL keeps none, and clients repeat what is answered by a 500."""
+        http.put()
+        assert http.post(data=[1], **producer(0) | {name: "a\0"}).status_code == 400
+
 
 class TestReading:
     def test_closed_is_said_at_the_tail_only(self, log, http, monkeypatch):

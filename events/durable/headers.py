@@ -67,8 +67,8 @@ def wanted(headers: Mapping[str, str], data: bytes, root: str) -> Wanted:
 def write(headers: Mapping[str, str], data: bytes) -> Write:
     """What a POST asks for."""
     seq = headers.get("Stream-Seq")
-    if seq is not None and not 1 <= len(seq) <= MAX_SEQ:
-        raise Invalid(f"Stream-Seq must be 1 to {MAX_SEQ} characters")
+    if seq is not None and not is_text(seq, MAX_SEQ):
+        raise Invalid(f"Stream-Seq must be 1 to {MAX_SEQ} characters, and no NUL")
     return Write(
         headers.get("Content-Type") or None, data, is_true(headers), producer(headers), seq
     )
@@ -81,9 +81,13 @@ def producer(headers: Mapping[str, str]) -> Producer | None:
     id, epoch, seq = given
     if id is None or epoch is None or seq is None:
         raise Invalid(f"give all of {', '.join(PRODUCER)}, or none")
-    if not 1 <= len(id) <= MAX_PRODUCER:
-        raise Invalid(f"Producer-Id must be 1 to {MAX_PRODUCER} characters")
+    if not is_text(id, MAX_PRODUCER):
+        raise Invalid(f"Producer-Id must be 1 to {MAX_PRODUCER} characters, and no NUL")
     return Producer(id, number("Producer-Epoch", epoch), number("Producer-Seq", seq))
+
+
+def is_text(text: str, most: int) -> bool:
+    return 1 <= len(text) <= most and "\0" not in text
 
 
 def number(name: str, text: str, most: int = MAX_INTEGER) -> int:

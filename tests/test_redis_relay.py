@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
 
-from events.backends.database import sequencer
+from events.backends.database import outbox, sequencer
 from events.backends.database.dialects import dialect_of
 from events.backends.redis import LogUnavailable
 from events.backends.redis.ledger import Ledger
@@ -47,6 +47,12 @@ def commit(log, *kinds, **fields):
     with transaction.atomic(using=log.backend.alias):
         for kind in kinds:
             log.append(kind, **fields)
+
+
+def put(log, kind):
+    """A committed row of the outbox, of which nobody has said anything yet."""
+    with connections[log.backend.alias].cursor() as cursor:
+        outbox.put(cursor, log.name, [Item(kind, "", "{}", None)], log.backend.now())
 
 
 def kinds(log):
@@ -145,6 +151,12 @@ def test_a_relay_that_stands_still(make_log):
     child.join()
     assert kinds(log) == ["zero", "a", "b", "after"]
     assert waiting(log) == 0
+
+
+def test_a_read_brings_what_waits(log):
+    """B26: of a process that died after its commit, on every database."""
+    put(log, "a")
+    assert [entry.kind for entry in log.read().entries] == ["zero", "a"]
 
 
 def test_a_database_that_counts_lower_again(log):

@@ -254,7 +254,8 @@ class SQLite(Dialect):
                 "UPDATE events_log SET head = head + %s, latest = MAX(latest, %s) WHERE name = %s",
                 (taking, now if taking else 0, name),
             )
-        return super().lock_log(cursor, name, nowait, taking, now)
+        # It knows no NOWAIT, and who has begun to write has the lock.
+        return super().lock_log(cursor, name, False, taking, now)
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         cursor.execute("BEGIN IMMEDIATE")

@@ -13,7 +13,7 @@ from django.db import connections, transaction
 from events.backends.database import outbox, sequencer
 from events.backends.database.dialects import dialect_of
 from events.backends.redis import LogUnavailable
-from events.backends.redis.ledger import Ledger
+from events.backends.redis.ledger import Ledger, Stale
 from events.backends.redis.relay import Relay
 from events.exceptions import StreamClosed
 from events.handlers.models import Shard
@@ -157,6 +157,32 @@ def test_a_read_brings_what_waits(log):
     """B26: of a process that died after its commit, on every database."""
     put(log, "a")
     assert [entry.kind for entry in log.read().entries] == ["zero", "a"]
+
+
+def test_a_relay_that_stands_still_twice(log):
+    """B26: what it heard of others' tokens gives it none that they would not go beyond."""
+    commit(log, "a")
+    name, alias, client = log.name, log.backend.alias, log.backend.client
+    late, asleep = Relay(name, alias, 1.0, True, log.backend.ledger), []
+
+    class Sleeper(Ledger):
+        def relay(self, rows, forget, database, token, timeout):
+            if not asleep:
+                # It slept before, and another has relayed and forgotten since.
+                [[newest]] = client.send([("HMGET", self.keys.placed(database), "token")])
+                asleep.append(None)
+                raise Stale(int(newest))
+            asleep[0] = rows, forget, database, token, timeout
+            raise InterruptedError("the database has ended its session")
+
+    late.ledger = Sleeper(client, log.backend.keys, log.backend.now, 0, name)
+    put(log, "b")
+    with pytest.raises(InterruptedError):
+        late.sequence()
+    log.read()
+    with pytest.raises(Stale):
+        log.backend.ledger.relay(*asleep[0])
+    assert kinds(log) == ["zero", "a", "b"]
 
 
 def test_a_database_that_counts_lower_again(log):

@@ -121,8 +121,6 @@ class Relay:
         self.lane = f"{alias} {ledger.client.url}"
         # No log can have such a name, so it is nobody's row but ours.
         self.row = f">{name}" if len(name) < 64 else f">{name[:-2]}"
-        # A token that somebody else has had, of a database that was restored since.
-        self.least_token = 0
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -226,8 +224,10 @@ class Relay:
             self._transact(work)
         except Stale as error:
             # Either we stood still, and begin anew; or the database was restored to a time at which
-            # it counted lower, and then nobody else has a higher token.
-            self.least_token = error.token + 1
+            # it counted lower. That is committed before it is used: who stands still with a token
+            # that nobody else goes beyond could place what they have placed and forgotten.
+            higher = error.token
+            self._transact(lambda cursor: self._lock(cursor, patience is not None, higher))
             return
         if done is not None:
             self._forget(*done)
@@ -235,12 +235,12 @@ class Relay:
     def _transact(self, work: Any) -> None:
         run(self.connection, self.dialect, self.timeout, work)
 
-    def _lock(self, cursor: CursorWrapper, nowait: bool) -> tuple[str, int]:
+    def _lock(self, cursor: CursorWrapper, nowait: bool, least: int = 0) -> tuple[str, int]:
         found = self.dialect.lock_log(cursor, self.row, nowait, 0, 0)
         if found is None:
             raise LogMissing(self.row)
         id, head, *_, database = found
-        token = max(head + 1, self.least_token)
+        token = max(head + 1, least)
         cursor.execute("UPDATE events_log SET head = %s WHERE id = %s", [token, id])
         return database, token
 

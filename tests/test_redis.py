@@ -257,6 +257,22 @@ class TestTerms:
         assert log.info().head == 2
 
 
+class TestRefusals:
+    def test_a_server_that_takes_nothing(self, make_log, tmp_path):
+        """B37: it is full. An emit fails as while Redis is away; one can read, and make room."""
+        with running_redis(tmp_path) as server:
+            log = make_log(BACKEND="redis", OPTIONS={"using": None, "url": server.url})
+            log.append("n")
+            server.client.config_set("maxmemory", 1)
+            with pytest.raises(LogUnavailable, match="maxmemory"):
+                log.append("n", stream="s")
+            assert len(log.read().entries) == 1
+            assert (log.info().head, log.prune(ttl=60)) == (1, 0)
+            assert log.clear() == 1
+            server.client.config_set("maxmemory", 0)
+            assert log.append("n", stream="s").seq == 1
+
+
 class TestChecks:
     def test_what_a_server_says_of_itself(self, make_log, tmp_path):
         """B24: what loses a log is an error, what may lose an event a warning."""

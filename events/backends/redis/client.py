@@ -34,7 +34,7 @@ CONNECT_TIMEOUT = 1.0
 ANSWER_TIMEOUT = 10.0
 
 # What a server says when it has done nothing: a replica, a node without that slot, one that loads its
-# data, one whose cluster or replicas are not complete.
+# data, one whose cluster or replicas are not complete, one that a script keeps busy.
 NOT_DONE = (
     "READONLY",
     "MOVED",
@@ -44,6 +44,7 @@ NOT_DONE = (
     "LOADING",
     "MASTERDOWN",
     "NOREPLICAS",
+    "BUSY",
 )
 LOST = (errors.ConnectionError, errors.TimeoutError, OSError)
 

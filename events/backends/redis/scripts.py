@@ -13,6 +13,7 @@ from redis import exceptions as errors
 
 from ...types import Status
 from .client import Client, code_of
+from .errors import LogUnavailable
 
 FOLDER = Path(__file__).parent / "lua"
 STATUSES = tuple(Status)
@@ -46,7 +47,7 @@ class Script:
             )
         for answer in answers:
             if isinstance(answer, Exception):
-                raise answer
+                raise refused(answer)
         return answers if wait else answers[0]
 
 
@@ -62,6 +63,7 @@ COME_BACK = Script("come_back")
 RENEW = Script("renew")
 ADOPT = Script("adopt")
 ADOPT_STREAMS = Script("adopt_streams")
+VIEW = Script("view")
 
 
 class Keys:
@@ -97,12 +99,26 @@ class Keys:
 
 def call(client: Client, *commands: tuple[Any, ...], timeout: float | None = None) -> list[Any]:
     """Plain commands, as one view."""
-    answers = client.send([("MULTI",), *commands, ("EXEC",)], timeout=timeout)
+    if len(commands) == 1:
+        answers = [client.send(commands, timeout=timeout)]
+    else:
+        answers = client.send([("MULTI",), *commands, ("EXEC",)], timeout=timeout)
+    if any(isinstance(answer, errors.OutOfMemoryError) for answer in answers):
+        keys = [key for _, key, *_ in commands]
+        parts = [part for name, _, *rest in commands for part in (name, len(rest), *rest)]
+        answers = [VIEW.run(client, keys, parts, timeout=timeout)]
     for answer in answers:
         if isinstance(answer, Exception):
-            raise answer
+            raise refused(answer)
     found: list[Any] = answers[-1]
     for answer in found:
         if isinstance(answer, errors.ResponseError):
-            raise answer
+            raise refused(answer)
     return found
+
+
+def refused(answer: Exception) -> LogUnavailable:
+    """What a server says that is full, cannot save, or was demoted: nobody above knows its errors."""
+    error = LogUnavailable(f"Redis refused: {answer}")
+    error.__cause__ = answer
+    return error

@@ -272,6 +272,15 @@ class TestRefusals:
             server.client.config_set("maxmemory", 0)
             assert log.append("n", stream="s").seq == 1
 
+    def test_a_user_who_may_not_publish(self, make_log, tmp_path):
+        """Only the hint is lost: readers poll."""
+        with running_redis(tmp_path) as server:
+            log = make_log(BACKEND="redis", OPTIONS={"using": None, "url": server.url})
+            server.client.execute_command("ACL SETUSER", "default", "resetchannels")
+            assert log.append("n", stream="s").position == 1
+            log.stream("s").delete()
+            assert log.info().head == 2
+
 
 class TestChecks:
     def test_what_a_server_says_of_itself(self, make_log, tmp_path):

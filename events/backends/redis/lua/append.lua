@@ -178,6 +178,6 @@ if count > 0 or log.begins then
   save(log)
 end
 if count > 0 then
-  redis.call('SPUBLISH', ARGV[4], whole(log.head))
+  hint(ARGV[4], log)
 end
 return { 'ok', time, whole(log.head), fates }

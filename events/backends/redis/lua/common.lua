@@ -46,6 +46,11 @@ local function save(log)
   end
 end
 
+-- The last that a script does: what is stored stays so, also where an ACL forbids to publish.
+local function hint(channel, log)
+  redis.pcall('SPUBLISH', channel, whole(log.head))
+end
+
 -- A stream's state, in one text: the fields of `StreamState` in Python, in that order.
 local STATE = '^(%d+)|(%d+)|(%d+)|(%d+)|(%l*)|(%d*)|(%d*)|(.*)$'
 

@@ -21,5 +21,5 @@ log.latest = math.max(tonumber(ARGV[1]), log.latest)
 local text = '{"stream":"' .. ARGV[4] .. '","events":' .. whole(count) .. '}'
 add(KEYS[2], whole(log.head), 'stream.deleted', '', '0', whole(log.latest), text, '', '')
 save(log)
-redis.call('SPUBLISH', ARGV[3], whole(log.head))
+hint(ARGV[3], log)
 return count

@@ -256,6 +256,26 @@ class TestTerms:
         until(lambda: log.append("n", key="k").position == 2)
         assert log.info().head == 2
 
+    def test_a_retry_is_written_too(self, make_log, pair):
+        """A WAIT counts from its connection's last write, and the first may have had another."""
+        master, _ = pair
+        options = {"using": None, "url": master.url, "wait": 1}
+        log = make_log(BACKEND="redis", OPTIONS=options)
+        log.append("n", key="k")
+        before = written(master)
+        assert log.append("n", key="k").position == 1
+        assert written(master) > before
+
+    def test_readers_wait_for_no_replica(self, make_log, tmp_path):
+        """Neither to begin a log or a term, nor to be told that they are ahead."""
+        with running_redis(tmp_path) as server:
+            log = make_log(BACKEND="redis", OPTIONS={"using": None, "url": server.url, "wait": 1})
+            assert log.read(since=5).gap.reason == "ahead"
+
+
+def written(server):
+    return server.client.info("commandstats")["cmdstat_hset"]["calls"]
+
 
 class TestRefusals:
     def test_a_server_that_takes_nothing(self, make_log, tmp_path):

@@ -69,8 +69,11 @@ class Ledger:
         self.name = name
 
     def begin(self) -> str:
-        """Make the log if need be, and begin a new term if another server wrote last; the epoch."""
-        epoch: bytes = self._write(BEGIN, [self.keys.log], [new_epoch()])
+        """Make the log if need be, and begin a new term if another server wrote last; the epoch.
+
+        Readers come by here, so no replica has to confirm it: a term that a failover takes back is
+        followed by another."""
+        epoch: bytes = BEGIN.run(self.client, [self.keys.log], [new_epoch()])
         return epoch.decode()
 
     def append(self, items: Sequence[Item], now: int) -> list[Row | None]:

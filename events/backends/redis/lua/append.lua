@@ -174,9 +174,9 @@ if count > 0 then
   log.head = log.head + count
   log.latest = tonumber(time)
 end
-if count > 0 or log.begins then
-  save(log)
-end
+-- Also if nothing is new: a WAIT counts who has the latest write of its own connection, and an entry
+-- whose key comes again may have been written down another one.
+save(log)
 if count > 0 then
   hint(ARGV[4], log)
 end

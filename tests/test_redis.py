@@ -11,6 +11,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from events.backends.redis import LogUnavailable, NotConfirmed
+from events.backends.redis.client import Cluster, Sentinels
 from events.backends.redis.pages import Reader
 from events.checks import check_stores
 from events.context import context
@@ -300,6 +301,13 @@ class TestRefusals:
             assert log.append("n", stream="s").position == 1
             log.stream("s").delete()
             assert log.info().head == 2
+
+    @pytest.mark.parametrize("kind", [Sentinels, Cluster])
+    def test_a_password_with_what_is_special_in_an_address(self, kind):
+        scheme = "redis+sentinel" if kind is Sentinels else "redis+cluster"
+        place = kind(f"{scheme}://me:a%40b%2Fc@127.0.0.1:1/master")
+        used = place.pool.connection_kwargs if kind is Sentinels else place.options
+        assert (used["username"], used["password"]) == ("me", "a@b/c")
 
 
 class TestChecks:

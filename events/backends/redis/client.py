@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from redis import ConnectionPool
 from redis import exceptions as errors
@@ -83,11 +83,7 @@ class Sentinels(Place):
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         name, _, database = parts.path.strip("/").partition("/")
-        options = {
-            **connection_options(),
-            "username": parts.username,
-            "password": parts.password,
-        }
+        options = connection_options() | account_of(url)
         make: Any = Sentinel
         sentinels = make(hosts_of(parts.netloc, 26379), sentinel_kwargs=connection_options())
         master = sentinels.master_for(name, db=int(database or 0), **options)
@@ -97,11 +93,7 @@ class Sentinels(Place):
 class Cluster(Place):
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self.options = {
-            **connection_options(),
-            "username": parts.username,
-            "password": parts.password,
-        }
+        self.options = connection_options() | account_of(url)
         self.known = hosts_of(parts.netloc, 6379)
         self.pools: dict[tuple[str, int], ConnectionPool] = {}
         self.masters: dict[int, tuple[str, int]] = {}
@@ -135,6 +127,13 @@ class Cluster(Place):
                 if one[0] <= slot <= one[1]:
                     return master
         raise errors.ConnectionError("no node of the cluster says who has the log's slot")
+
+
+def account_of(url: str) -> dict[str, str | None]:
+    """User and password of an address, where what is special stands as `%40`."""
+    parts = urlsplit(url)
+    given = {"username": parts.username, "password": parts.password}
+    return {name: value and unquote(value) for name, value in given.items()}
 
 
 def hosts_of(netloc: str, port: int) -> list[tuple[str, int]]:

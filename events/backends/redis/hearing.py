@@ -67,14 +67,11 @@ class Ear:
             asked = False
             while not self.stopped.is_set():
                 if connection.can_read(timeout=TICK):
-                    answer = connection.read_response(disable_decoding=True)
                     asked = False
-                    if answer[0] == b"sunsubscribe":
-                        raise errors.ConnectionError("the slot has moved to another node")
-                    if answer[0] == b"smessage":
+                    if _next(connection) == b"smessage":
                         self.stopped.wait(SPACING)
                         while connection.can_read():
-                            connection.read_response(disable_decoding=True)
+                            _next(connection)
                         self._tell()
                 elif asked:
                     raise errors.ConnectionError("the server does not answer")
@@ -90,3 +87,11 @@ class Ear:
     def _tell(self) -> None:
         with suppress(RuntimeError):  # the loop of that broker is closed
             self.heard()
+
+
+def _next(connection: Any) -> bytes:
+    """What kind of word comes next."""
+    kind: bytes = connection.read_response(disable_decoding=True)[0]
+    if kind == b"sunsubscribe":
+        raise errors.ConnectionError("the slot has moved to another node")
+    return kind

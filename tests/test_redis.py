@@ -309,6 +309,14 @@ class TestRefusals:
         used = place.pool.connection_kwargs if kind is Sentinels else place.options
         assert (used["username"], used["password"]) == ("me", "a@b/c")
 
+    def test_a_slot_that_has_moved_to_a_node_without_a_name(self):
+        """The cluster is asked again."""
+        place = Cluster("redis+cluster://127.0.0.1:1")
+        place.look_again(7, "MOVED 7 10.0.0.1:2")
+        assert place.masters == {7: ("10.0.0.1", 2)}
+        place.look_again(7, "MOVED 7 :3")
+        assert place.masters == {}
+
 
 class TestChecks:
     def test_what_a_server_says_of_itself(self, make_log, tmp_path):

@@ -108,7 +108,9 @@ class Cluster(Place):
         words = answer.split()
         if words[:1] == ["MOVED"]:
             host, _, port = words[2].rpartition(":")
-            self.masters[slot] = host, int(port)
+            # A node that does not know how it is reached leaves the host out.
+            if host not in ("", "?"):
+                self.masters[slot] = host, int(port)
 
     def _pool(self, node: tuple[str, int]) -> ConnectionPool:
         if node not in self.pools:
@@ -121,7 +123,7 @@ class Cluster(Place):
                 ranges = talk(self._pool(node), [("CLUSTER", "SLOTS")])[0]
             except (*LOST, errors.RedisError):
                 continue
-            masters = [(one[2][0].decode() or node[0], one[2][1]) for one in ranges]
+            masters = [((one[2][0] or b"").decode() or node[0], one[2][1]) for one in ranges]
             self.known = [*dict.fromkeys([*self.known, *masters])]
             for one, master in zip(ranges, masters, strict=True):
                 if one[0] <= slot <= one[1]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
@@ -256,6 +257,21 @@ class TestTerms:
         replica.go_on()
         until(lambda: log.append("n", key="k").position == 2)
         assert log.info().head == 2
+
+    def test_a_master_that_is_demoted_meanwhile(self, make_log, pair):
+        """The emit that waits hears that it is stored and not confirmed."""
+        master, replica = pair
+        options = {"using": None, "url": master.url, "wait": 1}
+        log = make_log(BACKEND="redis", OPTIONS=options)
+        log.append("n")
+        replica.stop()
+        with ThreadPoolExecutor(1) as pool:
+            emitted = pool.submit(log.append, "n")
+            until(lambda: master.client.info("clients")["blocked_clients"] == 1)
+            master.client.replicaof("127.0.0.1", free_port())
+            with pytest.raises(NotConfirmed, match="stored, but 0 of 1"):
+                emitted.result()
+        replica.go_on()
 
     def test_a_retry_is_written_too(self, make_log, pair):
         """A WAIT counts from its connection's last write, and the first may have had another."""

@@ -45,10 +45,11 @@ class Script:
             answers = client.send(
                 [("EVAL", self.text, *parts), *more], again=again, timeout=timeout
             )
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise refused(answer)
-        return answers if wait else answers[0]
+        if isinstance(answers[0], Exception):
+            raise refused(answers[0])
+        # A server that is demoted while it waits answers with an error: nobody has confirmed.
+        confirmed = [0 if isinstance(one, Exception) else one for one in answers[1:]]
+        return [answers[0], *confirmed] if wait else answers[0]
 
 
 APPEND = Script("append")

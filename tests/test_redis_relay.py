@@ -23,6 +23,7 @@ from events.validation import Item
 
 from .contract import in_threads
 from .support.redis_server import running_redis
+from .support.servers import free_port
 from .test_handlers import register  # noqa: F401
 from .test_redis import until
 
@@ -157,6 +158,18 @@ def test_a_read_brings_what_waits(log):
     """B26: of a process that died after its commit, on every database."""
     put(log, "a")
     assert [entry.kind for entry in log.read().entries] == ["zero", "a"]
+
+
+def test_nobody_waits_for_the_database_while_redis_is_away(make_log, monkeypatch):
+    """B26: its lock is asked for when Redis has answered; on SQLite everybody who writes needs it."""
+    url = f"redis://127.0.0.1:{free_port()}"
+    log = make_log(BACKEND="redis", OPTIONS={"url": url, "lock_timeout": 0.1, "clock": time.time})
+    put(log, "a")
+    locked = []
+    monkeypatch.setattr(Relay, "_lock", lambda *_, **options: locked.append(options) or ("", 1))
+    with pytest.raises(LogUnavailable):
+        log.backend.relay.sequence()
+    assert not locked
 
 
 def test_a_relay_that_stands_still_twice(log):

@@ -217,6 +217,8 @@ class Relay:
                 self._place(cursor, rows, database, token, patience)
                 done = database, token, [row.id for row in rows]
 
+        # Before the lock, so that nobody waits for the database because Redis does not answer.
+        call(self.client, ("HGET", self.keys.log, "head"), timeout=self._timeout(patience))
         try:
             self._transact(work)
         except LogMissing:
@@ -231,6 +233,9 @@ class Relay:
             return
         if done is not None:
             self._forget(*done)
+
+    def _timeout(self, patience: float | None) -> float:
+        return min(PATIENCE, self.timeout if patience is None else patience)
 
     def _transact(self, work: Any) -> None:
         run(self.connection, self.dialect, self.timeout, work)
@@ -252,7 +257,7 @@ class Relay:
         token: int,
         patience: float | None,
     ) -> None:
-        timeout = min(PATIENCE, self.timeout) if patience is None else min(patience, PATIENCE)
+        timeout = self._timeout(patience)
         forget = self._gone(cursor, database, timeout)
         answer = self.ledger.relay(rows, forget, database, token, timeout)
         placed = []

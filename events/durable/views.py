@@ -59,6 +59,8 @@ class Refusal(APIException):
 class DurableView(LiveView):
     """One durable stream."""
 
+    # The protocol has a description of its own.
+    schema = None
     body = b""
 
     @classmethod

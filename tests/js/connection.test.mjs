@@ -65,6 +65,15 @@ for (const [name, speaker] of Object.entries(SPEAKERS)) {
     assert.deepEqual([Number(since), epoch], [2, "e2"]);
   });
 
+  test(`${name}: another epoch without a gap goes on where the last one was`, async () => {
+    const world = new World();
+    const log = await world.connect({ ...only, since: 58, epoch: "e1" });
+    const got = listen(log);
+    await speaker.begin(world, { cursor: 58, head: 60, epoch: "e2" });
+    await speaker.say(world, Object.assign(entries(59, 60), { epoch: "e2" }));
+    assert.deepEqual([got, log.position, log.epoch], [[59, 60], 60, "e2"]);
+  });
+
   test(`${name}: who is ahead of the log goes back to its head`, async () => {
     const world = new World();
     const log = await world.connect({ ...only, since: 99, epoch: "e1" });

@@ -333,15 +333,15 @@ export class EventLog extends EventTarget {
   }
 
   /** Deliver a frame, in order and once, at the pace of the reader. */
-  async #take({ entries = [], cursor, head, epoch, gap, end }) {
+  async #take({ entries = [], cursor, head, epoch, renewed, gap, end }) {
     if (gap) {
       // It is told between the entries before it and those after it.
       await this.#roomFor(0);
       if (this.#state === "closed") return;
       this.#jump(gap, epoch);
     } else {
-      // Without a gap, another epoch goes on where the last one was.
-      this.#epoch = epoch ?? this.#epoch;
+      // `renewed` is an epoch in which there is no gap. One that the headers name may begin with one.
+      this.#epoch = renewed ?? this.#epoch ?? epoch ?? null;
     }
     for (const entry of entries) {
       if (entry.position <= this.#cursor) continue;
@@ -476,7 +476,7 @@ function openSocket({ env, wsUrl }, ticket) {
 function socketFrame({ type, id, cursor, epoch, ...message }) {
   switch (type) {
     case "subscribed":
-      return { ...message, cursor, epoch, live: cursor >= message.head };
+      return { ...message, cursor, epoch, renewed: epoch, live: cursor >= message.head };
     case "events":
       return { entries: message.events, cursor };
     case "live":
@@ -484,7 +484,7 @@ function socketFrame({ type, id, cursor, epoch, ...message }) {
     case "heartbeat":
       return { cursor: message.cursors?.[ID] };
     case "epoch":
-      return { epoch };
+      return { renewed: epoch };
     case "gap":
       return { gap: message, epoch };
     case "end":
@@ -525,9 +525,10 @@ async function* overServerSentEvents(source, signal) {
     for (const event of parser.feed(decoder.decode(value, { stream: true }))) {
       const frame = streamFrame(event);
       cursor = frame.cursor ?? cursor;
-      yield { live: cursor >= head, ...place, ...frame };
+      const renewed = frame.entries && place.epoch;
+      yield { live: cursor >= head, ...place, renewed, ...frame };
       // The headers tell of the beginning: what comes before the first entry.
-      if (frame.entries || frame.gap || frame.epoch) place = {};
+      if (frame.entries || frame.gap || frame.renewed) place = {};
     }
   }
 }
@@ -538,7 +539,7 @@ function streamFrame({ id, event, data, comment }) {
   if (data === undefined) return { cursor };
   const value = JSON.parse(data);
   if (event === "gap") return { gap: value };
-  if (event === "epoch") return { epoch: value.epoch };
+  if (event === "epoch") return { renewed: value.epoch };
   if (event === "end") return { end: value, cursor };
   return { entries: [value], cursor };
 }
@@ -585,7 +586,8 @@ async function* overPolling(source, signal) {
     const waited = live;
     live = next === null;
     seen ||= results.length > 0;
-    yield { ...placeOf(response), entries: results, cursor, gap, live };
+    const place = placeOf(response);
+    yield { ...place, renewed: place.epoch, entries: results, cursor, gap, live };
     if (!waited || results.length || env.now() - asked >= wait * SECOND) continue;
     // It had no reason to wait: a stream has ended, or somebody answers in place of the server.
     const reason = await endOfStream(source, cursor, seen, signal);

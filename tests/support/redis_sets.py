@@ -11,6 +11,8 @@ from .servers import free_port, wait_until
 
 # A replica is served at once, and not after waiting for others.
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
+# A master that comes back with nothing, while it is still the master, would empty its replicas.
+KEPT = ("--appendonly", "yes")
 
 
 class Watched:
@@ -55,8 +57,8 @@ def watched(folder):
     for name in names:
         (folder / name).mkdir()
     with (
-        running_redis(folder / "one", *AT_ONCE) as one,
-        running_redis(folder / "two", *AT_ONCE) as two,
+        running_redis(folder / "one", *AT_ONCE, *KEPT) as one,
+        running_redis(folder / "two", *AT_ONCE, *KEPT) as two,
     ):
         two.client.replicaof("127.0.0.1", one.port)
         # Who comes back takes the place that Sentinel gives it.

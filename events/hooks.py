@@ -3,8 +3,11 @@
 Each list is filled by an app's `ready()`.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
+
+logger = logging.getLogger("events")
 
 # Beginnings of kinds that are not for everybody: an app that has one makes its items itself.
 reserved_kinds: list[str] = ["stream."]
@@ -24,10 +27,20 @@ durable: list[Callable[[Any, str], Any]] = []
 keepers: list[Callable[[str], Iterable[tuple[str, int]]]] = []
 
 
-def kept(log: str) -> tuple[str, int] | None:
-    """Who wants the oldest entries, and the position up to which they may go."""
+def unwanted(log: str, target: int) -> int:
+    """The position up to which pruning may go on its way to `target`: nobody who acts on entries
+    wants these any more."""
     wanted = [one for keeper in keepers for one in keeper(log)]
-    return min(wanted, key=lambda one: one[1], default=None)
+    name, position = min(wanted, key=lambda one: one[1], default=("", target))
+    if position >= target:
+        return target
+    logger.warning(
+        "Log %r: pruning stops at position %s; the handler %r wants what comes after it.",
+        log,
+        position,
+        name,
+    )
+    return position
 
 
 def add(hooks: list[Any], hook: Any) -> None:

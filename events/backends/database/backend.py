@@ -19,7 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
-from ... import hints
+from ... import hints, hooks
 from ...conf import LogSettings
 from ...cursors import Query, Rows, State, finish, locate
 from ...exceptions import EventsError, LogBusy
@@ -356,7 +356,9 @@ class DatabaseBackend(BaseBackend):
             cutoff = self.cutoff(ttl)
             log = self._row()
             target = retention.last_to_go(cursor, self.dialect, log, cutoff, max_entries)
-        return retention.last_unwanted(log, target) if self.settings.keep_unhandled else target
+        if self.settings.keep_unhandled:
+            return max(log.floor, hooks.unwanted(self.name, target))
+        return target
 
     def clear(self) -> int:
         self.refuse_in_transaction("clear")

@@ -6,22 +6,18 @@ time, and takes no lock that an append wants.
 
 from __future__ import annotations
 
-import logging
 import time
 from operator import methodcaller
 
 from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
 
-from ... import hooks
 from ...models import Deletion, Log
 from ..base import DELETE_BATCH, Progress
 from .dialects import Dialect
 from .lock import LedgerLock
 from .times import positions_at
 from .transactions import is_transient
-
-logger = logging.getLogger("events")
 
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
 # the lock; so it goes by steps of this many positions.
@@ -41,21 +37,6 @@ def last_to_go(
     return (
         last_beyond(cursor, log.pk, floor, max_entries) if log.removed else log.head - max_entries
     )
-
-
-def last_unwanted(log: Log, target: int) -> int:
-    """The same, as far as nobody who acts on them wants them any more."""
-    first = hooks.kept(log.name)
-    if first is None or first[1] >= target:
-        return target
-    name, position = first
-    logger.warning(
-        "Log %r: pruning stops at position %s; the handler %r wants what comes after it.",
-        log.name,
-        position,
-        name,
-    )
-    return max(position, log.floor)
 
 
 def let_go(

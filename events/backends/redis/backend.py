@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 
-from ... import hints
+from ... import hints, hooks
 from ...conf import LogSettings, Problem
 from ...cursors import Query, Rows, State
 from ...exceptions import EventsError, LogBusy
@@ -212,7 +212,7 @@ class RedisBackend(BaseBackend):
         [stored] = call(self.client, ("XLEN", self.keys.entries))
         bound = state.head
         if self.settings.keep_unhandled:
-            bound = retention.kept_for_handlers(self.name, state.head)
+            bound = hooks.unwanted(self.name, state.head)
         expired = state.floor
         if cutoff is not None:
             expired = min(bound, *self.reader.positions_at([cutoff]))

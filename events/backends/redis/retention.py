@@ -1,15 +1,10 @@
 """Letting go of old entries, a few at a time from the oldest on. Nothing is ever stored below the floor."""
 
-import logging
-
-from ... import hooks
 from ...types import new_epoch
 from ..base import Progress
 from .client import Client
 from .rows import to_row
 from .scripts import PRUNE, Keys, call
-
-logger = logging.getLogger("events")
 
 
 def let_go(
@@ -43,21 +38,6 @@ def let_go(
             progress(done, max(total, done))
         if is_last or done == most:
             return done
-
-
-def kept_for_handlers(log: str, target: int) -> int:
-    """The position up to which nobody who acts on entries wants them any more."""
-    first = hooks.kept(log)
-    if first is None or first[1] >= target:
-        return target
-    name, position = first
-    logger.warning(
-        "Log %r: pruning stops at position %s; the handler %r wants what comes after it.",
-        log,
-        position,
-        name,
-    )
-    return position
 
 
 def count_up_to(client: Client, keys: Keys, floor: int, upto: int, is_dense: bool) -> int:

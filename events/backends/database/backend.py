@@ -156,18 +156,23 @@ class DatabaseBackend(BaseBackend):
         [item] = items
         statement = postgres.step if item.kind in STEPS else postgres.append
         now = self.now()
+        row = self._at_once(statement, self.name, item, now)
+        if row is not None:
+            look_ahead(self.name, row.micros, now)
+        return row
+
+    def _at_once(self, statement: Callable[..., T | None], *arguments: object) -> T | None:
+        """What one statement answers; None also where it met others, and the long way is to be
+        tried."""
         with self.connection.cursor() as cursor:
             try:
-                row = statement(cursor, self.name, item, now, self.lock_timeout)
+                return statement(cursor, *arguments, self.lock_timeout)
             except DatabaseError as error:
                 if is_timeout(error):
                     raise busy(self.lock_timeout, self.dialect) from error
                 if is_transient(error) or isinstance(error, IntegrityError):
                     return None
                 raise
-        if row is not None:
-            look_ahead(self.name, row.micros, now)
-        return row
 
     def go_on(self, item: Item, first: int) -> tuple[Row, str] | None:
         """Append to the stream that began at position `first`, in one statement; also the epoch.
@@ -176,15 +181,7 @@ class DatabaseBackend(BaseBackend):
         if self.in_transaction() or not postgres.can_append(self.connection):
             return None
         now = self.now()
-        with self.connection.cursor() as cursor:
-            try:
-                found = postgres.go_on(cursor, self.name, item, first, now, self.lock_timeout)
-            except DatabaseError as error:
-                if is_timeout(error):
-                    raise busy(self.lock_timeout, self.dialect) from error
-                if is_transient(error) or isinstance(error, IntegrityError):
-                    return None
-                raise
+        found = self._at_once(postgres.go_on, self.name, item, first, now)
         if found is not None:
             look_ahead(self.name, found[0].micros, now)
             hints.send(self.name, found[0].position)

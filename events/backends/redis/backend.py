@@ -84,6 +84,15 @@ class RedisBackend(BaseBackend):
     def in_transaction(self) -> bool:
         return self.relay is not None and self.relay.in_transaction()
 
+    def _drain(self) -> None:
+        """Relay what was committed before."""
+        if self.relay is not None:
+            self.relay.drain()
+
+    def _catch_up(self) -> bool:
+        """The same for who reads, and does not wait long; whether something may be missing."""
+        return self.relay is not None and self.relay.catch_up()
+
     # Writing
 
     def append(self, items: Sequence[Item]) -> list[Entry]:
@@ -111,8 +120,7 @@ class RedisBackend(BaseBackend):
 
     def fail_idle(self) -> list[str]:
         self.refuse_in_transaction("fail idle streams")
-        if self.relay is not None:
-            self.relay.drain()
+        self._drain()
         self.ledger.sweep()
         now = self.now()
         if self._latest() - now > SKEW:
@@ -134,13 +142,12 @@ class RedisBackend(BaseBackend):
     # Reading
 
     def read(self, query: Query) -> Rows:
-        partial = self.relay is not None and self.relay.catch_up()
+        partial = self._catch_up()
         found = self.reader.read(query)
         return found._replace(partial=True) if partial else found
 
     def info(self) -> LogInfo:
-        if self.relay is not None:
-            self.relay.catch_up()
+        self._catch_up()
         state = self.reader.state()
         [stored, floor] = call(
             self.client, ("XLEN", self.keys.entries), ("HGET", self.keys.log, "floor")
@@ -166,8 +173,7 @@ class RedisBackend(BaseBackend):
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         if not names:
             return {}
-        if self.relay is not None:
-            self.relay.catch_up()
+        self._catch_up()
         [found] = call(self.client, ("HMGET", self.keys.states, *names))
         return {
             name: to_stream(name.encode(), state)
@@ -183,8 +189,7 @@ class RedisBackend(BaseBackend):
         after: int | None = None,
         status: Status | None = None,
     ) -> list[StreamInfo]:
-        if self.relay is not None:
-            self.relay.catch_up()
+        self._catch_up()
         used = [self.keys.states, self.keys.by_status[status] if status else self.keys.recent]
         order, bound = ("nearest", f"({after}") if after is not None else ("newest", "+inf")
         if after is None and before is not None:
@@ -204,8 +209,7 @@ class RedisBackend(BaseBackend):
         progress: Progress | None = None,
     ) -> int:
         self.refuse_in_transaction("prune")
-        if self.relay is not None:
-            self.relay.drain()
+        self._drain()
         self.ledger.sweep()
         state = self.reader.state(whole=True)
         cutoff = self.cutoff(ttl)
@@ -239,16 +243,14 @@ class RedisBackend(BaseBackend):
 
     def clear(self) -> int:
         self.refuse_in_transaction("clear")
-        if self.relay is not None:
-            self.relay.drain()
+        self._drain()
         self.ledger.sweep()
         head = self.reader.state(whole=True).head
         return retention.let_go(self.client, self.keys, head, None, BATCH)
 
     def delete_stream(self, stream: str) -> int:
         self.refuse_in_transaction("delete a stream")
-        if self.relay is not None:
-            self.relay.drain()
+        self._drain()
         count = self.ledger.delete_stream(stream, self.now())
         if count < 0:
             return 0

@@ -31,6 +31,9 @@ from .sending import MAX_BYTES, OpenResponse, Patience, buffers_everything
 logger = logging.getLogger("events")
 
 CONTENT_TYPE = "text/event-stream"
+# Neither kept, nor gathered by nginx. Django's GZipMiddleware would make each chunk a file of its own,
+# of which clients read the first.
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
 # Milliseconds until an EventSource comes back.
 RETRY = 2000
 # The share by which lifetimes differ, so that clients do not return together.

@@ -36,7 +36,7 @@ def response(
     limited = paginator.params.limit is not None
     end = end_of_page(paginator, found) if limited else found.state.head
     export = Export(paginator.log, query, found, end)
-    # See `sse`: compressed by chunks, a client would see the end of the first as the end of all.
+    # See `eventsource`: compressed by chunks, a client would see the end of the first as the end of all.
     headers = {**cursor_headers(found), "Content-Encoding": "identity"}
     media_type = NDJSONRenderer.media_type
     answer: HttpResponseBase

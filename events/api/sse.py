@@ -23,7 +23,7 @@ from ..tickets import PARAMETER, given
 from ..types import TERMINAL, Gap, StreamInfo
 from .authentication import TicketAuthentication
 from .base import LogView, existing
-from .eventsource import CONTENT_TYPE, Connection
+from .eventsource import CONTENT_TYPE, HEADERS, Connection
 from .renderers import EntryRenderer, cursor_headers
 
 
@@ -76,14 +76,7 @@ class LiveView(LogView):
             # This tells an EventSource not to come back.
             return HttpResponse(status=status.HTTP_204_NO_CONTENT, headers=cursor_headers(found))
         named = choice(params, "named", ["0", "1"]) != "0"
-        headers = {
-            "Cache-Control": "no-cache",
-            "X-Accel-Buffering": "no",
-            # Django's GZipMiddleware would make each chunk a file of its own, of which clients
-            # read the first.
-            "Content-Encoding": "identity",
-            **cursor_headers(found),
-        }
+        headers = {**HEADERS, **cursor_headers(found)}
         if self.request.method == "HEAD":
             return HttpResponse(content_type=CONTENT_TYPE, headers=headers)
         connection = Connection(self.request, log, query, named)

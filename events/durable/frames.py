@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from asgiref.sync import sync_to_async
 from rest_framework.request import Request
 
+from ..api.eventsource import HEADERS
 from ..api.eventsource import Connection as EventSource
 from ..cursors import Query
 from ..live.window import Batch
@@ -62,12 +63,7 @@ class Connection(EventSource):
 
     def headers(self) -> dict[str, str]:
         more = {} if content.is_text(self.type) else {"Stream-SSE-Data-Encoding": "base64"}
-        return {
-            "Cache-Control": "no-cache",
-            "X-Accel-Buffering": "no",
-            "Content-Encoding": "identity",
-            **more,
-        }
+        return {**HEADERS, **more}
 
     async def frames(self, who: Hashable) -> AsyncGenerator[bytes]:
         self.start_clocks()

@@ -1,4 +1,4 @@
-"""A ModelAdmin with pages of its own, that changes nothing."""
+"""What changes nothing in the admin, and has pages of its own."""
 
 from typing import Any
 
@@ -11,7 +11,20 @@ from django.utils.http import urlencode
 from ...conf import DEFAULT_LOG
 
 
-class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PagesAdmin(ReadOnlyAdmin):
+    """With pages of its own."""
+
     class Media:
         css = {"all": ["events/admin/admin.css"]}
 
@@ -32,12 +45,3 @@ class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if pk is None:
             return self.address("event_changelist", log=log, stream=name)
         return self.address("stream_timeline", pk, log=log)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -18,7 +18,7 @@ from events.backends.redis.client import place_of
 from events.types import to_micros
 
 from .support.pages import DOCS
-from .support.redis_server import running_redis
+from .support.redis_server import Redis, running_redis
 from .support.redis_sets import clustered, watched
 from .support.servers import free_port
 from .test_redis import until
@@ -128,21 +128,27 @@ def written(history, more=200):
     assert not history.errors
 
 
+def fail_over(log, servers, fail, come_back):
+    """What happens to a master under writers and readers, FAILOVERS times."""
+    history = History(log)
+    with history.running():
+        for _ in range(FAILOVERS):
+            written(history)
+            master = servers.master
+            fail(master)
+            until(lambda master=master: servers.master is not master)
+            come_back(master)
+            until(servers.is_complete, 60)
+            written(history)
+    return history
+
+
 @pytest.mark.parametrize("wait", [0, 1])
 def test_sentinel_and_a_master_that_is_killed(make_log, tmp_path, wait):
     """B13, B15: what was acknowledged is there, or who saw what is gone is told, and nobody else."""
     with watched(tmp_path) as servers:
         log = make_log(BACKEND="redis", OPTIONS={"using": None, "url": servers.url, "wait": wait})
-        history = History(log)
-        with history.running():
-            for _ in range(FAILOVERS):
-                written(history)
-                killed = servers.master
-                killed.kill()
-                until(lambda killed=killed: servers.master is not killed)
-                killed.start()
-                until(servers.is_complete, 60)
-                written(history)
+        history = fail_over(log, servers, Redis.kill, Redis.start)
         assert history.check(nothing_lost=wait > 0) > 400
 
 
@@ -150,16 +156,7 @@ def test_sentinel_and_a_master_that_stands_still(make_log, tmp_path):
     """B13: when it wakes it still takes events, which are gone later, and their readers are told."""
     with watched(tmp_path) as servers:
         log = make_log(BACKEND="redis", OPTIONS={"using": None, "url": servers.url, "wait": 1})
-        history = History(log)
-        with history.running():
-            for _ in range(FAILOVERS):
-                written(history)
-                stopped = servers.master
-                stopped.stop()
-                until(lambda stopped=stopped: servers.master is not stopped)
-                stopped.go_on()
-                until(servers.is_complete, 60)
-                written(history)
+        history = fail_over(log, servers, Redis.stop, Redis.go_on)
         history.check(nothing_lost=True)
 
 

@@ -1,15 +1,11 @@
 """The example site's chat: an answer that survives its reader, its server and its worker."""
 
-import subprocess
-import sys
-from contextlib import contextmanager
-
 import httpx
 import pytest
 
 from eventsite.chat import model
 
-from .support.servers import ROOT, free_port, wait_until
+from .support.servers import free_port, wait_until
 from .support.sites import scratch_site
 
 QUESTION = "Is anything lost?"
@@ -28,15 +24,8 @@ def site(tmp_path_factory):
         yield site
 
 
-@contextmanager
 def handlers(site):
-    command = [sys.executable, "manage.py", "run_handlers", "chat", "-v0"]
-    process = subprocess.Popen(command, cwd=ROOT, env=site.environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    return site.running("run_handlers", "chat", "-v0")
 
 
 class Reader:

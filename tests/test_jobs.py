@@ -1,10 +1,8 @@
 """The example site's job runner: its worker, its handler, and its page."""
 
 import re
-import subprocess
-import sys
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime
 
 import pytest
@@ -13,7 +11,7 @@ from django.test import Client
 from events import logs
 
 from .support.emitter import emitter
-from .support.servers import ROOT, free_port, wait_until
+from .support.servers import free_port, wait_until
 from .support.sites import db_worker, scratch_site
 
 HOSTILE = "</script><img src=x onerror=document.title=1>"
@@ -32,18 +30,6 @@ def site(tmp_path_factory):
 def process(site):
     with emitter(site) as process:
         yield process
-
-
-@contextmanager
-def running(site, *arguments):
-    """A management command in a process of its own."""
-    command = [sys.executable, "manage.py", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=site.environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def enqueue(process, steps, seconds=0.02):
@@ -87,7 +73,7 @@ def test_a_job_completes_and_a_handler_notes_it_once(site, process):
 def test_a_killed_worker_is_noticed(site, process):
     """With nobody watching but `reconcile_streams`: within its timeout and one period."""
     period = 1
-    with running(site, "reconcile_streams", "--loop", str(period), "-v0"):
+    with site.running("reconcile_streams", "--loop", str(period), "-v0"):
         name = enqueue(process, 5000)
         with db_worker(site):
             wait_for_progress(process, name)
@@ -109,7 +95,7 @@ def test_the_simulator_survives_a_stop(site, process):
         "[one.name for one in Stream.objects.filter(status='running')"
         " if one.name.startswith('run-')]"
     )
-    with running(site, "simulate", "--rate", "100", "-v0") as simulator:
+    with site.running("simulate", "--rate", "100", "-v0") as simulator:
         wait_until(lambda: process.do(runs))
         # By hand: a run that has come to its end meanwhile could not be stopped.
         for name in process.do(runs):
@@ -171,7 +157,7 @@ def test_the_page_survives_a_reload_a_killed_worker_and_a_server_that_dies(
     expect, port = chrome.sync_api.expect, free_port()
     badge, attempt = page.locator("[data-part=badge]"), page.locator("[data-part=attempt]")
     with ExitStack() as stack:
-        stack.enter_context(running(site, "reconcile_streams", "--loop", "1", "-v0"))
+        stack.enter_context(site.running("reconcile_streams", "--loop", "1", "-v0"))
         server, address = stack.enter_context(site.serve("daphne", port))
         sign_in(page, address)
 

@@ -19,7 +19,7 @@ from events.webhooks.line import Books
 from events.webhooks.models import Delivery, Endpoint
 
 from .support.databases import DATABASES, skip_unless
-from .support.receivers import receiver
+from .support.receivers import allow_local, receiver
 from .support.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,9 +36,7 @@ def other(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def local(settings):
     """The receiver is on this machine, without TLS."""
-    settings.WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
-    settings.WEBHOOKS_ALLOW_HTTP = True
-    settings.WEBHOOKS_PORTS = None
+    allow_local(settings)
     settings.WEBHOOKS_RETRY = RETRY
 
 

@@ -10,7 +10,7 @@ from events.handlers import handlers
 from events.webhooks.models import Delivery, Endpoint
 
 from .support.admin import person
-from .support.receivers import receiver
+from .support.receivers import allow_local, receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,9 +27,7 @@ def other(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def local(settings):
-    settings.WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
-    settings.WEBHOOKS_ALLOW_HTTP = True
-    settings.WEBHOOKS_PORTS = None
+    allow_local(settings)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from events.handlers.models import Shard
 from events.webhooks.models import Delivery
 
 from .support.databases import DATABASES, skip_unless
-from .support.receivers import receiver
+from .support.receivers import allow_local, receiver
 from .support.runners import runners
 from .support.servers import wait_until
 
@@ -25,9 +25,7 @@ EACH, PARALLEL = 40, 3
 
 @pytest.fixture(autouse=True)
 def local(settings):
-    settings.WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
-    settings.WEBHOOKS_ALLOW_HTTP = True
-    settings.WEBHOOKS_PORTS = None
+    allow_local(settings)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from events.webhooks.sending import post_now
 from events.webhooks.signing import new_secret
 
 from .support.pages import DOCS, marked
+from .support.receivers import allow_local
 from .support.servers import free_port, wait_until
 
 NPM = shutil.which("npm")
@@ -73,9 +74,7 @@ async def test_fastapi(secret, monkeypatch):
 @pytest.mark.skipif(NPM is None, reason="npm is not installed")
 def test_express(secret, settings, tmp_path):
     """With the packages that npm gives, over HTTP."""
-    settings.WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
-    settings.WEBHOOKS_ALLOW_HTTP = True
-    settings.WEBHOOKS_PORTS = None
+    allow_local(settings)
     names = ["express@5.3.0", "standardwebhooks@1.1.1"]
     command = [NPM, "install", "--silent", "--no-audit", "--prefix", str(tmp_path), *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -29,6 +29,13 @@ class Receiver:
         return [json.loads(note["body"])["data"]["position"] for note in self.notes(url)]
 
 
+def allow_local(settings):
+    """A receiver is on this machine, without TLS."""
+    settings.WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
+    settings.WEBHOOKS_ALLOW_HTTP = True
+    settings.WEBHOOKS_PORTS = None
+
+
 @contextmanager
 def receiver(folder):
     port, notes = free_port(), folder / "notes"

@@ -48,6 +48,17 @@ class Site:
             **options,
         ).stdout
 
+    @contextmanager
+    def running(self, *arguments):
+        """A management command in a process of its own, until the block ends."""
+        command = [sys.executable, "manage.py", *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
     def sign_in(self, username="all"):
         """A session cookie of somebody who may read and emit everything."""
         return self.manage(

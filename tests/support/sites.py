@@ -1,7 +1,5 @@
 """The example site on a scratch database, for the tests that come from outside."""
 
-import subprocess
-import sys
 import uuid
 from contextlib import contextmanager
 
@@ -9,7 +7,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from .servers import ROOT, Site
+from .servers import Site
 
 PAIRS = [("sqlite", "daphne"), ("postgres", "uvicorn")]
 
@@ -36,13 +34,7 @@ def scratch_site(database, folder, **environment):
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@contextmanager
 def db_worker(site):
     """What works on the site's tasks, until it is killed."""
-    command = [sys.executable, "manage.py", "db_worker", "--interval", "0.1", "--no-startup-delay"]
-    process = subprocess.Popen([*command, "--no-reload", "-v0"], cwd=ROOT, env=site.environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    options = ["--interval", "0.1", "--no-startup-delay", "--no-reload", "-v0"]
+    return site.running("db_worker", *options)

@@ -1,7 +1,5 @@
 """What a backend is. The suite in `tests/contract.py` holds every backend to it."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """A log that keeps nothing: emitting costs a check of the event, and nobody reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from threading import Lock
 

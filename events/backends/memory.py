@@ -5,8 +5,6 @@ process. Inside a transaction on the `default` database it waits for the commit,
 project can swap backends without touching a line that emits.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Sequence
@@ -47,7 +45,7 @@ class _Deferred:
     """A hook that stores the items of a transaction after its commit. Until then a second append
     in the transaction finds their keys in it."""
 
-    def __init__(self, backend: MemoryBackend, items: Sequence[Item]) -> None:
+    def __init__(self, backend: "MemoryBackend", items: Sequence[Item]) -> None:
         self.backend = backend
         self.log = backend.name
         self.items = list(items)

@@ -1,7 +1,5 @@
 """The entries of a memory log. Whoever works on them holds the lock."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace

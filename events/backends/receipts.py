@@ -3,8 +3,6 @@
 A receipt, because nobody knows a position yet; or the entry that has the key already.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping, Sequence

@@ -12,8 +12,6 @@ broker will deliver the task again.
 A task does not fail because its report fails: that is logged, and the task goes on.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -144,7 +142,7 @@ class Task:
             self.attempt.emit("task.progress", payload)
         return False
 
-    def look_up(self) -> Task:
+    def look_up(self) -> "Task":
         """Find the attempt at hand, from outside of its process."""
         page = self._tell(self.life.read, last=1, kind="task.started")
         for entry in page.entries if page else ():

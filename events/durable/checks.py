@@ -3,8 +3,6 @@
 events_durable.E001   durable streams are served from a log that is in no database
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -7,8 +7,6 @@
 kind reads as its wire form; what tells of the stream's own life is no message.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

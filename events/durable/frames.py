@@ -4,8 +4,6 @@ What a fork has inherited is sent first, page by page. Then the stream itself is
 other, with the clocks, the permissions and the limits of the log's own Server-Sent Events.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Hashable, Iterator
 from contextlib import aclosing
 from math import inf

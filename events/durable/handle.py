@@ -1,7 +1,5 @@
 """A durable stream in Python: `log.durable("answer-7")`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple

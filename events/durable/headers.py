@@ -1,7 +1,5 @@
 """What requests say in their headers, checked."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import datetime

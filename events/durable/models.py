@@ -7,8 +7,6 @@ Where a stream begins and whether it is closed, its own row in the log says: it 
 `stream.opened` and is closed when it has ended. A closed one is read as far as `final`.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from django.db import models

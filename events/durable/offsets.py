@@ -5,8 +5,6 @@ sort as positions do, all streams and their forks share them, and after another 
 an old one is known to be old.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from typing import NamedTuple

@@ -10,8 +10,6 @@ told are one commit. Under that lock nothing here may begin a transaction: of th
 `create`, `update` and `_raw_delete`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple

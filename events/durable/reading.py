@@ -7,8 +7,6 @@ A fork's past is its sources'. Positions are the log's, so a fork is a chain of 
 one stream and up to one position, and an offset means the same in all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache

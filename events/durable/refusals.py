@@ -1,7 +1,5 @@
 """How the protocol says no. Each refusal knows its status and its headers."""
 
-from __future__ import annotations
-
 from ..exceptions import EventsError, StreamClosed
 
 TRUE = "true"

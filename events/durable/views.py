@@ -1,7 +1,5 @@
 """The endpoint: each method of the protocol, what it asks the policy, and what it answers."""
 
-from __future__ import annotations
-
 from copy import copy
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """The admin's pages about handlers: where they stand, what they hold, and what may be done."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -46,9 +44,9 @@ VERBS: dict[str, Callable[[Handler, Any], None]] = {
 }
 
 
-def column(name: str, title: Any) -> Callable[[SubscriptionAdmin, Subscription], object]:
+def column(name: str, title: Any) -> Callable[["SubscriptionAdmin", Subscription], object]:
     @admin.display(description=title)
-    def shown(self: SubscriptionAdmin, obj: Subscription) -> object:
+    def shown(self: "SubscriptionAdmin", obj: Subscription) -> object:
         status = status_of(obj)
         return "-" if status is None else getattr(status, name)
 

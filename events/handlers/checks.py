@@ -4,8 +4,6 @@ events_handlers.E001   a handler that cannot work: its name is another's, or an 
 events_handlers.W001   an atomic handler on SQLite, which keeps all other writers waiting while it runs
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any

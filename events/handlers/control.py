@@ -1,7 +1,5 @@
 """A handler in somebody's hands: `handlers["mailer"]`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Held entries that are due: one that has failed, or those that have waited behind one."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Entries that come after a shard's cursor."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Hints of other processes, for all handlers of this one: from the store, where that carries them, or
 from the channel layer, by one thread with an event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

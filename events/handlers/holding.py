@@ -1,7 +1,5 @@
 """Held entries. Their shard is locked, but where it says otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction

@@ -1,7 +1,5 @@
 """What pruning must keep for handlers, where a log's KEEP_UNHANDLED says so."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from .. import hooks

@@ -3,8 +3,6 @@
 By the database's clock: those of two machines may differ.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

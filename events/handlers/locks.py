@@ -1,8 +1,6 @@
 """A shard's lock, in a transaction, which keeps it to its end; and the lease in its place where
 nothing may be locked while a handler works."""
 
-from __future__ import annotations
-
 import secrets
 from datetime import timedelta
 from functools import cache

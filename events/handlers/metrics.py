@@ -4,8 +4,6 @@ from events.handlers.metrics import register
 register()
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 

@@ -11,8 +11,6 @@ A `Held` row is a copy of an entry that the cursor has passed and that is not do
 here, its later entries are put behind it.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from django.db import models

@@ -1,7 +1,5 @@
 """What moves a cursor but work: gaps, and people."""
 
-from __future__ import annotations
-
 from django.db import transaction
 
 from ..cursors import State as LogState

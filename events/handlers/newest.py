@@ -1,7 +1,5 @@
 """The newest entries of a log, read once for all handlers of a process that are at its head."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from itertools import takewhile
 from operator import attrgetter

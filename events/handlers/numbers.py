@@ -1,8 +1,6 @@
 """How a log's handlers stand, in numbers for `events_status` and for Prometheus. The core knows
 nothing of them but the hook. By a few statements a log, however many handlers it has."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How far behind a handler was in the last hour, as a small picture."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from django.utils.translation import gettext as _

@@ -1,7 +1,5 @@
 """Threads that do what they are given, and close their database connections when that is nothing."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import deque

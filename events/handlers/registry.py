@@ -1,7 +1,5 @@
 """The handlers that there are: those of the decorator, and of whatever else is a source of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,7 +67,7 @@ class Handlers:
         """Of the other sources as well."""
         return {spec.name: spec for source in sources.values() for spec in source()}
 
-    def __getitem__(self, name: str) -> Handler:
+    def __getitem__(self, name: str) -> "Handler":
         # Not above: models cannot be imported before the apps are ready, and this module is.
         from .control import Handler
 

@@ -10,8 +10,6 @@ A shard that somebody else works on costs one statement now and then. Nothing he
 a thread works on it looks at anew, under the shard's lock.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

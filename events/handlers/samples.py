@@ -1,8 +1,6 @@
 """What processes that run handlers leave behind every few seconds: that they are there, and how far
 behind each handler is. A sample a minute is kept, for an hour."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterable, Mapping

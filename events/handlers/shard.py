@@ -10,8 +10,6 @@ What raises in 3 to 5 is rolled back. Then the lock is taken once more, and the 
 all is still as it was: another process may have taken the shard in between, and done it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from abc import ABC, abstractmethod
@@ -81,7 +79,7 @@ async def _awaited(result: Awaitable[object]) -> None:
 class Source(ABC):
     """Where entries come from: the log, or what is held. All but `find` under the shard's lock."""
 
-    def __init__(self, work: ShardWork) -> None:
+    def __init__(self, work: "ShardWork") -> None:
         self.work = work
 
     @property

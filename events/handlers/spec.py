@@ -1,7 +1,5 @@
 """What a handler is: a function and its options. Types are checked at import, values by a check."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,7 +19,9 @@ class Driver(Protocol):
     def start(self, names: Sequence[str]) -> Callable[[], object]:
         """Beside a runner, whose handlers these are (or all, if they are none). The answer ends it."""
 
-    def run_now(self, specs: Sequence[Spec], *, raising: bool, stopping: Callable[[], bool]) -> int:
+    def run_now(
+        self, specs: Sequence["Spec"], *, raising: bool, stopping: Callable[[], bool]
+    ) -> int:
         """Do what is due, in this thread; how many steps that took."""
 
 

@@ -1,7 +1,5 @@
 """The handlers' own rows, and the logs that they are about."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What there is to do for one handler: its shards, their change of number, and one pass over all."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

@@ -10,8 +10,6 @@ An app of its own: `INSTALLED_APPS += ["events.handlers", "events.webhooks"]`, a
 an answer means), `line` (a step of the work) and `courier` (how one process follows thousands).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 

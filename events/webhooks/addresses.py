@@ -5,8 +5,6 @@ IP address, in the moment in which it is connected to (`guard`), because a name 
 by then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit

@@ -1,7 +1,5 @@
 """The admin's pages: endpoints, what may be done to them, and their deliveries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode

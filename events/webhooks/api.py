@@ -4,8 +4,6 @@ What such an endpoint gets is what the log's policy lets its owner read, asked a
 nothing has to be refused here.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.core.exceptions import ValidationError as Invalid

@@ -6,8 +6,6 @@ events_webhooks.E003   a setting that cannot be used
 events_webhooks.W001   endpoints may be in networks that are not public, or without TLS, and DEBUG is off
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any

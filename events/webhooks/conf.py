@@ -1,7 +1,5 @@
 """The settings, all of which begin with `WEBHOOKS_`. Read anew each time: a test may change them."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any

@@ -13,8 +13,6 @@ So one commit serves many endpoints, a cursor is written before the next event o
 and a line that is killed has at most one answer that nobody wrote down.
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 import threading
@@ -146,7 +144,7 @@ class Courier:
             self._sender.close()
 
     @property
-    def sender(self) -> Sender:
+    def sender(self) -> "Sender":
         """Whose thread begins with the first event that is to be sent."""
         if self._sender is None:
             # Not above: httpx is a fifth of a second, which no other command should wait for.

@@ -1,7 +1,5 @@
 """Endpoints as handlers: where each begins, and what the handlers' app knows of them."""
 
-from __future__ import annotations
-
 import logging
 import secrets
 from collections.abc import Iterable, Iterator

@@ -4,8 +4,6 @@ The name is looked up here, each address is checked, and the checked address its
 nothing looks the name up again. A proxy would do that, so none is used.
 """
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Iterable

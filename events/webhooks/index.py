@@ -1,7 +1,5 @@
 """Which lines want a new entry, without asking each of thousands."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 

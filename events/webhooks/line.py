@@ -7,8 +7,6 @@ A step is a part of a transaction that many lines share, because the commit is w
 changes nothing here before that commit, and relies on nothing but the row that it has locked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,7 +38,7 @@ Read = Callable[[Query], Rows]
 class Job:
     """One event on its way."""
 
-    line: Line
+    line: "Line"
     row: Row
     place: locks.Place
     attempt: int

@@ -1,7 +1,5 @@
 """What is sent: one message, and all of its headers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from .signing import sign

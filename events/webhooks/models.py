@@ -13,8 +13,6 @@ An event that a well endpoint refuses (4xx) is held by itself, as any handler's.
 A `Delivery` is one attempt.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """How an endpoint has done: its deliveries by success, and by how long they took."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from django.utils.translation import gettext as _

@@ -1,7 +1,5 @@
 """Deliveries that are too old are forgotten, a few at a time, by whoever delivers."""
 
-from __future__ import annotations
-
 import time
 
 from ..log import logs

@@ -1,7 +1,5 @@
 """One POST, and the thread with an event loop in which many are under way."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import ssl

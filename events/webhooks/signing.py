@@ -1,7 +1,5 @@
 """Signatures as Standard Webhooks has them: https://www.standardwebhooks.com"""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

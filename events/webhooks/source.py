@@ -1,7 +1,5 @@
 """Tells the handlers' app of the endpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from django.db.models.signals import post_delete

@@ -1,7 +1,5 @@
 """How an endpoint stands as a whole: well, silent or switched off. See `models`."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an answer means, and when to try again."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -5,8 +5,6 @@ of the caller's it goes to the `outbox`, and `hook` has it sequenced after the c
 in `pages`, removal is in `retention`.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence

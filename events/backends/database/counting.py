@@ -4,8 +4,6 @@ Nothing here grows with the log, and nothing is sequenced: a page that drained t
 at it would never show that it is not drained.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

@@ -12,8 +12,6 @@ after the lock was had, in a READ COMMITTED transaction, so it sees all that was
 One statement that both waits for the lock and reads would read a snapshot from before the wait.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

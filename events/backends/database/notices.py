@@ -7,8 +7,6 @@ NOTIFY takes a lock of the whole server at its commit. Whoever listens polls as 
 may get lost: while a connection is made again, or behind a pooler that works by transactions.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import selectors

@@ -1,7 +1,5 @@
 """Where the events of a transaction wait for its commit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ With two statements the head could run ahead of the rows, and a reader that is t
 that it was not shown loses events.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -44,6 +42,19 @@ class Snapshot(NamedTuple):
 
 
 EMPTY = Snapshot(State(0, 0, ""), 0, False, [])
+
+
+class Source(NamedTuple):
+    """Where the bounds of the entries come from, and a hint at the index."""
+
+    table: str = "log"
+    expired: str = "expired"
+    hint: str = ""
+
+
+# How the entries are selected, of which there is a WHERE and a limit. The limit is in the text: of
+# one that it does not know, PostgreSQL thinks a tenth of the table, and plans anew at every use.
+Entries = Callable[[Dialect, Source, str, int], str]
 
 
 def snapshot(
@@ -133,11 +144,6 @@ def statement(
     ), values
 
 
-# How the entries are selected, of which there is a WHERE and a limit. The limit is in the text: of
-# one that it does not know, PostgreSQL thinks a tenth of the table, and plans anew at every use.
-Entries = Callable[[Dialect, "Source", str, int], str]
-
-
 def guarded(dialect: Dialect, source: Source, where: str, limit: int) -> str:
     """Without payloads that are too large, and of times that no calendar has."""
     most = max(0, PAGE_BYTES // limit - FRAME - NAMES)
@@ -168,14 +174,6 @@ def _entries(source: Source, columns: str, where: str, limit: int) -> str:
         f"SELECT {columns} FROM events_event {source.hint}"
         f"WHERE log_id = (SELECT id FROM {source.table}) AND {where} ORDER BY position LIMIT {limit}"  # nosec B608 # our own words
     )
-
-
-class Source(NamedTuple):
-    """Where the bounds of the entries come from, and a hint at the index."""
-
-    table: str = "log"
-    expired: str = "expired"
-    hint: str = ""
 
 
 def source_of(dialect: Dialect, query: Query) -> Source:

@@ -12,8 +12,6 @@ plain join nothing would be inserted and the position would be burnt; the same w
 ON CONFLICT DO NOTHING for a used key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

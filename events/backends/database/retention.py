@@ -4,8 +4,6 @@ Readers and writers never meet the deletion itself: it works below the floor, a 
 time, and takes no lock that an append wants.
 """
 
-from __future__ import annotations
-
 import time
 from operator import methodcaller
 

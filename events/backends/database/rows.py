@@ -1,7 +1,5 @@
 """The rows behind a log: entries by their keys, streams as writers and as readers see them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter

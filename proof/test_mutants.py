@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from .mutants.__main__ import main
 from .mutants.table import MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,3 +34,11 @@ def test_its_check_is_there(mutant):
 
 def test_no_two_have_the_same_name():
     assert len({one.name for one in MUTANTS}) == len(MUTANTS)
+
+
+def test_a_name_that_no_mutant_has(capsys):
+    """It is a mistake of whoever asks, and nothing is said to be as it should be."""
+    assert main(["floor", "no such thing"]) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "There is no mutant 'no such thing' in proof/mutants/table.py."
+    ]

@@ -636,6 +636,25 @@ async def test_one_that_is_gone_before_it_was_seen(log, tail, monkeypatch):
     assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
 
 
+async def test_one_that_is_found_only_when_it_is_made_anew(log, tail, monkeypatch):
+    """B61: who was given an event of the first one is told, though the broker met the second only."""
+    known = {}
+    find = MemoryBackend.find_streams
+    monkeypatch.setattr(MemoryBackend, "find_streams", lambda backend, names: known)
+    reader = await tail(log, stream="s", kind="old")
+    await live_at(reader)
+    log.append("old", stream="s")
+    assert await positions(reader, 1) == [1]
+    # How the stream stands is read after its events, and may be of later.
+    [info] = find(log.backend, ["s"]).values()
+    known["s"] = replace(info, first_position=4, last_position=4)
+    log.append("other", stream="s")
+    assert await reader.next(0.1) is None
+    log.stream("s").delete()
+    log.append("new", stream="s")
+    assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"
+
+
 async def test_one_of_a_log_made_anew_was_never_deleted(make_log, tail):
     """B61, B63: what the old log said about position 6 is nothing to a stream of the new one."""
     log = make_log(**QUICK, name="made-anew-streams")

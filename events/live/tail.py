@@ -251,7 +251,9 @@ class Tail:
         streams = self.broker.streams
         info = streams.known.get(self.query.stream or "")
         if info and self.stream_first_position is None and info.stream not in streams.doubtful:
-            self.stream_first_position = info.first_position
+            # Who was given something before that was given it of an earlier stream of this name.
+            given = self.last_stream_position or info.first_position
+            self.stream_first_position = min(info.first_position, given)
         return info
 
     def _is_deleted(self) -> bool:

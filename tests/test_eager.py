@@ -5,6 +5,7 @@ import gc
 import json
 import random
 from contextlib import aclosing
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -18,6 +19,7 @@ from events.live.waking import Bell
 from events.websocket import subscription
 from events.websocket.consumer import EventsConsumer
 from events.websocket.subscription import Subscription
+from events.websocket.writer import Writer
 
 from .support.connections import request_of
 
@@ -288,6 +290,35 @@ async def test_a_bookmark_is_not_ahead_of_what_is_sent(log, monkeypatch):
     await taken()
     assert one.tail.cursor == 3
     assert one.bookmark == 0
+    await one.close()
+
+
+async def test_an_epoch_is_not_ahead_of_its_gap(log, monkeypatch):
+    """B13: a client that is cut off between the two would come back as one of the new epoch."""
+    monkeypatch.setattr(subscription, "READ_AHEAD", 0)
+    log.append_many([("n", {})] * 3)
+    one, sent = Subscription("a", log, log.query(since=0), Held("a")), []
+
+    async def send(message):
+        sent.append(json.loads(message["text"])["type"])
+
+    writer = Writer(send, Mock())
+    writer.held["a"] = one
+    await one.start(lambda: None, "a")
+
+    async def taken():
+        assert await one.take() is None
+        await asyncio.wait([one.taking])
+        return await one.take()
+
+    await writer._deliver(one, await taken())
+    log.renew_epoch()
+    assert await one.take() is None
+    await asyncio.wait([one.taking])
+    writer.beat()
+    await writer._send_answers()
+    await writer._deliver(one, await one.take())
+    assert sent == ["subscribed", "heartbeat", "gap", "events"]
     await one.close()
 
 

@@ -136,7 +136,9 @@ class Writer:
         if self.beats:
             self.beats = False
             for one in [one for one in self.held.values() if one.announced]:
-                await self._tell_term(one)
+                # What is being taken may be the gap that goes with another epoch.
+                if one.taking is None:
+                    await self._tell_term(one)
             # As it stands now: a bookmark must be behind all that was sent, and not ahead of it.
             cursors = {id: one.bookmark for id, one in self.held.items() if one.announced}
             await self.send_text(control("heartbeat", cursors=cursors))

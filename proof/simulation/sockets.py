@@ -146,6 +146,9 @@ class Socket(Reader):
             if id in self.accounts:
                 self.accounts[id].bookmark(cursor)
 
+    def on_epoch(self, account, frame, text):
+        self.world.require(False, self.who, "a new term, and there is one server", text)
+
     def on_pong(self, account, frame, text):
         pass
 

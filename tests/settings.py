@@ -51,6 +51,11 @@ SKIPPED = {}
 
 # A file and not memory: the tests use threads and processes.
 DATABASES["default"]["TEST"] = {"NAME": str(SCRATCH / "default.sqlite3")}  # noqa: F405
+# What is written here need not outlive the machine; a process that is killed loses nothing by it.
+DATABASES["default"]["OPTIONS"] = {  # noqa: F405
+    **DATABASES["default"]["OPTIONS"],  # noqa: F405
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
+}
 for alias, url in URLS.items():
     if reason := reason_not_to_use(url):
         SKIPPED[alias] = reason

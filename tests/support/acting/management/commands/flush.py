@@ -22,7 +22,8 @@ class Command(flush.Command):
         names = connection.introspection.django_table_names(only_existing=True, include_views=False)
         with connection.constraint_checks_disabled(), transaction.atomic(using=alias):
             with connection.cursor() as cursor:
-                found = empty(connection, cursor, sorted(set(names) - set(FILLED)))
+                quoted = [connection.ops.quote_name(one) for one in names if one not in FILLED]
+                found = empty(connection, cursor, quoted)
         if filled.get(alias) != found:
             super().handle(**options)
             with connection.cursor() as cursor:

@@ -34,6 +34,15 @@ class Wanted(Here, total=False):
     stream: Streams
 
 
+class BadParameter(ValueError):
+    """Something that is asked for breaks a rule; `name` is what the reader calls it."""
+
+    def __init__(self, name: str, rule: str) -> None:
+        super().__init__(f"{name} {rule}")
+        self.name = name
+        self.rule = rule
+
+
 class State(NamedTuple):
     """Where a log stands for its readers: what is at or below `floor` is not served.
 
@@ -192,22 +201,23 @@ def _since(since: object) -> Since:
         return since
     if isinstance(since, int) and not isinstance(since, bool) and since >= 0:
         return since
-    raise ValueError(f"since must be 'earliest', 'latest' or a position from 0, not {shown(since)}")
+    rule = f"must be 'earliest', 'latest' or a position from 0, not {shown(since)}"
+    raise BadParameter("since", rule)
 
 
 def _last(last: object, since: object, most: int) -> int:
     if since != "earliest":
-        raise ValueError("last stands in place of since: give one of them")
+        raise BadParameter("last", "stands in place of since: give one of them")
     number = checked_integer("last", last, least=1)
     if number > most:
-        raise ValueError(f"last must be at most MAX_PAGE_SIZE, {most}, not {shown(number)}")
+        raise BadParameter("last", f"must be at most MAX_PAGE_SIZE, {most}, not {shown(number)}")
     return number
 
 
 def checked_integer(name: str, number: object, *, least: int = 0) -> int:
     if isinstance(number, int) and not isinstance(number, bool) and number >= least:
         return number
-    raise ValueError(f"{name} must be a whole number from {least}, not {shown(number)}")
+    raise BadParameter(name, f"must be a whole number from {least}, not {shown(number)}")
 
 
 def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -223,7 +233,8 @@ def _kinds(kind: Kinds) -> tuple[tuple[str, ...], tuple[str, ...]]:
             continue
         name = pattern.removesuffix(".*") if isinstance(pattern, str) else ""
         if len(name) > MAX_KIND or not KIND.fullmatch(name):
-            raise ValueError(f"kind must be like 'turn.started' or 'turn.*', not {shown(pattern)}")
+            rule = f"must be like 'turn.started' or 'turn.*', not {shown(pattern)}"
+            raise BadParameter("kind", rule)
         if name == pattern:
             exact.append(name)
         else:

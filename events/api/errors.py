@@ -8,8 +8,8 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 
 from .. import exceptions
+from ..cursors import BadParameter
 from ..limits import RETRY_AFTER, TooMany
-from ..parameters import BadParameter
 from ..types import Gap
 
 

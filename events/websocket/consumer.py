@@ -20,12 +20,12 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from ..conf import DEFAULT_LOG
-from ..cursors import Query
-from ..exceptions import LogDoesNotExist
+from ..cursors import BadParameter, Query
+from ..exceptions import InvalidEvent, LogDoesNotExist
 from ..limits import SUBSCRIPTIONS, TooMany, hold
 from ..live.eager import RAW_SEND
 from ..log import EventLog, logs
-from ..parameters import BadParameter, follow_params, frame_query, once
+from ..parameters import follow_params, frame_query, once
 from ..policy import may_read
 from . import frames
 from .clocks import Budget, Clocks
@@ -160,11 +160,11 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Refused("bad_request", NO_ID)
         name = frame.get("log")
         if not isinstance(name, str | None):
-            raise Refused("bad_request", "log: A string is required.")
+            raise Refused("bad_request", "log must be a string")
         log = self._log(name or DEFAULT_LOG)
         try:
             return id, log, frame_query(log, frame)
-        except BadParameter as error:
+        except (BadParameter, InvalidEvent) as error:
             raise Refused("bad_request", str(error)) from None
 
     async def _subscribe_by_query(self, query_string: bytes) -> None:
@@ -174,7 +174,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
                 params = QueryDict(query_string)
                 log = self._log(once(params, "log") or DEFAULT_LOG)
                 query = follow_params(log, params)
-            except (BadParameter, SuspiciousOperation) as refused:
+            except (BadParameter, InvalidEvent, SuspiciousOperation) as refused:
                 # Django's own bound is on the number of fields.
                 raise Refused("bad_request", str(refused)) from None
             await self._subscribe("", log, query)

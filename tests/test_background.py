@@ -22,6 +22,7 @@ from events.models import Event, Outbox
 from events.threads import own_connection
 
 from .contract import in_threads
+from .support.connections import next_batch
 from .support.servers import ROOT
 from .support.sites import scratch_site
 from .test_sequencer import elsewhere, holder, kinds
@@ -394,12 +395,12 @@ class TestLargeTransactions:
         await sync_to_async(held.__enter__)()
         try:
             async with follow(log.backend, log.query()) as tail:
-                first = [await tail.next(5), await tail.next(5)]
+                first = [await next_batch(tail, 5), await next_batch(tail, 5)]
                 assert [entry.row.kind for batch in first for entry in batch.entries] == ["zero"]
-                assert await tail.next(0.7) is None
+                assert await next_batch(tail, 0.7) is None
                 assert not tail.live
                 await sync_to_async(held.__exit__)(None, None, None)
-                then = [await tail.next(5), await tail.next(5)]
+                then = [await next_batch(tail, 5), await next_batch(tail, 5)]
                 assert [entry.row.kind for entry in then[0].entries] == ["n"]
                 assert then[1].live
         finally:

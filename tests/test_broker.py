@@ -10,6 +10,8 @@ from events.live import broker as live
 from events.live import window as windows
 from events.live.tail import follow
 
+from .support.connections import next_batch
+
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 60}
 
 
@@ -26,7 +28,7 @@ async def tails(log):
         tails = [await stack.enter_async_context(follow(log.backend, q)) for q in queries]
         for tail in tails:
             while not tail.live:
-                await tail.next(5)
+                await next_batch(tail, 5)
         yield tails
 
 
@@ -67,7 +69,7 @@ async def test_a_broker_that_ends_works_again(log, tails, monkeypatch, caplog, e
         for tail in tails:
             found = []
             while len(found) < 3:
-                found += [entry.position for entry in (await tail.next()).entries]
+                found += [entry.position for entry in (await next_batch(tail)).entries]
             assert found == [1, 2, 3]
     lines = 2 if end is cancel_twice else 1
     assert [one.levelname for one in caplog.records] == ["ERROR"] * lines
@@ -83,7 +85,7 @@ async def test_who_comes_after_the_end_shares_the_broker(log, tails):
         assert tail.broker is tails[0].broker
         async with asyncio.timeout(1):
             while not tail.live:
-                await tail.next()
+                await next_batch(tail)
 
 
 async def test_who_waits_for_a_look_gets_it(log, tails):

@@ -9,6 +9,8 @@ from events.backends.database import prepared
 from events.backends.database.dialects import array
 from events.live.tail import follow
 
+from .support.connections import next_batch
+
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
@@ -137,14 +139,14 @@ class TestAPoolOfOne:
     async def test_followers(self, log):
         async with follow(log.backend, log.query()) as tail:
             while not tail.live:
-                await tail.next()
+                await next_batch(tail)
             for position in range(1, 4):
                 assert await asyncio.to_thread(self.append, log) == position
-                batch = await tail.next(5)
+                batch = await next_batch(tail, 5)
                 assert [entry.position for entry in batch.entries] == [position]
         async with follow(log.backend, log.query(0)) as tail:
-            await tail.next()
-            assert len((await tail.next(5)).entries) == 3  # from the log
+            await next_batch(tail)
+            assert len((await next_batch(tail, 5)).entries) == 3  # from the log
             assert await asyncio.to_thread(self.append, log) == 4
 
     async def test_emitters(self, log):

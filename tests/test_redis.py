@@ -21,7 +21,7 @@ from events.testing import ManualClock
 from events.validation import Item
 
 from .contract import LogContract
-from .support.connections import Socket, reading
+from .support.connections import Socket, next_batch, reading
 from .support.connections import until as async_until
 from .support.redis_server import running_redis
 from .support.redis_sets import AT_ONCE
@@ -86,14 +86,14 @@ class TestHints:
         log = make_log(BACKEND="redis", POLL_INTERVAL=60, OPTIONS={"using": None})
         ledger, now = log.backend.ledger, log.backend.now()
         async with follow(log.backend, log.query(since=0)) as tail:
-            while not (await tail.next(10)).live:
+            while not (await next_batch(tail, 10)).live:
                 pass
             # Until the channel is listened to.
             while not await asyncio.to_thread(listeners, log):
                 await asyncio.sleep(0.001)
             began = time.monotonic()
             await asyncio.to_thread(ledger.append, [Item("n", "", "{}", None)], now)
-            batch = await tail.next(10)
+            batch = await next_batch(tail, 10)
             assert [entry.position for entry in batch.entries] == [1]
             assert time.monotonic() - began < 5
 
@@ -104,13 +104,13 @@ class TestHints:
                 BACKEND="redis", POLL_INTERVAL=0.1, OPTIONS={"using": None, "url": server.url}
             )
             async with follow(log.backend, log.query(since=0)) as tail:
-                while not (await tail.next(10)).live:
+                while not (await next_batch(tail, 10)).live:
                     pass
                 server.kill()
                 server.start()
                 await log.aappend("n")
                 # It came back empty: another log, of which the reader is told.
-                batch = await tail.next(20)
+                batch = await next_batch(tail, 20)
                 assert batch.gap.reason == "epoch"
 
 

@@ -8,6 +8,8 @@ from events.live.remembered import OVERHEAD, remembered
 from events.live.tail import follow
 from events.live.window import MAX_FORMS
 
+from .support.connections import next_batch
+
 FILTERS, PLACES = 30, 4
 
 
@@ -22,7 +24,7 @@ async def topics(make_log):
             query = log.query("latest", kind=["n", f"another{number}"])
             tail = await stack.enter_async_context(follow(log.backend, query))
             while not tail.live:
-                await tail.next(5)
+                await next_batch(tail, 5)
             found[tail.topic] = tail
         log.append_many([("n", {"text": "x" * 10_000})] * 20)
         await next(iter(found.values())).broker.look()

@@ -13,7 +13,7 @@ from events.live.tail import follow
 from events.policy import may_read
 
 from .support import virtual
-from .support.connections import SOMEBODY, Socket, pass_real_time, reading, until
+from .support.connections import SOMEBODY, Socket, next_batch, pass_real_time, reading, until
 from .support.http_client import API
 
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
@@ -265,7 +265,7 @@ class TestFollowing:
             log.stream("b2").open()
             log.stream("b2").complete()
             await tail.broker.look()
-            batch = await tail.next(5)
+            batch = await next_batch(tail, 5)
             assert [entry.row.stream for entry in batch.entries] == ["b1", "b2", "b2", "b2"]
-            assert await tail.next(0.1) is None
+            assert await next_batch(tail, 0.1) is None
             assert not tail.ended

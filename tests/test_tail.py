@@ -28,6 +28,8 @@ from events.models import Stream
 from events.testing import ManualClock
 from events.types import Row, Status
 
+from .support.connections import next_batch
+
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.01}
 PATIENCE = 5
 
@@ -539,7 +541,7 @@ async def test_it_ends_with_its_stream(stored, tail, monkeypatch):
     for told in (reader, deaf):
         last = (await batches(told, lambda batch: batch.end))[-1]
         assert (last.end, last.cursor) == ("completed", 1)
-        assert await told.next() is None
+        assert await next_batch(told) is None
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
@@ -746,7 +748,7 @@ async def test_hints_for_nothing_change_nothing(log, tail):
         log.append("a")
         live.wake(log.name, head)
     assert await positions(reader, 4) == [1, 2, 3, 4]
-    assert await reader.next(0.05) is None
+    assert await next_batch(reader, 0.05) is None
 
 
 async def test_one_broker_a_log(log, make_log, tail):
@@ -782,8 +784,8 @@ async def test_an_event_that_comes_as_time_runs_out(make_log):
     log = make_log(BACKEND="memory", POLL_INTERVAL=60)
     async with follow(log.backend, log.query()) as tail:
         while not tail.live:
-            await tail.next()
-        waiter = asyncio.ensure_future(tail.next(0.05))
+            await next_batch(tail)
+        waiter = asyncio.ensure_future(next_batch(tail, 0.05))
         await asyncio.sleep(0)
         broker = tail.broker
         rows = [Row(1, "n", "", 0, 0, "{}", None)]
@@ -799,7 +801,7 @@ async def test_a_new_epoch_is_no_reason_to_read_it_all(make_log):
     log.append_many([("n", {})] * 5000)
     async with follow(log.backend, log.query(5000)) as tail:
         while not tail.live:
-            await tail.next()
+            await next_batch(tail)
         log.renew_epoch()
         await tail.broker.look()
         assert tail.broker.window.position == 5000
@@ -842,11 +844,11 @@ async def test_earliest_is_never_a_gap(make_log):
         log.append("n")
         clock.advance(10)
     async with follow(log.backend, log.query()) as tail:
-        first = await tail.next(1)
+        first = await next_batch(tail, 1)
         assert first.gap is None
         assert first.cursor == 0
         clock.advance(60)  # the first two expire before the first read
-        batch = await tail.next(1)
+        batch = await next_batch(tail, 1)
         assert batch.gap is None
         assert [entry.position for entry in batch.entries]
 
@@ -895,8 +897,8 @@ async def test_an_extract_outlives_nobody(log, monkeypatch):
 
     monkeypatch.setattr(MemoryBackend, "read", failing)
     async with follow(log.backend, log.query(0)) as tail:
-        await tail.next(1)
-        waiting = asyncio.ensure_future(tail.next(5))
+        await next_batch(tail, 1)
+        waiting = asyncio.ensure_future(next_batch(tail, 5))
         await asyncio.sleep(0.1)
         broker = tail.broker
         assert broker.pager.reads
@@ -945,7 +947,7 @@ async def test_a_look_while_a_tail_begins(log, monkeypatch):
     log.append_many([{"kind": "n", "stream": "s"}] * 20)
     log.clear()  # the floor is the head, 21
     async with follow(log.backend, log.query("latest")) as other:
-        await other.next(1)
+        await next_batch(other, 1)
         tail_query = log.query(3, stream="s")
         broker = broker_for(log.backend)
         async with follow(log.backend, tail_query) as tail:
@@ -960,7 +962,7 @@ async def test_a_look_while_a_tail_begins(log, monkeypatch):
 
             monkeypatch.setattr(broker, "look", look_late)
             found = []
-            while (batch := await tail.next(0.5)) is not None:
+            while (batch := await next_batch(tail, 0.5)) is not None:
                 found.append(batch)
             gaps = [batch.gap.reason for batch in found if batch.gap]
             positions = [entry.position for batch in found for entry in batch.entries]
@@ -985,21 +987,21 @@ async def test_a_read_that_is_shared_with_an_older_one(log, monkeypatch):
 
     monkeypatch.setattr(MemoryBackend, "read", slow)
     async with follow(log.backend, log.query(15)) as one, follow(log.backend, log.query(15)) as two:
-        await one.next(1)
-        await two.next(1)
-        first = asyncio.ensure_future(one.next(5))
+        await next_batch(one, 1)
+        await next_batch(two, 1)
+        first = asyncio.ensure_future(next_batch(one, 5))
         await asyncio.to_thread(there.wait, 5)
         memory.forget(log.name)
         log.append_many([("new", {})] * 10)
         broker = broker_for(log.backend)
         while not broker.turn:
             await asyncio.sleep(0.01)
-        second = asyncio.ensure_future(two.next(5))
+        second = asyncio.ensure_future(next_batch(two, 5))
         await asyncio.sleep(0.05)
         gate.set()
         await first
         found = [await second]
-        while (batch := await two.next(0.5)) is not None:
+        while (batch := await next_batch(two, 0.5)) is not None:
             found.append(batch)
         kinds = [entry.row.kind for batch in found for entry in batch.entries]
         assert kinds.count("new") == 10, kinds
@@ -1009,13 +1011,13 @@ async def test_a_stream_that_was_made_anew_before_we_came(log):
     """B62: whoever begins after a stream was deleted and made anew is not told that it is deleted."""
     log.append("old", stream="s")
     async with follow(log.backend, log.query(stream="s")) as one:
-        while not (await one.next(1)).live:
+        while not (await next_batch(one, 1)).live:
             pass
         log.stream("s").delete()
         log.append("new", stream="s")
         async with follow(log.backend, log.query(0, stream="s")) as two:
             found = []
-            while (batch := await two.next(0.5)) is not None:
+            while (batch := await next_batch(two, 0.5)) is not None:
                 found.append(batch)
         assert [batch.end for batch in found if batch.end] == []
 
@@ -1032,10 +1034,10 @@ async def test_a_stream_beyond_the_head_makes_no_spin(make_log, monkeypatch):
     look = live.Broker._look
     monkeypatch.setattr(live.Broker, "_look", lambda *args: looks.append(1) or look(*args))
     async with follow(log.backend, log.query(stream="s")) as tail:
-        await tail.next(0.5)
-        await tail.next(0.5)
-        await tail.next(0.5)
-        await tail.next(0.5)
+        await next_batch(tail, 0.5)
+        await next_batch(tail, 0.5)
+        await next_batch(tail, 0.5)
+        await next_batch(tail, 0.5)
     assert len(looks) < 100, len(looks)
 
 
@@ -1045,7 +1047,7 @@ async def test_a_child_tells_no_loop_of_its_parent(make_log):
     log = make_log(BACKEND="memory")
     ready = asyncio.get_running_loop()._ready
     async with follow(log.backend, log.query()) as tail:
-        await tail.next()
+        await next_batch(tail)
         if (pid := os.fork()) == 0:
             signal.alarm(10)
             before, told = len(ready), 99

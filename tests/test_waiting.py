@@ -11,6 +11,8 @@ from events.live import broker as live
 from events.live.pager import Pager
 from events.live.tail import follow
 
+from .support.connections import next_batch
+
 QUICK = {"BACKEND": "memory", "TTL": None, "POLL_INTERVAL": 0.05}
 
 
@@ -41,7 +43,7 @@ async def test_a_poll_in_a_change_of_epoch(log, monkeypatch):
     query = log.query(20)
     found = log.backend.read(query)
     async with follow(log.backend, query) as other:
-        while not (await other.next(1)).live:
+        while not (await next_batch(other, 1)).live:
             pass
         read = MemoryBackend.read
 

@@ -19,7 +19,6 @@ A tail has four states, and tells of each in the batch with which it enters it:
 Before `live` and after it come batches of entries, and gaps where the log let go of some.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,8 +40,8 @@ ROWS = (500, 100, 10)
 async def follow(
     backend: BaseBackend, query: Query, wake: Wake | None = None, who: Hashable = None
 ) -> AsyncIterator["Tail"]:
-    """A tail that begins where the query says. To multiplex tails, pass `wake`; call `take()` when
-    it fires, never `next()`. Tails of the same `who` share one turn when they read the log."""
+    """A tail that begins where the query says. To multiplex tails, pass `wake`, and call
+    `take()` when it fires. Tails of the same `who` share one turn when they read the log."""
     broker = broker_for(backend)
     bell = Bell()
     wake = wake or bell.ring
@@ -97,24 +96,13 @@ class Tail:
         return self
 
     async def __anext__(self) -> Batch:
-        batch = await self.next()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
-    async def next(self, seconds: float | None = None) -> Batch | None:
-        """The next batch; None when time is up, or after the end."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not self.ended:
-                    self.bell.silence()
-                    batch = await self.take()
-                    if batch is not None:
-                        return batch
-                    await self.bell.wait()
-        except TimeoutError:
-            pass
-        return None
+        while not self.ended:
+            self.bell.silence()
+            batch = await self.take()
+            if batch is not None:
+                return batch
+            await self.bell.wait()
+        raise StopAsyncIteration
 
     async def take(self) -> Batch | None:
         """What there is now, or None. To cancel it loses nothing."""

@@ -1,6 +1,7 @@
 """Readers by `follow()`: slow, impatient, cut off, and back again at their last cursor."""
 
 import asyncio
+from contextlib import suppress
 
 from events.live.tail import follow
 
@@ -103,7 +104,11 @@ class Follower(Reader):
 
     async def by_next(self, tail):
         patience = self.world.chance.choice((None, 0.0, 0.01, 0.3))
-        self.given(tail, await tail.next(patience if self.world.is_faulty else None))
+        batch = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience if self.world.is_faulty else None):
+                batch = await anext(tail, None)
+        self.given(tail, batch)
 
     async def by_take(self, tail):
         """Gives up in the middle now and then, and asks again."""

@@ -37,6 +37,13 @@ def request_of(user=None, spec_version="2.3"):
     return Request(http)
 
 
+async def next_batch(tail, seconds=None):
+    """The next batch of a tail; None when time is up, or after the end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await anext(tail, None)
+
+
 class Reader:
     """Collects the frames of one connection while time passes, whichever way they are sent."""
 

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..admin.shared.links import log_query
+from ..admin.shared.pages import log_query
 from ..admin.shared.scope import log_names, scope_of
 from . import samples
 from .control import Handler, Status

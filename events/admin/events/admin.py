@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy
 
 from ...models import Event
 from ...non_atomic import non_atomic
-from ..shared import links
 from ..shared.filters import LogFilter
 from ..shared.keyset import Keyset, KeysetChangeList
+from ..shared.pages import api
 from ..shared.payloads import excerpt
 from ..shared.scope import scope_of
 from ..shared.words import date_and_time
@@ -47,7 +47,7 @@ class EventChangeList(KeysetChangeList):
             pk = threads.get(row.stream)
             row.thread_url = self.model_admin.timeline(self.scope.name, row.stream, pk)
         # Is an API mounted, and may this user read there what the page shows?
-        if links.api() and self.scope.shows(self.wanted.stream):
+        if api() and self.scope.shows(self.wanted.stream):
             self.follow()
 
     def follow(self) -> None:
@@ -61,7 +61,7 @@ class EventChangeList(KeysetChangeList):
             self.refusal = _("Only the first page can be followed live.")
         else:
             self.following = {
-                "api": links.api(),
+                "api": api(),
                 "log": log.name,
                 "since": info.head,
                 "epoch": info.epoch,

@@ -15,8 +15,8 @@ from ...api.export import Export, paced
 from ...api.sending import OpenResponse, hold_connection
 from ...limits import RETRY_AFTER, TooMany
 from ...types import UNIX_EPOCH, Row, wire_micros
+from ...visible import visible
 from ..shared.keyset import KeysetAdmin
-from ..shared.visible import visible
 from .wanted import Wanted, wanted_of
 
 COLUMNS = ("position", "kind", "stream", "seq", "timestamp", "key", "payload")

@@ -15,12 +15,12 @@ from django.utils.translation import gettext_lazy
 
 from ...models import Event
 from ...types import wire_time
+from ...visible import visible
 from ...wire import dumps, encode
 from ..shared.keyset import KeysetAdmin
 from ..shared.kinds import chip
-from ..shared.links import api_of
+from ..shared.pages import api_of
 from ..shared.payloads import pretty
-from ..shared.visible import visible
 from .search import FIELDS
 
 # Characters of a payload that are shown.

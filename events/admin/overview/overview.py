@@ -10,13 +10,13 @@ from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ...backends.figures import Figures, Moment, Stretch
+from ...backends.base import DELETE_BATCH
+from ...backends.figures import BOUND, Figures, Moment, Stretch
 from ...log import EventLog, logs
-from ...types import to_micros
+from ...types import from_micros, to_micros
+from ...visible import visible
 from ..shared.charts import Chart, bars, sum_of
-from ..shared.visible import visible
 from ..shared.words import bounded, date_and_time, duration, number, rate
-from .worries import worries
 
 logger = logging.getLogger("events")
 
@@ -169,3 +169,57 @@ def preview(one: Figures) -> str:
         "would remove about %(number)s entry", "would remove about %(number)s entries", count
     )
     return (about if one.has_holes else exactly) % {"number": number(count)}
+
+
+def worries(log: EventLog, one: Figures, undrained: bool) -> Iterator[str]:
+    if undrained:
+        yield ngettext(
+            "The outbox is not drained: %(number)s committed event waits for its position. "
+            "The next emit or manage.py reconcile_streams gives it one.",
+            "The outbox is not drained: %(number)s committed events wait for their positions. "
+            "The next emit or manage.py reconcile_streams gives them theirs.",
+            one.pending,
+        ) % {"number": bounded(one.pending)}
+    if one.ahead:
+        yield _(
+            "The newest event is from the future: until %(time)s every event gets that time. "
+            "If it came of a wrong clock, run manage.py renew_epoch --reset-clock."
+        ) % {"time": date_and_time(from_micros(one.ahead))}
+    if one.refused:
+        yield ngettext(
+            "%(number)s event was set aside, since it cannot become an entry: see below.",
+            "%(number)s events were set aside, since they cannot become entries: see below.",
+            one.refused,
+        ) % {"number": bounded(one.refused)}
+    yield from overdue(log, one)
+    if one.idle:
+        yield ngettext(
+            "%(number)s running stream is past its idle timeout, and nothing reconciles: "
+            "keep manage.py reconcile_streams --loop 10 running.",
+            "%(number)s running streams are past their idle timeouts, and nothing reconciles: "
+            "keep manage.py reconcile_streams --loop 10 running.",
+            min(one.idle, BOUND),
+        ) % {"number": bounded(one.idle)}
+
+
+def overdue(log: EventLog, one: Figures) -> Iterator[str]:
+    """What should have been pruned by now."""
+    # More than one batch, or for longer than the entries were to be kept in the first place.
+    late = log.settings.ttl is not None and one.oldest_age > 2 * log.settings.ttl
+    if one.expired > DELETE_BATCH or (one.expired and late):
+        yield ngettext(
+            "Pruning is behind: %(number)s entry has expired and is still stored. "
+            "Run manage.py prune_events regularly.",
+            "Pruning is behind: %(number)s entries have expired and are still stored. "
+            "Run manage.py prune_events regularly.",
+            one.expired,
+        ) % {"number": number(one.expired)}
+    # More than one batch, or in a small log more than a tenth of it.
+    if one.beyond > min(DELETE_BATCH, (log.settings.max_entries or 0) // 10):
+        yield ngettext(
+            "Pruning is behind: the log has %(number)s entry more than MAX_ENTRIES. "
+            "Run manage.py prune_events regularly.",
+            "Pruning is behind: the log has %(number)s entries more than MAX_ENTRIES. "
+            "Run manage.py prune_events regularly.",
+            one.beyond,
+        ) % {"number": number(one.beyond)}

@@ -117,14 +117,14 @@ def bars(
     bottom, scale = TOP + HEIGHT + (BAND if band else 0), nice(most)
     grid = {round(bottom - HEIGHT * part): number(int(scale * part)) for part in (0.5, 1)}
     events = ngettext("%(total)s event", "%(total)s events", total)
-    groups, table = list(band), []
-    for one in stretches:
-        in_all = estimated(one.total, one.estimated and has_holes)
-        said = (when(one, frame), in_all, told(one))
-        if one.total:
-            table.append(said)
-        name = "{}: {} ({})".format(*said).removesuffix(" ()")
-        groups.append(Group(name, list(bar(frame, one, kinds, bottom, scale))))
+    rows = [
+        (when(one, frame), estimated(one.total, one.estimated and has_holes), told(one))
+        for one in stretches
+    ]
+    drawn = [
+        Group("{}: {} ({})".format(*row).removesuffix(" ()"), bar(frame, one, kinds, bottom, scale))
+        for one, row in zip(stretches, rows, strict=True)
+    ]
     return Chart(
         id=id,
         title=title,
@@ -134,12 +134,12 @@ def bars(
             "most": estimated(most, sampled and has_holes),
         },
         height=bottom + AXIS,
-        groups=groups,
+        groups=[*band, *drawn],
         lines=[*grid, bottom],
         labels=[Label("0", y - 4, text) for y, text in grid.items()]
         + list(frame.ticks(bottom + AXIS - 6)),
         legend=legend(sum_of(stretches), kinds, sampled),
-        table=table,
+        table=[row for one, row in zip(stretches, rows, strict=True) if one.total],
         estimated=sampled,
     )
 
@@ -156,21 +156,20 @@ def by_frequency(totals: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(totals.items(), key=lambda item: (-item[1], item[0]))
 
 
-def bar(
-    frame: Frame, one: Stretch, kinds: Sequence[str], bottom: int, scale: int
-) -> Iterator[Mark]:
+def bar(frame: Frame, one: Stretch, kinds: Sequence[str], bottom: int, scale: int) -> list[Mark]:
     """A place to point at that is as high as the picture, and the parts of a bar."""
     gap = (one.end - one.start) // 10
     counts = [(look(kind), one.kinds.get(kind, 0)) for kind in kinds]
     # Without a sample (the entries went meanwhile) the total is all that is known.
     counts.append((OTHER, one.total - sum(count for _css, count in counts)))
-    yield frame.mark("events-hit", one.start, one.end, bottom - HEIGHT, HEIGHT)
+    marks = [frame.mark("events-hit", one.start, one.end, bottom - HEIGHT, HEIGHT)]
     y = float(bottom)
     for css, count in counts:
         if count > 0:
             height = HEIGHT * count / scale
             y -= height
-            yield frame.mark(css, one.start + gap, one.end - gap, y, height)
+            marks.append(frame.mark(css, one.start + gap, one.end - gap, y, height))
+    return marks
 
 
 def nice(most: int) -> int:

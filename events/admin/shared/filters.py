@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ...types import Status
-from .links import log_query
+from .pages import log_query
 from .scope import log_names, scope_of
 from .words import UNOPENED, status_name
 

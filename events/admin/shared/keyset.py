@@ -16,8 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from .links import log_query
-from .pages import PagesAdmin
+from .pages import PagesAdmin, log_query
 from .scope import MAX_BIGINT, Scope, log_names, opens, scope_of
 
 # Rows above the one that is jumped to: enough to see what came next, and it stays in sight.

@@ -1,11 +1,11 @@
-"""What changes nothing in the admin, and has pages of its own."""
+"""Admins that change nothing and have pages of their own, and addresses: of the admin, of the API."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
 
 from ...conf import DEFAULT_LOG
@@ -45,3 +45,24 @@ class PagesAdmin(ReadOnlyAdmin):
         if pk is None:
             return self.address("event_changelist", log=log, stream=name)
         return self.address("stream_timeline", pk, log=log)
+
+
+def log_query(name: str | None) -> str:
+    """To stay in a log."""
+    return "?" + urlencode({"log": name}) if name else ""
+
+
+def api() -> str | None:
+    try:
+        return reverse("events:events")
+    except NoReverseMatch:
+        return None
+
+
+def api_of(position: int, log: str) -> str | None:
+    """Where the API has one event: the one after the position before it."""
+    query = {"since": str(position - 1), "limit": "1"}
+    if log != DEFAULT_LOG:
+        query["log"] = log
+    address = api()
+    return address and f"{address}?{urlencode(query)}"

@@ -9,7 +9,7 @@ from django.db.models.functions import Left
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from .visible import visible
+from ...visible import visible
 
 # Characters of a payload in its row.
 EXCERPT = 140

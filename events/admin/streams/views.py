@@ -1,26 +1,29 @@
 """The pages of one stream, and what may be done to it: stop, fail, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import actions, helpers
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ...backends.figures import BOUND
+from ...exceptions import EventsError
+from ...log import EventLog
 from ...models import Stream
 from ...non_atomic import non_atomic
+from ...streams import as_reason
 from ...types import TERMINAL
 from ..shared.keyset import KeysetAdmin
-from ..shared.links import log_query
+from ..shared.pages import log_query
 from ..shared.scope import Scope, scope_of
 from ..shared.words import number
-from . import steps
 from .page import badge, page
 
 
@@ -45,7 +48,7 @@ class StreamViews(KeysetAdmin):
             raise PermissionDenied
         if posted:
             reason = request.POST.get("reason", "")
-            steps.take(self, request, scope.log, verb, [stream], reason)
+            take(self, request, scope.log, verb, [stream], reason)
             return HttpResponseRedirect(above if verb == "delete" else here)
         if verb:
             return self.asked(request, scope, verb, [stream], original=stream, back=here)
@@ -104,20 +107,20 @@ class StreamViews(KeysetAdmin):
 
     @admin.action(description=gettext_lazy("Stop selected streams"), permissions=["change"])
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
-        steps.take(self, request, scope_of(request).log, "stop", chosen(queryset))
+        take(self, request, scope_of(request).log, "stop", chosen(queryset))
 
     @admin.action(description=gettext_lazy("Fail selected streams…"), permissions=["change"])
     def fail_selected(self, request: HttpRequest, queryset: QuerySet[Stream]) -> Any:
         scope, some = scope_of(request), chosen(queryset)
         if request.POST.get("post"):
-            return steps.take(self, request, scope.log, "fail", some)
+            return take(self, request, scope.log, "fail", some)
         more = {"action": "fail_selected", "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME}
         return self.asked(request, scope, "fail", list(some), **more)
 
     @admin.action(description=gettext_lazy("Delete selected streams…"), permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Stream]) -> Any:
         if request.POST.get("post"):
-            return steps.take(self, request, scope_of(request).log, "delete", chosen(queryset))
+            return take(self, request, scope_of(request).log, "delete", chosen(queryset))
         return actions.delete_selected(self, request, chosen(queryset))
 
     # Who may what
@@ -140,3 +143,52 @@ class StreamViews(KeysetAdmin):
 def chosen(queryset: QuerySet[Stream]) -> QuerySet[Stream]:
     """Bounded, since a forged request may ask for all there are."""
     return queryset.order_by("-last_position")[:BOUND]
+
+
+def take(
+    admin: KeysetAdmin,
+    request: HttpRequest,
+    log: EventLog,
+    verb: str,
+    some: Iterable[Stream],
+    reason: str = "",
+) -> None:
+    """Take the step with each of them. What one refuses is no reason to stop at it."""
+    done = 0
+    for stream in some:
+        try:
+            if take_one(admin, request, log, verb, stream, reason):
+                done += 1
+            else:
+                already = _("The stream %(name)s is there already; nothing was changed.")
+                messages.info(request, already % {"name": stream.name})
+        except EventsError as error:
+            messages.error(request, _("Not possible: %(error)s.") % {"error": error})
+    said = {
+        "stop": ngettext("%(number)s stream stopped.", "%(number)s streams stopped.", done),
+        "fail": ngettext("%(number)s stream failed.", "%(number)s streams failed.", done),
+        "delete": ngettext("%(number)s stream deleted.", "%(number)s streams deleted.", done),
+    }
+    if done:
+        messages.success(request, said[verb] % {"number": number(done)})
+
+
+def take_one(
+    admin: KeysetAdmin, request: HttpRequest, log: EventLog, verb: str, stream: Stream, reason: str
+) -> bool:
+    """False if the stream is there already."""
+    handle = log.stream(stream.name)
+    if verb == "delete":
+        handle.delete()
+        admin.log_deletions(request, [stream])  # type: ignore[arg-type]
+        return True
+    step, past, noted = {
+        "stop": (handle.stop, "stopped", _("Stopped: %(reason)s")),
+        "fail": (handle.fail, "failed", _("Failed: %(reason)s")),
+    }[verb]
+    # Not translated: it goes into the log.
+    given = as_reason(reason.strip()) or f"{past} in the admin by {request.user}"
+    if step(given) is None:
+        return False
+    admin.log_change(request, stream, noted % {"reason": given})
+    return True

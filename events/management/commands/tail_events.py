@@ -1,6 +1,5 @@
 import asyncio
 import re
-import unicodedata
 from argparse import ArgumentTypeError
 from collections.abc import Iterable
 from datetime import timedelta
@@ -17,6 +16,7 @@ from ...internals import take_times_ago
 from ...live.tail import follow
 from ...log import EventLog
 from ...types import Gap, Row, from_micros, wire_micros
+from ...visible import visible
 from ...wire import encode
 from ..base import LogCommand, duration, position, positive
 
@@ -127,19 +127,9 @@ class Command(LogCommand):
                 time,
                 self.colour(f"{row.kind:<20}", fg=colour),
                 f"{where:<16}",
-                printable(row.text),
+                visible(row.text),
             ]
         )
 
     def colour(self, text: str, **how: Any) -> str:
         return colorize(text, **how) if self.coloured else text
-
-
-def printable(text: str) -> str:
-    """A payload that cannot move the cursor, ring the bell or turn the line round."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        rf"\u{ord(character):04x}" if unicodedata.category(character) in ("Cc", "Cf") else character
-        for character in text
-    )

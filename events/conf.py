@@ -40,19 +40,6 @@ MEMORY_DEFAULTS = {"TTL": 3600, "MAX_ENTRIES": 10_000}
 OPTIONS = ("using", "clock", "lock_timeout", "sequence", "notify", "url", "prefix", "wait")
 SEQUENCE = ("background", "inline")
 
-# By what they are about, the ids of what a log's own server may say of itself.
-SERVER_PROBLEMS = {
-    "info": "E004",
-    "version": "E005",
-    "eviction": "E006",
-    "away": "W014",
-    "restart": "W015",
-    "failover": "W016",
-    "wait": "W017",
-    "cut off": "W018",
-    "shared": "W019",
-}
-
 # What a Channels group name may hold, since a log's group is called `events.<log>`.
 LOG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 

@@ -27,28 +27,26 @@ class LogStatus:
     floor: int
     count: int
     # Committed events that wait for their positions, and seconds since the first was emitted.
-    outbox: int
-    outbox_age: float
+    outbox: int = 0
+    outbox_age: float = 0.0
     # Committed events that could not get a position, for a person to look at.
-    set_aside: int
-    open_streams: int
+    set_aside: int = 0
+    open_streams: int = 0
     # Running streams that nobody has failed although they are past their idle timeout.
-    overdue_streams: int | None
+    overdue_streams: int | None = None
     # Connections and other readers in this process.
-    followers: int
+    followers: int = 0
 
 
 def status_of(log: EventLog) -> LogStatus:
     """At a cost that does not grow with the log. Nothing is sequenced for it: who drained the
     outbox by looking at it would never see that it is not drained."""
-    found = log.backend.figures()
+    found, here = log.backend.figures(), followers(log.name)
     if found is None:
         info = log.info()
-        counts = [len(log.backend.streams(BOUND + 1, status=status)) for status in OPEN]
-        return LogStatus(
-            log.name, info.head, info.floor, info.count, 0, 0.0, 0, sum(counts), None,
-            followers(log.name),
-        )  # fmt: skip
+        opened = sum(len(log.backend.streams(BOUND + 1, status=status)) for status in OPEN)
+        standing = (log.name, info.head, info.floor, info.count)
+        return LogStatus(*standing, open_streams=opened, followers=here)
     return LogStatus(
         log.name,
         found.head,
@@ -59,5 +57,5 @@ def status_of(log: EventLog) -> LogStatus:
         found.refused,
         found.running + found.waiting,
         found.idle,
-        followers(log.name),
+        here,
     )

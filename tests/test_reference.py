@@ -15,6 +15,7 @@ import events.management.commands as commands
 from events import checks, conf, exceptions, testing, urls
 from events.api import eventsource
 from events.api.openapi import description, operation_of
+from events.backends.redis import health
 from events.contrib import celery, django_tasks, tasks
 from events.contrib import checks as task_checks
 from events.lifecycle import KINDS
@@ -50,7 +51,7 @@ def test_settings():
 def test_checks():
     """Every id that is reported, in order and under its severity."""
     errors, warnings = (rows(page("checks"), part) for part in ("Errors", "Warnings"))
-    reported = set(re.findall(r'"([EW]\d{3})"', source(checks, conf)))
+    reported = set(re.findall(r'"([EW]\d{3})"', source(checks, conf, health)))
     assert [*errors, *warnings] == sorted(f"events.{id}" for id in reported)
     assert all(id.startswith("events.E") for id in errors)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any
 
 from django.db import connections
 
 from ..cursors import Query, Rows, State
-from ..types import Entry, LogInfo, Status, StreamInfo
+from ..types import Entry, LogInfo, StreamInfo
 from ..validation import Item
-from .base import DELETE_BATCH, BaseBackend, Progress
+from .base import BaseBackend
 from .receipts import in_callers_atomic, receipt
 
 _heads: dict[str, int] = {}
@@ -48,25 +49,10 @@ class DisabledBackend(BaseBackend):
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         return {}
 
-    def streams(
-        self,
-        limit: int,
-        *,
-        before: int | None = None,
-        after: int | None = None,
-        status: Status | None = None,
-    ) -> list[StreamInfo]:
+    def streams(self, limit: int, **asked: Any) -> list[StreamInfo]:
         return []
 
-    def prune(
-        self,
-        ttl: float | None,
-        max_entries: int | None,
-        *,
-        batch_size: int = DELETE_BATCH,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> int:
+    def prune(self, *bounds: Any, **how: Any) -> int:
         return 0
 
     def clear(self) -> int:

@@ -82,8 +82,7 @@ class MemoryBackend(BaseBackend):
         return self.append_now(items)
 
     def append_now(self, items: Sequence[Item]) -> list[Entry]:
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             now = self.now()
             rows = ledger.append(items, now)
             look_ahead(self.name, ledger.latest, now)
@@ -92,8 +91,7 @@ class MemoryBackend(BaseBackend):
         return [Entry.from_row(row) for row in rows]
 
     def append_late(self, item: Item) -> None:
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             status = ledger.append_late(item, self.now())
         warn(self.name, item.stream, status)
         hints.send(self.name, ledger.head)
@@ -101,8 +99,7 @@ class MemoryBackend(BaseBackend):
     def _statuses(self, items: Sequence[Item]) -> dict[str, Status | None]:
         """Where the streams of these items stand for this transaction: as committed, and then as
         it has led on."""
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             statuses = ledger.statuses(items)
         for deferred in self._waiting():
             for item in deferred.items:
@@ -113,9 +110,8 @@ class MemoryBackend(BaseBackend):
     def fail_idle(self) -> list[str]:
         self.refuse_in_transaction("fail idle streams")
         self._settle()
-        ledger = self.ledger
         text = dumps({"reason": FAILED_IDLE})
-        with ledger.lock:
+        with self.ledger as ledger:
             names = ledger.idle(self.now())
             for name in names:
                 ledger.append([Item("stream.failed", name, text, None)], self.now())
@@ -130,8 +126,7 @@ class MemoryBackend(BaseBackend):
             for item in deferred.items
             if item.key is not None
         }
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             answers, new = defer(items, ledger.keys, waiting, self.now())
         if not follow_statuses(new, self._statuses(new)):
             return []
@@ -151,8 +146,7 @@ class MemoryBackend(BaseBackend):
 
     def read(self, query: Query) -> Rows:
         self._settle()
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             state = self._state(ledger)
             if query.last is not None:
                 newest = last_start(query, state, reversed(ledger.rows))
@@ -170,8 +164,7 @@ class MemoryBackend(BaseBackend):
 
     def info(self) -> LogInfo:
         self._settle()
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             head, floor, epoch, _ = self._state(ledger)
             return LogInfo(self.name, epoch, head, floor, len(ledger.rows) - ledger.after(floor))
 
@@ -180,14 +173,13 @@ class MemoryBackend(BaseBackend):
         return State(ledger.head, floor, ledger.epoch)
 
     def position_at(self, micros: int) -> int:
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             return max(ledger.floor, ledger.expired(micros))
 
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         self._settle()
-        with self.ledger.lock:
-            known = self.ledger.streams
+        with self.ledger as ledger:
+            known = ledger.streams
             return {name: known[name] for name in names if name in known}
 
     def streams(
@@ -199,8 +191,8 @@ class MemoryBackend(BaseBackend):
         status: Status | None = None,
     ) -> list[StreamInfo]:
         self._settle()
-        with self.ledger.lock:
-            known = sorted(self.ledger.streams.values(), key=attrgetter("last_position"))
+        with self.ledger as ledger:
+            known = sorted(ledger.streams.values(), key=attrgetter("last_position"))
         if status is not None:
             known = [stream for stream in known if stream.status == status]
         if after is not None:
@@ -224,8 +216,7 @@ class MemoryBackend(BaseBackend):
         progress: Progress | None = None,
     ) -> int:
         self.refuse_in_transaction("prune")
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             if dry_run:
                 target = max(ledger.expired(self.cutoff(ttl)), ledger.beyond(max_entries))
                 return ledger.after(target)
@@ -233,21 +224,18 @@ class MemoryBackend(BaseBackend):
 
     def clear(self) -> int:
         self.refuse_in_transaction("clear")
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             return ledger.raise_floor(ledger.head)
 
     def delete_stream(self, stream: str) -> int:
         self.refuse_in_transaction("delete a stream")
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             count = ledger.delete_stream(stream, self.now())
         hints.send(self.name, ledger.head)
         return count
 
     def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             check_adoptable(self.name, ledger.head, ledger.epoch, after, state)
             if not ledger.head:
                 ledger.floor = after
@@ -257,15 +245,14 @@ class MemoryBackend(BaseBackend):
             ledger.keys |= {row.key: row for row in rows if row.key is not None}
 
     def adopt_streams(self, streams: Sequence[StreamInfo]) -> None:
-        ledger, timeout = self.ledger, self.settings.idle_timeout
-        with ledger.lock:
+        timeout = self.settings.idle_timeout
+        with self.ledger as ledger:
             ledger.streams |= {one.stream: one for one in streams}
             ledger.timeouts |= {one.stream: timeout for one in streams if one.opened_at}
 
     def renew_epoch(self, reset_clock: bool = False) -> str:
         self.refuse_in_transaction("renew the epoch")
-        ledger = self.ledger
-        with ledger.lock:
+        with self.ledger as ledger:
             if reset_clock:
                 ledger.reset_clock(self.now())
             ledger.epoch = new_epoch()

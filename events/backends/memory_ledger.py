@@ -1,9 +1,10 @@
-"""The entries of a memory log. Whoever works on them holds the lock."""
+"""The entries of a memory log."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import RLock
+from typing import Self
 
 from ..lifecycle import STEPS, next_status
 from ..types import TERMINAL, Row, Status, StreamInfo, from_micros, new_epoch, to_micros
@@ -14,7 +15,7 @@ from .receipts import check_same, follow_statuses
 
 
 class MemoryLedger:
-    """One log's entries, keys and streams."""
+    """One log's entries, keys and streams; whoever works on them holds its lock, by `with`."""
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -26,6 +27,13 @@ class MemoryLedger:
         self.keys: dict[str, Row] = {}
         self.streams: dict[str, StreamInfo] = {}
         self.timeouts: dict[str, float | None] = {}
+
+    def __enter__(self) -> Self:
+        self.lock.acquire()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.lock.release()
 
     def append(self, items: Sequence[Item], now: int) -> list[Row]:
         """All or none: what could be refused is looked at before the first is placed."""

@@ -6,7 +6,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 from redis import exceptions as errors
 
-from ...conf import SERVER_PROBLEMS, LogSettings, Problem
+from ...conf import LogSettings, Problem
 from .client import Client, code_of
 from .errors import LogUnavailable
 
@@ -19,11 +19,11 @@ def problems(client: Client, settings: LogSettings) -> Iterator[Problem]:
     try:
         info = _info(client)
     except LogUnavailable as error:
-        yield _problem("away", f"{where}: {error}", "Is OPTIONS['url'] right, and the server up?")
+        yield Problem("W014", f"{where}: {error}", "Is OPTIONS['url'] right, and the server up?")
         return
     except errors.ResponseError as error:
-        yield _problem(
-            "info",
+        yield Problem(
+            "E004",
             f"{where}: its user may not ask the server how it stands: {error}",
             "The scripts tell a promoted server by INFO: allow it, +info in the ACL.",
         )
@@ -35,15 +35,15 @@ def problems(client: Client, settings: LogSettings) -> Iterator[Problem]:
 def _unfit(where: str, info: dict[str, str]) -> Iterator[Problem]:
     version = info.get("redis_version", "0")
     if int(version.partition(".")[0]) < LEAST:
-        yield _problem(
-            "version",
+        yield Problem(
+            "E005",
             f"{where}: the server is Redis {version}",
             f"It has to be Redis {LEAST}.0 or newer, or Valkey.",
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        yield _problem(
-            "eviction",
+        yield Problem(
+            "E006",
             f"{where}: the server evicts keys when its memory is full ({policy}), and a log with them",
             "Set maxmemory-policy to noeviction: an emit then fails, and nothing is lost.",
         )
@@ -52,41 +52,37 @@ def _unfit(where: str, info: dict[str, str]) -> Iterator[Problem]:
 def _losing(where: str, info: dict[str, str], settings: LogSettings) -> Iterator[Problem]:
     replicas, wait = int(info.get("connected_slaves", "0")), settings.options.get("wait", 0)
     if info.get("aof_enabled") == "0":
-        yield _problem(
-            "restart",
+        yield Problem(
+            "W015",
             f"{where}: the server keeps no append-only file, so a restart loses events",
             "Set appendonly to yes.",
         )
     if replicas and not wait:
-        yield _problem(
-            "failover",
+        yield Problem(
+            "W016",
             f"{where}: a failover loses what was not replicated yet",
             "Give OPTIONS['wait'] the number of replicas that have to confirm. Readers are told of "
             "what is lost.",
         )
     if wait > replicas:
-        yield _problem(
-            "wait",
+        yield Problem(
+            "W017",
             f"{where}: OPTIONS['wait'] is {wait}, and {replicas} replicas are connected: no emit is "
             "confirmed",
             "Add replicas, or lower it.",
         )
     if replicas and info.get("min_replicas_to_write") == "0":
-        yield _problem(
-            "cut off",
+        yield Problem(
+            "W018",
             f"{where}: a server that is cut off goes on taking events that will be taken back",
             "Set min-replicas-to-write to 1, and min-replicas-max-lag.",
         )
     if _shares(settings):
-        yield _problem(
-            "shared",
+        yield Problem(
+            "W019",
             f"{where}: the channel layer has the same server and database",
             "A flush of the layer is then one of the log: give each its own.",
         )
-
-
-def _problem(about: str, message: str, hint: str) -> Problem:
-    return Problem(SERVER_PROBLEMS[about], message, hint)
 
 
 def _info(client: Client) -> dict[str, str]:

@@ -33,7 +33,6 @@ from ..receipts import in_callers_atomic, receipt
 from . import (
     counting,
     hook,
-    newest,
     notices,
     outbox,
     pages,
@@ -239,7 +238,7 @@ class DatabaseBackend(BaseBackend):
         # What was committed before has to have its place: it is among the newest.
         partial = self._snapshot(Query(limit=0)).partial
         with self.connection.cursor() as cursor:
-            start = newest.start_of_last(
+            start = pages.start_of_last(
                 cursor, self.dialect, self.name, query, self.cutoff(self.settings.ttl)
             )
         found = self.read(replace(query, since=start, last=None, epoch=None))

@@ -14,7 +14,7 @@ from django.urls import include, path
 from events import context, exceptions, hooks
 from events.api import eventsource
 from events.checks import register  # noqa: F401
-from events.durable import checks, content, frames, offsets, protocol, reading
+from events.durable import checks, content, creating, frames, offsets, protocol, reading
 from events.durable.models import Durable, Producer
 from events.exceptions import InvalidEvent, StreamClosed
 from events.tickets import issue
@@ -372,8 +372,8 @@ class TestLive:
 
     async def test_a_fork_begins_with_its_past(self, log):
         await log.durable("a0").acreate(data=[1])
-        wanted = protocol.Wanted(source="a0", data=b"[2]", closed=True)
-        await sync_to_async(protocol.create)(log, "a", wanted)
+        wanted = creating.Wanted(source="a0", data=b"[2]", closed=True)
+        await sync_to_async(creating.create)(log, "a", wanted)
         _, text = await self.read(offset="-1", live="sse")
         assert text.index("data:[1]") < text.index("data:[2]")
 
@@ -382,7 +382,7 @@ class TestLive:
         """A stream with two pages of a past."""
         monkeypatch.setattr(reading, "ROWS", 1)
         await log.durable("a0").acreate(data=["old", "older"])
-        await sync_to_async(protocol.create)(log, "a", protocol.Wanted(source="a0", closed=True))
+        await sync_to_async(creating.create)(log, "a", creating.Wanted(source="a0", closed=True))
 
     async def test_a_past_holds_no_thread(self, fork, monkeypatch):
         """While the client takes a page of it."""

@@ -12,7 +12,7 @@ from ..log import EventLog
 from ..streams import StreamHandle
 from ..threads import twin
 from ..wire import dumps
-from . import content, offsets, protocol, reading
+from . import content, creating, offsets, protocol, reading
 from .models import Durable
 from .refusals import Closed, Invalid, Refused
 
@@ -60,13 +60,13 @@ class DurableHandle:
         """Make the stream, with `data` in it if there is some. False if it is there, and was made
         in the same way. Not within a transaction: what it writes is committed by itself."""
         seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-        wanted = protocol.Wanted(
+        wanted = creating.Wanted(
             content_type=content_type,
             data=body(content_type, data),
             ttl=None if seconds is None else round(seconds),
             closed=closed,
         )
-        return protocol.create(self.log, self.name, wanted).status == 201
+        return creating.create(self.log, self.name, wanted).status == 201
 
     acreate = twin(create)
 

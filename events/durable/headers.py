@@ -8,8 +8,9 @@ from urllib.parse import unquote
 from ..exceptions import InvalidEvent
 from ..types import to_micros
 from ..validation import MAX_INTEGER, valid_stream
+from .creating import Wanted
 from .models import MAX_PRODUCER, MAX_SEQ
-from .protocol import Producer, Wanted, Write
+from .protocol import Producer, Write
 from .refusals import TRUE, Invalid, Missing
 
 PRODUCER = ("Producer-Id", "Producer-Epoch", "Producer-Seq")

@@ -21,7 +21,7 @@ from ..internals import django_request
 from ..limits import Held
 from ..log import EventLog, logs
 from ..threads import give_back_thread
-from . import content, headers, offsets, protocol, reading
+from . import content, creating, headers, offsets, protocol, reading
 from .frames import Connection, Payloads
 from .offsets import NOW, START
 from .refusals import TRUE, Invalid, Missing, Refused
@@ -122,7 +122,7 @@ class DurableView(LiveView):
         if wanted.source is not None:
             self.must_read(log, wanted.source)
         with self.as_actor():
-            answer = protocol.create(log, name, wanted)
+            answer = creating.create(log, name, wanted)
         response = self.written(answer)
         response["Content-Type"] = answer.row.content_type
         if answer.status == 201:

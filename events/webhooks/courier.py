@@ -14,30 +14,24 @@ and a line that is killed has at most one answer that nobody wrote down.
 """
 
 import logging
-import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, connections, transaction
-from django.db.models import Min
 
 from .. import hints
-from ..handlers import holding, locks, store, turn
+from ..handlers import store
 from ..handlers.hearing import Hearing
-from ..handlers.models import Held, Shard, State
-from ..handlers.newest import Newest
-from ..handlers.samples import Sampler
 from ..handlers.spec import Spec
 from ..log import logs
-from ..types import to_micros
-from . import conf, endpoints, pruning
-from .index import Index
+from . import conf, endpoints
 from .line import Answered, Books, Job, Line
 from .models import Endpoint
+from .roster import ANYWHERE, MOST, Roster
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -56,33 +50,20 @@ PASS_BY = 2.0
 # of a pass to write.
 LAST_PATIENCE = 5.0
 ATTEMPTS = 20
-# Steps in one transaction.
-MOST = 200
-# Beyond all positions.
-ANYWHERE = 2**62
 
 
-class Courier:
+class Courier(Roster):
     """Over all active endpoints, or those whose handlers are named."""
 
     def __init__(self, names: Sequence[str] = (), until: dict[str, int] | None = None) -> None:
+        super().__init__(until or {})
         self.names = names
-        self.until = until or {}
-        # Says, in the shards' rows, that this process works on them.
-        self.token = secrets.randbits(62)
         self.events: SimpleQueue[Answered | None] = SimpleQueue()
         self._sender: Sender | None = None
-        self.lines: dict[tuple[str, int], Line] = {}
-        self.ready: tuple[deque[Line], deque[Line]] = (deque(), deque())
         self.answers: deque[Answered] = deque()
-        self.newest: dict[str, Newest] = {}
-        self.index = Index()
-        self.due: dict[int, int] = {}
         self.refreshed = self.passed = self.looked = float("-inf")
-        self.hinted = True
         self.ending = False
         self.deadline = float("inf")
-        self.sampler = Sampler()
         self.steps = 0
         self.failed: list[Answered] = []
         self.troubles = 0
@@ -179,7 +160,9 @@ class Courier:
     def round(self) -> None:
         now = time.monotonic()
         if now - self.refreshed > REFRESH:
-            self.refresh()
+            known = {one.handler_name: one for one in endpoints.active()}
+            names = [name for name in self.names or known if name in known]
+            self.refresh(known, [spec_of(known[name]) for name in names])
             self.refreshed = now
         if self.hinted or now - self.looked >= REFRESH / 4:
             self.hinted, self.looked = False, now
@@ -189,120 +172,7 @@ class Courier:
             self.passed = now
         self.settle()
 
-    def refresh(self) -> None:
-        """Which endpoints there are, where they stand, and that we still work on ours."""
-        self.renew()
-        known = {one.handler_name: one for one in endpoints.active()}
-        names = [name for name in self.names or known if name in known]
-        specs = [spec_of(known[name]) for name in names]
-        for log in {spec.log for spec in specs} - self.newest.keys():
-            self.newest[log] = Newest(logs[log].backend)
-            self.newest[log].look()
-        lines: dict[tuple[str, int], Line] = {}
-        lags: list[tuple[str, int, int]] = []
-        for spec, found, shards in store.standing(specs):
-            newest = self.newest[spec.log].known
-            if shards and newest:
-                lag = newest.state.head - min(shard.cursor for shard in shards)
-                lags.append((found._state.db or "", found.pk, lag))
-            if found.state == State.RUNNING and found.shards == spec.shards:
-                if any(shard.holds for shard in shards):
-                    holding.free_deleted(spec)
-                for shard in turn.workable(found, shards):
-                    line = self.line(known[spec.name], shard)
-                    lines[line.key] = line
-        for key, line in self.lines.items():
-            line.closed = key not in lines
-            if line.closed and line.busy:
-                lines[key] = line
-        self.lines = lines
-        self.index = Index(lines.values())
-        self.due = self.next_due()
-        for line in lines.values():
-            self.want(line)
-        if not self.until:
-            self.sampler.look(lags)
-        pruning.prune_now_and_then()
-
-    def line(self, endpoint: Endpoint, shard: Shard) -> Line:
-        """The one that there is, with what is new about it; or a new one."""
-        query = endpoints.query_of(endpoint)
-        line = self.lines.get((endpoint._state.db or "", shard.pk))
-        if line is None or line.of != shard.of or line.log.name != endpoint.log:
-            return Line(endpoint, query, shard)
-        line.endpoint, line.nothing_due = endpoint, False
-        if line.query != query:
-            line.query, line.span, line.nothing = query, ("", 0, 0), ("", 0, 0)
-        if not line.busy:
-            line.place = locks.Place(shard.cursor, shard.epoch, shard.upto, shard.holds)
-        return line
-
-    def next_due(self) -> dict[int, int]:
-        """When the first held event of each is to be tried, in microseconds."""
-        due: dict[int, int] = {}
-        for alias, some in self.by_alias(self.lines.values()).items():
-            holding_some = {line.subscription for line in some if line.place.holds}
-            rows = Held.objects.using(alias).filter(
-                subscription__in=holding_some, next_attempt_at__isnull=False
-            )
-            firsts = rows.values_list("subscription").annotate(Min("next_attempt_at"))
-            due.update({subscription: to_micros(first) for subscription, first in firsts})
-        return due
-
-    def renew(self) -> None:
-        for alias, some in self.by_alias(self.leased()).items():
-            shards = Shard.objects.using(alias).filter(token=self.token)
-            ours = shards.filter(pk__in=[line.id for line in some])
-            ours.update(lease_until=locks.lease_end())
-
-    def leased(self) -> list[Line]:
-        return [line for line in self.lines.values() if line.leased]
-
-    def look(self) -> None:
-        """What is new in the logs, and who wants it."""
-        for log, newest in self.newest.items():
-            before = newest.known.end if newest.known else 0
-            newest.look()
-            self.hinted = self.hinted or newest.is_behind
-            known = newest.known
-            if known is not None and known.end > before:
-                rows = known.after(self.index.everything(log, before, known.state.epoch))
-                for line in self.index.wanting(log, rows):
-                    self.enqueue(line)
-
-    def want(self, line: Line) -> None:
-        if not (line.busy or line.queued or line.closed) and self.is_wanted(line):
-            self.enqueue(line)
-
-    def enqueue(self, line: Line) -> None:
-        if line.busy or line.queued or line.closed or line.not_before > time.monotonic():
-            return
-        if self.is_resting(line.endpoint, line):
-            return
-        line.queued = True
-        self.ready[line.is_slow].append(line)
-
-    @staticmethod
-    def is_resting(endpoint: Endpoint, line: Line) -> bool:
-        due = endpoint.next_attempt_at
-        return due is not None and to_micros(due) > line.log.backend.now()
-
-    def is_wanted(self, line: Line) -> bool:
-        if line.is_due(self.due.get(line.subscription), line.log.backend.now()):
-            return True
-        known, place = self.newest[line.log.name].known, line.place
-        end = min(place.upto or ANYWHERE, self.until.get(line.log.name, ANYWHERE))
-        if known is None or place.cursor >= end:
-            return False
-        if place.epoch != known.state.epoch or place.cursor > known.state.head:
-            return True
-        return self.index.is_wanted(line, known)
-
     # Steps
-
-    @property
-    def free(self) -> int:
-        return int(conf.get("CONCURRENCY")) - sum(line.busy for line in self.lines.values())
 
     def settle(self) -> None:
         """Steps of all lines that have an answer, and of as many as may begin."""
@@ -327,24 +197,6 @@ class Courier:
             # Not at once again, when nothing else may help either.
             connections.close_all()
             time.sleep(TAKEN)
-
-    def next_ones(self) -> list[Line]:
-        """Lines that begin now. Those whose other side is slow, or silent, have half of the places
-        at most."""
-        most = int(conf.get("CONCURRENCY"))
-        busy = [line for line in self.lines.values() if line.busy]
-        free, slow = most - len(busy), sum(line.is_slow for line in busy)
-        found: list[Line] = []
-        quick, slowly = self.ready
-        while quick and len(found) < min(free, MOST):
-            found.append(quick.popleft())
-        while slowly and len(found) < min(free, MOST) and slow < max(1, most // 2):
-            found.append(slowly.popleft())
-            slow += 1
-        for line in found:
-            line.queued = False
-        # One that is busy has an answer that the database would not have.
-        return [line for line in found if not (line.closed or line.busy)]
 
     def steps_of(
         self,
@@ -414,31 +266,6 @@ class Courier:
     def post(self, job: Job) -> None:
         message = endpoints.message_of(job.line.endpoint, job.row, job.place.epoch)
         self.sender.send(job.line.key, message, job)
-
-    def pass_by(self) -> None:
-        """Move the cursors of idle lines past what they do not want: one statement for those that
-        stand at one place."""
-        groups: dict[tuple[str, str, int, int], list[Line]] = {}
-        for line in self.lines.values():
-            idle = not (line.busy or line.queued or line.closed) and line.place.upto is None
-            if idle and line.passed > line.place.cursor:
-                place = line.alias, line.place.epoch, line.place.cursor, line.passed
-                groups.setdefault(place, []).append(line)
-        for (alias, epoch, cursor, end), lines in groups.items():
-            still = Shard.objects.using(alias).filter(
-                locks.FREE, pk__in=[line.id for line in lines],
-                cursor=cursor, epoch=epoch, upto=None,
-            )  # fmt: skip
-            if still.update(cursor=end) == len(lines):
-                for line in lines:
-                    line.place = line.place._replace(cursor=end)
-
-    @staticmethod
-    def by_alias(lines: Iterable[Line]) -> dict[str, list[Line]]:
-        found: dict[str, list[Line]] = {}
-        for line in lines:
-            found.setdefault(line.alias, []).append(line)
-        return found
 
 
 class Driver:

@@ -9,7 +9,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from . import hooks
-from .backends.base import DELETE_BATCH, Progress
+from .backends.base import DELETE_BATCH, Progress, Pruning
 from .base_log import BaseLog, Items, Payload
 from .conf import DEFAULT_LOG, log_settings, positive
 from .cursors import checked_integer
@@ -62,13 +62,8 @@ class EventLog(BaseLog):
         """
         if ttl is UNSET and max_entries is UNSET:
             ttl, max_entries = self.settings.ttl, self.settings.max_entries
-        return self.backend.prune(
-            _bound("ttl", ttl),
-            _bound("max_entries", max_entries),
-            batch_size=checked_integer("batch_size", batch_size, least=1),
-            dry_run=dry_run,
-            progress=progress,
-        )
+        how = Pruning(checked_integer("batch_size", batch_size, least=1), dry_run, progress)
+        return self.backend.prune(_bound("ttl", ttl), _bound("max_entries", max_entries), how)
 
     aprune = twin(prune)
 

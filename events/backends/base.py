@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypedDict, Unpack
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.transaction import TransactionManagementError
@@ -20,6 +21,23 @@ Progress = Callable[[int, int], None]
 # Rows in one delete. With 500, emits beside a prune took three times as long at the 99th
 # percentile; with 100 they hardly notice (`python -m benchmarks.prune`).
 DELETE_BATCH = 100
+
+
+class Pruning(NamedTuple):
+    """How entries are removed: so many rows in a delete, or only counted; and who hears of it."""
+
+    batch_size: int = DELETE_BATCH
+    dry_run: bool = False
+    progress: Progress | None = None
+
+
+class Asked(TypedDict, total=False):
+    """Streams beside a last position, or of a status."""
+
+    before: int | None
+    after: int | None
+    status: Status | None
+
 
 # Seconds; three thousand years. A TTL of `timedelta.max` would not fit a database's integer.
 FOREVER = 10**11
@@ -188,27 +206,12 @@ class BaseBackend(ABC):
         return self.find_streams([name]).get(name)
 
     @abstractmethod
-    def streams(
-        self,
-        limit: int,
-        *,
-        before: int | None = None,
-        after: int | None = None,
-        status: Status | None = None,
-    ) -> list[StreamInfo]:
+    def streams(self, limit: int, **asked: Unpack[Asked]) -> list[StreamInfo]:
         """Streams by their last position, newest first: those `before` one, or, nearest first,
         those `after` one."""
 
     @abstractmethod
-    def prune(
-        self,
-        ttl: float | None,
-        max_entries: int | None,
-        *,
-        batch_size: int = DELETE_BATCH,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> int:
+    def prune(self, ttl: float | None, max_entries: int | None, how: Pruning) -> int:
         """Remove what is older than `ttl` seconds, then the oldest beyond `max_entries`."""
 
     @abstractmethod

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
+from typing import Unpack
 
 from django.db import connections, transaction
 
@@ -22,7 +23,7 @@ from ..lifecycle import FAILED_IDLE
 from ..types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
 from ..validation import Item
 from ..wire import dumps, fitting
-from .base import DELETE_BATCH, BaseBackend, Progress, check_adoptable
+from .base import Asked, BaseBackend, Pruning, check_adoptable
 from .clock import look_ahead
 from .memory_ledger import MemoryLedger
 from .receipts import defer, follow_statuses, in_callers_atomic, warn
@@ -182,14 +183,8 @@ class MemoryBackend(BaseBackend):
             known = ledger.streams
             return {name: known[name] for name in names if name in known}
 
-    def streams(
-        self,
-        limit: int,
-        *,
-        before: int | None = None,
-        after: int | None = None,
-        status: Status | None = None,
-    ) -> list[StreamInfo]:
+    def streams(self, limit: int, **asked: Unpack[Asked]) -> list[StreamInfo]:
+        before, after, status = asked.get("before"), asked.get("after"), asked.get("status")
         self._settle()
         with self.ledger as ledger:
             known = sorted(ledger.streams.values(), key=attrgetter("last_position"))
@@ -206,18 +201,10 @@ class MemoryBackend(BaseBackend):
         gone = ledger.raise_floor(ledger.expired(self.cutoff(ttl)))
         return gone + ledger.raise_floor(ledger.beyond(max_entries))
 
-    def prune(
-        self,
-        ttl: float | None,
-        max_entries: int | None,
-        *,
-        batch_size: int = DELETE_BATCH,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> int:
+    def prune(self, ttl: float | None, max_entries: int | None, how: Pruning) -> int:
         self.refuse_in_transaction("prune")
         with self.ledger as ledger:
-            if dry_run:
+            if how.dry_run:
                 target = max(ledger.expired(self.cutoff(ttl)), ledger.beyond(max_entries))
                 return ledger.after(target)
             return self._evict(ttl, max_entries)

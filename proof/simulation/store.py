@@ -58,8 +58,8 @@ class Store(MemoryBackend):
         self.ledger.streams[stream] = replace(known, status=status)
         self.world.history.closed(stream, str(status))
 
-    def prune(self, ttl, max_entries, **options):
-        gone = super().prune(ttl, max_entries, **options)
+    def prune(self, *bounds):
+        gone = super().prune(*bounds)
         self.world.changed()
         return gone
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from operator import methodcaller
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,9 +24,9 @@ from ...exceptions import EventsError, LogBusy
 from ...internals import in_test_environment
 from ...lifecycle import STEPS
 from ...models import Log, Stream
-from ...types import Entry, LogInfo, Row, Status, StreamInfo, new_epoch
+from ...types import Entry, LogInfo, Row, StreamInfo, new_epoch
 from ...validation import Item
-from ..base import DELETE_BATCH, BaseBackend, Progress
+from ..base import Asked, BaseBackend, Pruning
 from ..clock import SKEW, compare, look_ahead
 from ..figures import Figures, Stretch
 from ..receipts import in_callers_atomic, receipt
@@ -308,15 +308,8 @@ class DatabaseBackend(BaseBackend):
     def find_streams(self, names: Sequence[str]) -> dict[str, StreamInfo]:
         return rows.find_streams(self._streams(), names)
 
-    def streams(
-        self,
-        limit: int,
-        *,
-        before: int | None = None,
-        after: int | None = None,
-        status: Status | None = None,
-    ) -> list[StreamInfo]:
-        return rows.recent_streams(self._streams(), limit, before, after, status)
+    def streams(self, limit: int, **asked: Unpack[Asked]) -> list[StreamInfo]:
+        return rows.recent_streams(self._streams(), limit, **asked)
 
     def _streams(self) -> QuerySet[Stream]:
         """This log's, as they are once all that was committed has its place."""
@@ -328,22 +321,14 @@ class DatabaseBackend(BaseBackend):
 
     # Letting go
 
-    def prune(
-        self,
-        ttl: float | None,
-        max_entries: int | None,
-        *,
-        batch_size: int = DELETE_BATCH,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> int:
+    def prune(self, ttl: float | None, max_entries: int | None, how: Pruning) -> int:
         self.refuse_in_transaction("prune")
         log = self._row()
         target = self.last_to_go(ttl, max_entries)
-        if dry_run:
+        if how.dry_run:
             with self.connection.cursor() as cursor:
                 return retention.count_below(cursor, log.pk, target)
-        return retention.let_go(self.lock, log, target, batch_size, progress)
+        return retention.let_go(self.lock, log, target, how.batch_size, how.progress)
 
     def last_to_go(self, ttl: float | None, max_entries: int | None) -> int:
         with self.connection.cursor() as cursor:

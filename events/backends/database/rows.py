@@ -133,9 +133,9 @@ def idle_streams(streams: QuerySet[Stream], now: int) -> list[str]:
 def recent_streams(
     streams: QuerySet[Stream],
     limit: int,
-    before: int | None,
-    after: int | None,
-    status: Status | None,
+    before: int | None = None,
+    after: int | None = None,
+    status: Status | None = None,
 ) -> list[StreamInfo]:
     """The most recently active first; see `BaseBackend.streams`."""
     if status is not None:

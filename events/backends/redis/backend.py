@@ -9,6 +9,7 @@ settings and to OPTIONS["wait"]; see docs/topics/redis.md. It is said as a gap o
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Unpack
 
 from django.db import DEFAULT_DB_ALIAS
 
@@ -16,9 +17,9 @@ from ... import hints, hooks
 from ...conf import LogSettings, Problem
 from ...cursors import Query, Rows, State
 from ...exceptions import EventsError, LogBusy
-from ...types import Entry, LogInfo, Row, Status, StreamInfo
+from ...types import Entry, LogInfo, Row, StreamInfo
 from ...validation import Item
-from ..base import DELETE_BATCH, BaseBackend, Progress
+from ..base import Asked, BaseBackend, Pruning
 from ..clock import SKEW, compare, look_ahead
 from ..database.transactions import is_timeout, is_transient
 from ..figures import Figures, Stretch
@@ -181,14 +182,8 @@ class RedisBackend(BaseBackend):
             if state is not None
         }
 
-    def streams(
-        self,
-        limit: int,
-        *,
-        before: int | None = None,
-        after: int | None = None,
-        status: Status | None = None,
-    ) -> list[StreamInfo]:
+    def streams(self, limit: int, **asked: Unpack[Asked]) -> list[StreamInfo]:
+        before, after, status = asked.get("before"), asked.get("after"), asked.get("status")
         self._catch_up()
         used = [self.keys.states, self.keys.by_status[status] if status else self.keys.recent]
         order, bound = ("nearest", f"({after}") if after is not None else ("newest", "+inf")
@@ -199,15 +194,7 @@ class RedisBackend(BaseBackend):
 
     # Letting go
 
-    def prune(
-        self,
-        ttl: float | None,
-        max_entries: int | None,
-        *,
-        batch_size: int = DELETE_BATCH,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> int:
+    def prune(self, ttl: float | None, max_entries: int | None, how: Pruning) -> int:
         self.refuse_in_transaction("prune")
         self._drain()
         self.ledger.sweep()
@@ -229,6 +216,7 @@ class RedisBackend(BaseBackend):
         beyond = 0 if max_entries is None else max(0, stored - old - max_entries)
         beyond = min(beyond, count(bound) - old)
         total = old + beyond
+        batch_size, dry_run, progress = how
         if dry_run:
             return total
         done = 0

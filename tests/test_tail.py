@@ -651,7 +651,7 @@ async def test_one_that_is_found_only_when_it_is_made_anew(log, tail, monkeypatc
     [info] = find(log.backend, ["s"]).values()
     known["s"] = replace(info, first_position=4, last_position=4)
     log.append("other", stream="s")
-    assert await reader.next(0.1) is None
+    assert await next_batch(reader, 0.1) is None
     log.stream("s").delete()
     log.append("new", stream="s")
     assert (await batches(reader, lambda batch: batch.end))[-1].end == "deleted"

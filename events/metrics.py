@@ -1,12 +1,7 @@
-"""How the logs stand, for Prometheus: the extra `metrics` brings prometheus_client.
+"""How the logs stand, for Prometheus, once a project's `ready()` has called `register()`.
 
-    # apps.py, in AppConfig.ready()
-    from events.metrics import register
-    register()
-
-From then on whatever shows prometheus_client's registry shows these numbers too. They are read from
-the database at each scrape, so one process of a site is enough; `events_followers` alone is about
-the process that is asked.
+The numbers are read from the database at each scrape, so one process of a site is enough;
+`events_followers` alone is about the process that is asked.
 """
 
 import logging

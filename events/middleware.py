@@ -1,11 +1,5 @@
-"""Notes with each event who asked for it: the user, the request and the trace.
-
-MIDDLEWARE = [
-    …
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "events.middleware.ContextMiddleware",
-]
-"""
+"""Notes with each event who asked for it: the user, the request and the trace. It comes after
+Django's AuthenticationMiddleware."""
 
 import re
 import uuid

@@ -1,13 +1,7 @@
-"""What a project's own tests need.
+"""What a project's own tests need; see docs/how-to/testing.md.
 
-    from events.testing import capture_events
-
-    with capture_events() as events:
-        order.pay()
-    assert events.kinds == ["order.paid"]
-
-In Django's TestCase nothing more is needed to read what was emitted: `emit()` there is stored
-at once, and what a transaction inside the test emitted is read as soon as that has ended.
+In Django's TestCase `emit()` is stored at once, and what a transaction inside the test emitted is
+read as soon as that has ended.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

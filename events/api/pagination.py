@@ -1,15 +1,5 @@
-"""A ledger as DRF pages: `since` and `limit`, a `cursor` in every answer, and no COUNT.
-
-A project's own view can use it over a log, or over one of its streams:
-
-    class Audit(ListAPIView):
-        pagination_class = LedgerPagination
-        serializer_class = EntrySerializer
-        filter_backends = []
-
-        def get_queryset(self):
-            return logs["audit"]
-"""
+"""A ledger as DRF pages: `since` and `limit`, a `cursor` in every answer, and no COUNT. For views of
+a project's own as well, whose `get_queryset` answers with a log, or with one of its streams."""
 
 from typing import Any
 from urllib.parse import urlencode

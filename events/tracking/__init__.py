@@ -1,10 +1,5 @@
-"""Events of a model's life, whoever saves it.
-
-    # apps.py, in AppConfig.ready()
-    track(Task, fields=["status"], stream="task-{pk}")
-
-From then on a task that is created, changed or deleted is told of, in the transaction that does
-it. docs/reference/tracking.md lists the events, and what is seen and not seen of them.
+"""Events of a model's life, whoever saves it; docs/reference/tracking.md lists them, and what is not
+seen. Each is told in the transaction that makes it.
 
 The statements themselves are watched, where Django's compilers execute them: signals miss half of
 what its ORM writes, and a QuerySet class of our own would miss the managers that bring theirs, and

@@ -24,7 +24,7 @@ from ... import hooks
 from ...cursors import State
 from ...exceptions import EventsError, InvalidTransition, KeyConflict, StreamClosed
 from ...lifecycle import FAILED_IDLE, STEPS, next_status
-from ...types import TERMINAL, Row, StreamInfo, to_micros
+from ...types import TERMINAL, Row, StreamInfo
 from ...validation import Item
 from ...wire import dumps
 from ..base import check_adoptable
@@ -33,7 +33,7 @@ from ..receipts import check_same, warn
 from . import outbox, postgres
 from .dialects import Dialect
 from .postgres import Sequenced
-from .rows import StreamState, entries_by_key, stream_states, to_row
+from .rows import StreamState, entries_by_key, state_of, stream_states, to_row
 from .times import positions_at
 from .transactions import OutboxChanged, savepoint
 
@@ -358,21 +358,7 @@ class Ledger:
         )
 
     def adopt_streams(self, streams: Sequence[StreamInfo], idle_timeout: float | None) -> None:
-        rows = [
-            (
-                self.id,
-                one.stream,
-                one.seq,
-                one.first_position,
-                one.last_position,
-                to_micros(one.last_event_at),
-                one.status,
-                one.opened_at and to_micros(one.opened_at),
-                one.closed_at and to_micros(one.closed_at),
-                idle_timeout if one.opened_at else None,
-            )
-            for one in streams
-        ]
+        rows = [(self.id, one.stream, *to_row(state_of(one, idle_timeout))) for one in streams]
         self.dialect.save_streams(self.cursor, rows)
 
     def renew(self, epoch: str, reset_clock: bool) -> None:

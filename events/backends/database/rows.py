@@ -9,7 +9,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from ...models import Stream
-from ...types import TERMINAL, Row, Status, StreamInfo
+from ...types import TERMINAL, Row, Status, StreamInfo, to_micros
 from ..clock import SKEW
 
 T = TypeVar("T")
@@ -97,6 +97,23 @@ class StreamState:
 
 
 to_row = attrgetter("seq", "first", "last", "micros", "status", "opened", "closed", "idle")
+
+
+def state_of(info: StreamInfo, idle_timeout: float | None) -> StreamState:
+    """A stream that is taken over from another log."""
+    opened, closed = (
+        None if at is None else to_micros(at) for at in (info.opened_at, info.closed_at)
+    )
+    return StreamState(
+        info.seq,
+        info.first_position,
+        info.last_position,
+        to_micros(info.last_event_at),
+        info.status,
+        opened,
+        closed,
+        None if opened is None else idle_timeout,
+    )
 
 
 def stream_states(

@@ -21,6 +21,7 @@ from benchmarks import machine, page
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "append": "Appending, beside plain ORM inserts",
+    "redis_log": "A log on Redis, beside a bare XADD and one in PostgreSQL",
     "read": "Reading and exporting, beside a serializer",
     "last": "The newest entries of a long log, beside a page",
     "prune": "Pruning, and what a writer notices of it",

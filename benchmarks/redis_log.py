@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import shutil
 import socket
 import subprocess
 import sys
@@ -212,6 +213,9 @@ def main() -> None:
         "--only",
         "postgres",
     ]
+    if shutil.which("redis-server") is None:
+        why = "redis-server is not installed"
+        return harness.main("", lambda report, quick: report.skip("Redis", why))
     with server() as port:
         url = f"redis://127.0.0.1:{port}/0"
         options = {"url": url, "using": None}

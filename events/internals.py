@@ -8,6 +8,7 @@ framework 3.18.
 import asyncio
 import json.encoder
 import re
+import select
 import sys
 from argparse import ArgumentParser
 from asyncio.tasks import _enter_task, _leave_task
@@ -132,6 +133,30 @@ def loop_of_readers(layer: Any) -> asyncio.AbstractEventLoop | None:
         if loop is not None and loop.is_running():
             return loop
     return None
+
+
+# redis-py
+
+
+def is_silent(connection: Any) -> bool:
+    """Is this connection open, and is there nothing to be read from it? Then its server has not closed
+    it either. `can_read` says the same in seven times as long. Relies on `_sock`, which is None while
+    the connection is closed."""
+    if connection._sock is None or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(connection._sock, select.POLLIN)
+    return not poll.poll(0)
+
+
+def answers_within(connection: Any, seconds: float) -> bool:
+    """Is there something to read from this open connection, or will there be in so many seconds? That
+    may be more or less than its own timeout. Relies on `_sock`."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(connection._sock, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 # HTTP

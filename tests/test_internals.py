@@ -4,11 +4,13 @@ fails here first, and says what."""
 import asyncio
 import json
 import threading
+import time
 from argparse import ArgumentParser
 from contextvars import ContextVar, copy_context
 from inspect import unwrap
 
 import pytest
+import redis
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import Group, Permission
@@ -178,6 +180,28 @@ async def test_the_loop_of_those_who_read_from_a_layer():
     assert internals.loop_of_readers(layer) is asyncio.get_running_loop()
     await layer.send(channel, {"type": "x"})
     await reading
+
+
+def test_a_connection_that_is_silent(redis_server):
+    """Not one that is closed, nor one on which an answer waits, nor one that the server has closed."""
+    pool = redis.ConnectionPool.from_url(redis_server.url)
+    connection, killer = pool.make_connection(), redis.Redis.from_url(redis_server.url)
+    assert not internals.is_silent(connection)
+    connection.connect()
+    assert internals.is_silent(connection)
+    connection.send_command("PING")
+    connection.can_read(timeout=5)
+    connection.disconnect()
+    connection.connect()
+    assert internals.is_silent(connection)
+    connection.send_command("CLIENT", "ID")
+    killer.client_kill_filter(_id=connection.read_response())
+    deadline = time.monotonic() + 5
+    while internals.is_silent(connection) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not internals.is_silent(connection)
+    connection.disconnect()
+    killer.close()
 
 
 def test_a_response_whose_content_middleware_has_replaced():

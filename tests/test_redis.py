@@ -322,7 +322,7 @@ class TestRefusals:
     def test_a_password_with_what_is_special_in_an_address(self, kind):
         scheme = "redis+sentinel" if kind is Sentinels else "redis+cluster"
         place = kind(f"{scheme}://me:a%40b%2Fc@127.0.0.1:1/master")
-        used = place.pool.connection_kwargs if kind is Sentinels else place.options
+        used = place.lines.pool.connection_kwargs if kind is Sentinels else place.options
         assert (used["username"], used["password"]) == ("me", "a@b/c")
 
     def test_a_slot_that_has_moved_to_a_node_without_a_name(self):
@@ -332,6 +332,22 @@ class TestRefusals:
         assert place.masters == {7: ("10.0.0.1", 2)}
         place.look_again(7, "MOVED 7 :3")
         assert place.masters == {}
+
+
+class TestConnections:
+    def test_one_that_the_server_has_closed(self, log):
+        """B37: is opened anew: what was not sent is not something of which nobody knows."""
+        log.append("n")
+        log.backend.client.send([("CLIENT", "KILL", "TYPE", "normal")])
+        assert log.append("n").position == 2
+
+    def test_they_are_used_again(self, log):
+        """By everybody in turn; no more are open than were ever needed at once."""
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: log.append("n"), range(50)))
+        lines = log.backend.client.place.lines
+        assert log.info().head == 50
+        assert len({*map(id, lines.idle)}) == len(lines.idle)
 
 
 class TestChecks:

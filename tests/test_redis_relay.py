@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
@@ -207,6 +208,22 @@ def test_a_database_that_counts_lower_again(log):
     assert kinds(log) == ["zero", "a", "b"]
 
 
+def test_a_database_that_gives_its_ids_out_again(log, alias):
+    """B26: as after a restore. That another row of that id has its place says nothing of this one."""
+
+    def work():
+        STEPS["after the script"](log)
+        commit(log, "a")
+
+    in_child(work).join()
+    row = Outbox.objects.using(alias).filter(log=log.name)
+    row.update(kind="b", emitted_at=row.get().emitted_at + timedelta(seconds=1))
+    log.read()
+    assert kinds(log) == ["zero", "a", "b"]
+    commit(log, "c")
+    assert (waiting(log), noted(log)) == (0, set())
+
+
 def test_redis_is_away_for_a_while(make_log, alias, tmp_path):
     """B26: transactions commit all the same, what waits is shown, and it is relayed by itself."""
     with running_redis(tmp_path, "--appendonly", "yes") as server:
@@ -223,6 +240,23 @@ def test_redis_is_away_for_a_while(make_log, alias, tmp_path):
         server.start()
         until(lambda: not status_of(log).outbox or log.read().cursor == 4)
         assert kinds(log) == ["zero", "n0", "n1", "n2"]
+
+
+def test_a_redis_that_stands_still(make_log, tmp_path):
+    """B26: keeps nobody for long, least of all in a transaction, where a key is looked for there."""
+    with running_redis(tmp_path) as server:
+        options = {"url": server.url, "lock_timeout": 0.2}
+        log = make_log(BACKEND="redis", OPTIONS=options)
+        log.append("zero")
+        server.stop()
+        began = time.monotonic()
+        commit(log, "a", key="k")
+        with pytest.raises(LogUnavailable):
+            log.read()
+        # Of what is tried, each takes a second or two.
+        assert time.monotonic() - began < 12
+        server.go_on()
+        until(lambda: kinds(log) == ["zero", "a"])
 
 
 def test_a_backlog_is_shown(make_log, capsys, monkeypatch):

@@ -519,8 +519,8 @@ MUTANTS = (
         RELAY + "test_a_relay_that_is_killed[postgres-after the script]",
         (
             REDIS + "lua/append.lua",
-            "  if id ~= '' and redis.call('HEXISTS', KEYS[4], id) == 1 then\n",
-            "  if id ~= '' and false then\n",
+            "  if note ~= '' and redis.call('HEXISTS', KEYS[4], note) == 1 then\n",
+            "  if note ~= '' and false then\n",
         ),
     ),
     mutant(
@@ -537,8 +537,31 @@ MUTANTS = (
         RELAY + "test_a_relay_that_is_killed[postgres-after the commit]",
         (
             REDIS + "relay.py",
-            "        return [id for id in ids if id not in there]\n",
+            "        return [note for note in notes if id_of(note) not in there]\n",
             "        return []\n",
+        ),
+    ),
+    mutant(
+        "Redis: what has its place is known by its id alone",
+        RELAY + "test_a_database_that_gives_its_ids_out_again[postgres]",
+        (
+            REDIS + "relay.py",
+            "    told = repr((row.emitted_at, *row.item)).encode()\n",
+            '    told = b""\n',
+        ),
+    ),
+    mutant(
+        "Redis: a connection that the server has closed is sent an emit",
+        "tests/test_redis.py::TestConnections::test_one_that_the_server_has_closed",
+        ("events/internals.py", "    return not poll.poll(0)\n", "    return True\n"),
+    ),
+    mutant(
+        "Redis: a server that stands still keeps a transaction",
+        RELAY + "test_a_redis_that_stands_still",
+        (
+            REDIS + "client.py",
+            "        patience = min(max(LEAST_TIMEOUT, left), ANSWER_TIMEOUT)\n",
+            "        patience = 30.0\n",
         ),
     ),
     mutant(
@@ -555,8 +578,8 @@ MUTANTS = (
         TERMS + "test_only_who_saw_what_was_taken_back_is_told",
         (
             REDIS + "lua/common.lua",
-            "  log.begins = found[5] ~= log.run\n",
-            "  log.begins = not found[4]\n",
+            "  log.begins = not log.run or not string.find(",
+            "  log.begins = not log.run or false and string.find(",
         ),
     ),
     mutant(

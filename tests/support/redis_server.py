@@ -1,5 +1,6 @@
 """A Redis of the test's own, which it may kill, stop and flush."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,9 @@ import pytest
 import redis
 
 from .servers import free_port, wait_until
+
+# REDIS_SERVER=valkey-server tries another one.
+PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
 
 
 class Redis:
@@ -23,7 +27,7 @@ class Redis:
     def start(self):
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.arguments]
         self.process = subprocess.Popen(
-            ["redis-server", *arguments, "--dir", str(self.folder)], stdout=subprocess.DEVNULL
+            [PROGRAM, *arguments, "--dir", str(self.folder)], stdout=subprocess.DEVNULL
         )
         wait_until(self.answers, self.process)
 
@@ -48,8 +52,8 @@ class Redis:
 
 @contextmanager
 def running_redis(folder, *arguments):
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
+    if not shutil.which(PROGRAM):
+        pytest.skip(f"{PROGRAM} is not installed")
     server = Redis(folder, *arguments)
     server.start()
     try:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import redis
 
-from .redis_server import Redis, running_redis
+from .redis_server import PROGRAM, Redis, running_redis
 from .servers import free_port, wait_until
 
 # A replica is served at once, and not after waiting for others.
@@ -46,7 +46,7 @@ class Sentinel(Redis):
             "sentinel failover-timeout mymaster 3000\n"
         )
         self.process = subprocess.Popen(
-            ["redis-server", str(configuration), "--sentinel"], stdout=subprocess.DEVNULL
+            [PROGRAM, str(configuration), "--sentinel"], stdout=subprocess.DEVNULL
         )
         wait_until(self.answers, self.process)
 

@@ -16,6 +16,7 @@ from ...types import TERMINAL, Entry, Row
 from ...validation import Item
 from ..figures import BOUND, SetAside
 from ..receipts import defer, receipt
+from .prepared import Prepared
 from .rows import LIST, chunks, entries_by_key, marks
 
 # In the order of an Item's fields.
@@ -26,10 +27,11 @@ MAX_TEXT = 2**20
 
 
 class Pending(NamedTuple):
-    """An outbox row and the event that it holds."""
+    """An outbox row, the event that it holds, and when that was emitted."""
 
     id: int
     item: Item
+    emitted_at: int
 
 
 class Known(Protocol):
@@ -188,6 +190,21 @@ def standing(cursor: CursorWrapper, log: str) -> Standing:
     return Standing(*cursor.fetchone())
 
 
+_WAITING = Prepared(
+    "SELECT 1 FROM events_outbox WHERE log = %(log)s AND refused = '' LIMIT 1", {"log": "text"}
+)
+
+
+def is_empty(cursor: CursorWrapper, log: str, prepares: bool) -> bool:
+    """Is nothing of this log committed that has no position? A log on Redis asks before every emit,
+    in a third of the time that `standing` takes."""
+    if prepares:
+        _WAITING.run(cursor, {"log": log})
+    else:
+        cursor.execute(_WAITING.sql, {"log": log})
+    return cursor.fetchone() is None
+
+
 @dataclass
 class Backlog:
     """What of a log waits in the outbox: how many rows, the first and when that was emitted; and
@@ -242,11 +259,11 @@ def pending(cursor: CursorWrapper, log: str, after: int, newest: int, limit: int
     A plain SELECT: on MariaDB, FOR UPDATE would wait for the rows of open transactions.
     """
     cursor.execute(
-        f"SELECT id, {ITEM_COLUMNS} FROM events_outbox WHERE log = %s AND refused = '' "
+        f"SELECT id, emitted_at, {ITEM_COLUMNS} FROM events_outbox WHERE log = %s AND refused = '' "
         "AND id > %s AND id <= %s ORDER BY id LIMIT %s",  # nosec B608 # our own columns
         [log, after, newest, limit],
     )
-    return [Pending(row[0], Item(*row[1:])) for row in cursor.fetchall()]
+    return [Pending(id, Item(*item), emitted) for id, emitted, *item in cursor.fetchall()]
 
 
 def set_aside(cursor: CursorWrapper, id: int, reason: str) -> None:

@@ -12,7 +12,10 @@ import logging
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -23,15 +26,18 @@ from redis.crc import key_slot
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from ...internals import answers_within, is_silent
 from .errors import LogUnavailable
 
 logger = logging.getLogger("events")
 
 T = TypeVar("T")
 
-# Seconds for a connection, and for an answer.
+# Seconds for a connection; for each answer of its beginning, and between two answers, of which the
+# second may be WAIT's; and for the first answer, at the least and at the most.
 CONNECT_TIMEOUT = 1.0
-ANSWER_TIMEOUT = 10.0
+NEXT_TIMEOUT = 2.0
+LEAST_TIMEOUT, ANSWER_TIMEOUT = 1.0, 10.0
 
 # What a server says when it has done nothing: a replica, a node without that slot, one that loads its
 # data, one whose cluster or replicas are not complete, one that a script keeps busy.
@@ -58,25 +64,82 @@ class Unsent(Exception):
 def connection_options() -> dict[str, Any]:
     return {
         "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_timeout": ANSWER_TIMEOUT,
+        "socket_timeout": NEXT_TIMEOUT,
         # redis-py would repeat an append whose answer was lost.
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        # As many as there are threads that emit; some versions stop at a hundred.
+        "max_connections": 2**31,
     }
 
 
+class Lines:
+    """The connections to one server. redis-py's pool makes them; to have it lend one for each
+    command and take it back costs more than the command."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.pool = pool
+        self.idle: deque[Any] = deque()
+        self.address: object = None
+
+    def take(self) -> Any:
+        """A connection that is open, and on which nothing is left to be read."""
+        try:
+            connection = self.idle.pop()
+        except IndexError:
+            connection = self.pool.make_connection()
+        if not is_silent(connection):
+            self._open(connection)
+        return connection
+
+    def put_back(self, connection: Any) -> None:
+        self.idle.append(connection)
+
+    def close(self) -> None:
+        """Those that nobody uses; they are opened again when they are needed."""
+        for _ in range(len(self.idle)):
+            with suppress(IndexError):
+                connection = self.idle.popleft()
+                connection.disconnect()
+                self.idle.append(connection)
+
+    def _open(self, connection: Any) -> None:
+        try:
+            connection.connect()
+            if _has_more(connection):
+                connection.disconnect()
+                connection.connect()
+        except BaseException:
+            connection.disconnect()
+            self.put_back(connection)
+            raise
+        address = getattr(connection, "host", None), getattr(connection, "port", None)
+        if address != self.address:
+            # Sentinel has named another master: what is idle leads to the old one.
+            self.address = address
+            self.close()
+
+
+def _has_more(connection: Any) -> bool:
+    """Has its server closed it, or is something left that was no answer to anybody?"""
+    try:
+        return bool(connection.can_read())
+    except LOST:
+        return True
+
+
 class Place:
-    """Where one server is: its pool, and how to look for another when it is the wrong one."""
+    """Where one server is: its lines, and how to look for another when it is the wrong one."""
 
     def __init__(self, url: str) -> None:
-        self.pool: ConnectionPool = ConnectionPool.from_url(url, **connection_options())
+        self.lines = Lines(ConnectionPool.from_url(url, **connection_options()))
 
-    def pool_of(self, slot: int) -> ConnectionPool:
-        return self.pool
+    def lines_of(self, slot: int) -> Lines:
+        return self.lines
 
     def look_again(self, slot: int, answer: str) -> None:
         """After an error: have the next attempt ask where the log is."""
-        self.pool.disconnect(inuse_connections=False)
+        self.lines.close()
 
 
 class Sentinels(Place):
@@ -87,7 +150,7 @@ class Sentinels(Place):
         make: Any = Sentinel
         sentinels = make(hosts_of(parts.netloc, 26379), sentinel_kwargs=connection_options())
         master = sentinels.master_for(name, db=int(database or 0), **options)
-        self.pool = master.connection_pool
+        self.lines = Lines(master.connection_pool)
 
 
 class Cluster(Place):
@@ -95,13 +158,13 @@ class Cluster(Place):
         parts = urlsplit(url)
         self.options = connection_options() | account_of(url)
         self.known = hosts_of(parts.netloc, 6379)
-        self.pools: dict[tuple[str, int], ConnectionPool] = {}
+        self.nodes: dict[tuple[str, int], Lines] = {}
         self.masters: dict[int, tuple[str, int]] = {}
 
-    def pool_of(self, slot: int) -> ConnectionPool:
+    def lines_of(self, slot: int) -> Lines:
         if slot not in self.masters:
             self.masters[slot] = self._master(slot)
-        return self._pool(self.masters[slot])
+        return self._lines(self.masters[slot])
 
     def look_again(self, slot: int, answer: str) -> None:
         self.masters.pop(slot, None)
@@ -112,15 +175,16 @@ class Cluster(Place):
             if host not in ("", "?"):
                 self.masters[slot] = host, int(port)
 
-    def _pool(self, node: tuple[str, int]) -> ConnectionPool:
-        if node not in self.pools:
-            self.pools[node] = ConnectionPool(host=node[0], port=node[1], **self.options)
-        return self.pools[node]
+    def _lines(self, node: tuple[str, int]) -> Lines:
+        if node not in self.nodes:
+            pool = ConnectionPool(host=node[0], port=node[1], **self.options)
+            self.nodes.setdefault(node, Lines(pool))
+        return self.nodes[node]
 
     def _master(self, slot: int) -> tuple[str, int]:
         for node in random.sample([*self.known], len(self.known)):
             try:
-                ranges = talk(self._pool(node), [("CLUSTER", "SLOTS")])[0]
+                ranges = talk(self._lines(node), [("CLUSTER", "SLOTS")])[0]
             except (*LOST, errors.RedisError):
                 continue
             masters = [((one[2][0] or b"").decode() or node[0], one[2][1]) for one in ranges]
@@ -160,21 +224,23 @@ def place_of(url: str) -> Place:
     return _places[key]
 
 
-def talk(pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
+def talk(lines: Lines, commands: Sequence[Command], patience: float = ANSWER_TIMEOUT) -> list[Any]:
     """Send these down one connection, and have their answers; an error is an answer, too."""
     try:
-        connection: Any = pool.get_connection()
+        connection = lines.take()
     except LOST as error:
         raise Unsent(str(error)) from error
     try:
         connection.send_packed_command([packed(commands)], check_health=False)
+        if not answers_within(connection, patience):
+            raise errors.TimeoutError(f"no answer within {patience:.1f} s")
         return [_answer(connection) for _ in commands]
     except BaseException:
         # An answer that nobody has read must not be the next one's.
         connection.disconnect()
         raise
     finally:
-        pool.release(connection)
+        lines.put_back(connection)
 
 
 def packed(commands: Sequence[Command]) -> bytes:
@@ -184,9 +250,22 @@ def packed(commands: Sequence[Command]) -> bytes:
     for command in commands:
         parts.append(b"*%d\r\n" % len(command))
         for value in command:
+            if type(value) is str and len(value) < SHORT:
+                parts.append(_short(value))
+                continue
             text = value if isinstance(value, bytes) else str(value).encode()
             parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
     return b"".join(parts)
+
+
+# Characters of what is worth remembering: keys of logs, kinds and fields come again and again.
+SHORT = 64
+
+
+@lru_cache(maxsize=4096)
+def _short(value: str) -> bytes:
+    text = value.encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def _answer(connection: Any) -> Any:
@@ -221,7 +300,7 @@ class Client:
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
             try:
-                return self._attempt(commands)
+                return self._attempt(commands, deadline)
             except Unsent as error:
                 failure: Exception = error
             except LOST as error:
@@ -236,10 +315,13 @@ class Client:
                 raise LogUnavailable(f"Redis cannot be had: {failure}") from failure
             time.sleep(random.uniform(0.01, 0.1))  # nosec B311 # no secret
 
-    def _attempt(self, commands: Sequence[Command]) -> list[Any]:
+    def _attempt(self, commands: Sequence[Command], deadline: float) -> list[Any]:
         place = self.place
+        # A server that stands still keeps nobody longer than one that is away.
+        left = deadline - time.monotonic()
+        patience = min(max(LEAST_TIMEOUT, left), ANSWER_TIMEOUT)
         try:
-            answers = talk(place.pool_of(self.slot), commands)
+            answers = talk(place.lines_of(self.slot), commands, patience)
         except Unsent:
             place.look_again(self.slot, "")
             raise

@@ -58,8 +58,8 @@ class Ear:
                 self.stopped.wait(pause)
 
     def _listen(self) -> None:
-        pool = self.client.place.pool_of(self.client.slot)
-        connection: Any = pool.get_connection()
+        lines = self.client.place.lines_of(self.client.slot)
+        connection = lines.take()
         try:
             connection.send_command("SSUBSCRIBE", self.channel, check_health=False)
             connection.read_response()
@@ -82,7 +82,7 @@ class Ear:
         finally:
             with suppress(*LOST):
                 connection.disconnect()
-            pool.release(connection)
+            lines.put_back(connection)
 
     def _tell(self) -> None:
         with suppress(RuntimeError):  # the loop of that broker is closed

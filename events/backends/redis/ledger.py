@@ -22,6 +22,7 @@ from .scripts import (
     BEGIN,
     COME_BACK,
     DELETE,
+    EMIT,
     RENEW,
     SWEEP,
     Keys,
@@ -36,6 +37,9 @@ MOST = 50_000
 CONFIRM = 1000
 BATCH = 500
 
+# How much the script is told of an event; of one that leads on in a stream's life or is relayed, more.
+NARROW, WIDE = 6, 10
+
 # From which statuses a step leads on, as the script reads it.
 SOURCES = {
     kind: "," + ",".join(status or "none" for status in step.sources) + ","
@@ -43,11 +47,22 @@ SOURCES = {
 }
 
 
+class Answer(NamedTuple):
+    """What a script has made of events: their time, the head, and the words about each; and the
+    entries that keys have found, in that order."""
+
+    micros: int
+    head: int
+    fates: list[list[str]]
+    found: list[Any]
+
+
 class Relayed(NamedTuple):
-    """A committed event and its id in the outbox."""
+    """A committed event, its id in the outbox, and how it is noted that it has its place."""
 
     id: int
     item: Item
+    note: str
 
 
 class Stale(Exception):
@@ -80,7 +95,16 @@ class Ledger:
         """Give all items their places or none of them; None for a step that leads nowhere."""
         if len(items) > MOST:
             raise InvalidEvent("items", f"must be at most {MOST:,}, not {len(items):,}")
+        if len(items) == 1 and not items[0].stream and items[0].key is None:
+            return [self._emit(items[0], now)]
         return self._rows(items, self._append("all", items, now))
+
+    def _emit(self, item: Item, now: int) -> Row:
+        """An event that nothing can refuse."""
+        used = [self.keys.log, self.keys.entries]
+        arguments = [now, new_epoch(), self.keys.hints, item.kind, item.text, item.context or ""]
+        position, micros = self._write(EMIT, used, arguments).split()
+        return item.at(int(position), 0, int(micros))
 
     def fail_idle(self, names: Sequence[str], now: int) -> list[str]:
         """Fail the streams among these that have been silent for too long, as the script sees them."""
@@ -101,23 +125,32 @@ class Ledger:
             yield [name.decode() for name in found]
 
     def come_back(self, now: int) -> None:
-        self._write(COME_BACK, [self.keys.states, self.keys.deadlines], [now, SKEW])
+        """Have streams that were last heard of in the future be heard of now, some at a time."""
+        cursor: object = 0
+        while True:
+            [(cursor, found)] = call(
+                self.client, ("ZSCAN", self.keys.deadlines, cursor, "COUNT", BATCH)
+            )
+            used = [self.keys.states, self.keys.deadlines]
+            self._write(COME_BACK, used, [now, SKEW, *found[::2]])
+            if cursor == b"0":
+                return
 
     def relay(
         self,
         rows: Sequence[Relayed],
-        forget: Sequence[int],
+        forget: Sequence[str],
         database: str,
         token: int,
         timeout: float | None,
-    ) -> list[Any]:
+    ) -> Answer:
         """Give committed events their places, each once; what became of each."""
         items = [row.item for row in rows]
         return self._append(
             "relay" if rows else "forget",
             items,
             self.now(),
-            ids=[str(row.id) for row in rows],
+            notes=[row.note for row in rows],
             forget=forget,
             database=database,
             token=str(token),
@@ -130,12 +163,12 @@ class Ledger:
         items: Sequence[Item],
         now: int,
         *,
-        ids: Sequence[str] = (),
-        forget: Sequence[int] = (),
+        notes: Sequence[str] = (),
+        forget: Sequence[str] = (),
         database: str = "",
         token: str = "",
         timeout: float | None = None,
-    ) -> list[Any]:
+    ) -> Answer:
         keys = self.keys
         names = [*dict.fromkeys(item.stream for item in items if item.stream)]
         numbers = {name: number for number, name in enumerate(names, 1)} | {"": 0}
@@ -143,12 +176,12 @@ class Ledger:
         if names:
             used += [keys.states, keys.recent, keys.deadlines, *keys.by_status.values()]
             used += map(keys.positions, names)
+        # Nothing needs the rest, of most events.
+        width = WIDE if notes or any(item.kind in STEPS for item in items) else NARROW
         arguments: list[object] = [
-            now, new_epoch(), mode, keys.hints, token, len(keys.list_base.encode()),
-            len(forget), *forget,
+            now, new_epoch(), mode, keys.hints, token, keys.list_width, width, len(forget), *forget,
         ]  # fmt: skip
         for index, item in enumerate(items):
-            step = STEPS.get(item.kind)
             arguments += (
                 item.kind,
                 numbers[item.stream],
@@ -156,18 +189,24 @@ class Ledger:
                 item.key or "",
                 "" if item.key is None else digest(item),
                 item.context or "",
-                step.to if step else "",
-                SOURCES[item.kind] if step else "",
-                "" if item.idle_timeout is None else item.idle_timeout,
-                ids[index] if ids else "",
             )
-        # What was lost on the way may be sent again by a relay, whose ids are noted.
+            if width == WIDE:
+                step = STEPS.get(item.kind)
+                arguments += (
+                    step.to if step else "",
+                    SOURCES[item.kind] if step else "",
+                    "" if item.idle_timeout is None else item.idle_timeout,
+                    notes[index] if notes else "",
+                )
+        # What was lost on the way may be sent again by a relay, which has notes.
         answer = self._write(APPEND, used, arguments, again=mode != "all", timeout=timeout)
-        if answer[0] == b"stale":
-            raise Stale(int(answer[1]))
-        if answer[0] == b"refused":
-            self._refuse(items, *answer[1:])
-        return answer  # type: ignore[no-any-return]
+        text, found = answer if isinstance(answer, list) else (answer, [])
+        (word, *more), *fates = (line.split(" ") for line in text.decode().split("\n"))
+        if word == "stale":
+            raise Stale(int(more[0]))
+        if word == "refused":
+            self._refuse(items, *more)
+        return Answer(int(more[0]), int(more[1]), fates, found)
 
     def _write(
         self,
@@ -184,7 +223,7 @@ class Ledger:
         answer, confirmed = script.run(
             self.client, keys, arguments, again=again, timeout=timeout, wait=wait
         )
-        refused = isinstance(answer, list) and answer[0] in (b"refused", b"stale")
+        refused = isinstance(answer, bytes) and answer.startswith((b"refused", b"stale"))
         if confirmed < self.wait and not refused:
             raise NotConfirmed(
                 f"log {self.name!r}: stored, but {confirmed} of {self.wait} replicas have said so "
@@ -192,30 +231,27 @@ class Ledger:
             )
         return answer
 
-    def _rows(self, items: Sequence[Item], answer: list[Any]) -> list[Row | None]:
-        _, time, _, fates = answer
-        micros, placed = int(time), dict[int, Row]()
+    def _rows(self, items: Sequence[Item], answer: Answer) -> list[Row | None]:
+        placed, found = dict[int, Row](), iter(answer.found)
         rows: list[Row | None] = []
-        for item, fate in zip(items, fates, strict=True):
+        for item, (word, *more) in zip(items, answer.fates, strict=True):
             row = None
-            if fate[0] == b"new":
-                position = int(fate[1])
-                row = placed[position] = Row(
-                    position, item.kind, item.stream, int(fate[2]), micros, item.text, item.key,
-                    item.context,
-                )  # fmt: skip
-            elif fate[0] == b"old":
-                row = placed.get(int(fate[1])) or to_row(fate[2][0])
+            if word == "new":
+                row = item.at(int(more[0]), int(more[1]), answer.micros)
+                placed[row.position] = row
+            elif word == "old":
+                entry = next(found)
+                row = placed.get(int(more[0])) or to_row(entry[0])
             rows.append(row)
         return rows
 
-    def _refuse(self, items: Sequence[Item], number: int, reason: bytes, detail: bytes) -> None:
-        item, status = items[number - 1], detail.decode()
-        if reason == b"key":
-            self.refuse_key(item, items[: number - 1], int(status))
-        if reason == b"step":
-            next_status(item.kind, item.stream, status or None)
-        raise StreamClosed(f"the stream {item.stream!r} has {status}; nothing was stored")
+    def _refuse(self, items: Sequence[Item], number: str, reason: str, detail: str) -> None:
+        item, before = items[int(number) - 1], items[: int(number) - 1]
+        if reason == "key":
+            self.refuse_key(item, before, int(detail))
+        if reason == "step":
+            next_status(item.kind, item.stream, detail or None)
+        raise StreamClosed(f"the stream {item.stream!r} has {detail}; nothing was stored")
 
     def refuse_key(self, item: Item, before: Sequence[Item], position: int) -> None:
         """Say what has the key of this item: one of those before it, or the entry at a position."""

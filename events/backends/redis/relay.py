@@ -11,6 +11,7 @@ still after 2 while another goes on comes to the script with a token that is too
 that was relayed would be no such note: ids are taken before the commit, so a lower one may come later.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Sequence, Set
@@ -151,12 +152,12 @@ class Relay:
 
     def drain(self) -> None:
         """Have all that was committed before this call placed: what comes now comes after it."""
-        if self._standing().oldest:
+        if not self._is_drained():
             self.sequence()
 
     def catch_up(self) -> bool:
         """The same for a reader, who does not wait for long: is more committed than has its place?"""
-        if not self._standing().oldest:
+        if self._is_drained():
             return False
         if self.in_transaction():
             if sequencer.is_available(self):
@@ -200,22 +201,26 @@ class Relay:
     def stay_inline(self) -> None:
         sequencer.stay_inline()
 
+    def _is_drained(self) -> bool:
+        with self.connection.cursor() as cursor:
+            return outbox.is_empty(cursor, self.name, self.dialect.prepares)
+
     def _standing(self) -> outbox.Standing:
         with self.connection.cursor() as cursor:
             return outbox.standing(cursor, self.name)
 
     def _relay(self, newest: int, patience: float | None) -> None:
         """One batch."""
-        done: tuple[str, int, list[int]] | None = None
+        done: tuple[str, int, list[str]] | None = None
 
         def work(cursor: CursorWrapper) -> None:
             nonlocal done
             database, token = self._lock(cursor, nowait=patience is not None)
             found = outbox.pending(cursor, self.name, 0, newest, BATCH)
             if found:
-                rows = [Relayed(*row) for row in found]
+                rows = [Relayed(row.id, row.item, note_of(row)) for row in found]
                 self._place(cursor, rows, database, token, patience)
-                done = database, token, [row.id for row in rows]
+                done = database, token, [row.note for row in rows]
 
         # Before the lock, so that nobody waits for the database because Redis does not answer.
         call(self.client, ("HGET", self.keys.log, "head"), timeout=self._timeout(patience))
@@ -261,7 +266,7 @@ class Relay:
         forget = self._gone(cursor, database, timeout)
         answer = self.ledger.relay(rows, forget, database, token, timeout)
         placed = []
-        for row, fate in zip(rows, answer[3], strict=True):
+        for row, fate in zip(rows, answer.fates, strict=True):
             reason = self._refusal(row.item, fate)
             if reason:
                 logger.error(
@@ -274,40 +279,51 @@ class Relay:
                 outbox.set_aside(cursor, row.id, reason)
                 continue
             placed.append(row.id)
-            if fate[0] == b"new" and fate[3]:
-                warn(self.name, row.item.stream, fate[3].decode())
+            if fate[0] == "new" and fate[3]:
+                warn(self.name, row.item.stream, fate[3])
         self.dialect.delete(cursor, "events_outbox", placed)
-        hints.send(self.name, int(answer[2]))
+        hints.send(self.name, answer.head)
 
-    def _refusal(self, item: Item, fate: Sequence[Any]) -> str:
+    def _refusal(self, item: Item, fate: Sequence[str]) -> str:
         """Why a committed event cannot become an entry, if so."""
-        if fate[0] != b"refused":
+        if fate[0] != "refused":
             return ""
         _, reason, detail = fate
         try:
-            if reason == b"key":
+            if reason == "key":
                 self.ledger.refuse_key(item, [], int(detail))
-            next_status(item.kind, item.stream, Status(detail.decode()) if detail else None)
+            next_status(item.kind, item.stream, Status(detail) if detail else None)
         except (KeyConflict, InvalidTransition) as error:
             return str(error)
         return "it was refused"
 
-    def _gone(self, cursor: CursorWrapper, database: str, timeout: float) -> list[int]:
-        """The noted rows whose deletion has committed."""
+    def _gone(self, cursor: CursorWrapper, database: str, timeout: float) -> list[str]:
+        """The notes on rows whose deletion has committed."""
         [noted] = call(self.client, ("HKEYS", self.keys.placed(database)), timeout=timeout)
-        ids = [int(one) for one in noted if one != b"token"]
-        there: set[int] = set()
-        for some in chunks(ids):
+        notes = [one.decode() for one in noted if one != b"token"]
+        there: set[str] = set()
+        for some in chunks([id_of(note) for note in notes]):
             cursor.execute(
                 f"SELECT id FROM events_outbox WHERE id IN ({marks(some)})",  # nosec B608 # %s, %s, …
                 some,
             )
-            there.update(id for (id,) in cursor.fetchall())
-        return [id for id in ids if id not in there]
+            there.update(str(id) for (id,) in cursor.fetchall())
+        return [note for note in notes if id_of(note) not in there]
 
-    def _forget(self, database: str, token: int, ids: Sequence[int]) -> None:
+    def _forget(self, database: str, token: int, notes: Sequence[str]) -> None:
         """The rows are gone for good, so nobody has to know that they had their places. With the next
         token, so that who stood still since before that is refused. If this fails, the next one to
         relay does it."""
         with suppress(EventsError):
-            self.ledger.relay([], ids, database, token + 1, PATIENCE)
+            self.ledger.relay([], notes, database, token + 1, PATIENCE)
+
+
+def note_of(row: outbox.Pending) -> str:
+    """How it is noted that a row has its place: by its id, and by what it is and when it was emitted,
+    since a database that was restored to an earlier time gives its ids out again."""
+    told = repr((row.emitted_at, *row.item)).encode()
+    return f"{row.id}:{hashlib.blake2b(told, digest_size=8).hexdigest()}"
+
+
+def id_of(note: str) -> str:
+    return note.partition(":")[0]

@@ -32,7 +32,7 @@ def let_go(
         floor = upto if is_last and most is None else last
         streams = {row.stream for row in rows if row.stream}
         used = [keys.log, keys.entries, keys.used, *map(keys.positions, streams)]
-        arguments = [new_epoch(), last, floor, len(keys.list_base.encode())]
+        arguments = [new_epoch(), last, floor, keys.list_width]
         done += int(PRUNE.run(client, used, arguments))
         if progress:
             progress(done, max(total, done))

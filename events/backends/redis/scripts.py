@@ -20,9 +20,8 @@ STATUSES = tuple(Status)
 
 
 class Script:
-    def __init__(self, name: str) -> None:
-        common = (FOLDER / "common.lua").read_text()
-        self.text = common + (FOLDER / f"{name}.lua").read_text()
+    def __init__(self, name: str, before: Sequence[str] = ("common", "states")) -> None:
+        self.text = "".join((FOLDER / f"{part}.lua").read_text() for part in (*before, name))
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def run(
@@ -53,6 +52,7 @@ class Script:
 
 
 APPEND = Script("append")
+EMIT = Script("emit", ["common"])
 BEGIN = Script("begin")
 STREAM = Script("stream")
 MOMENTS = Script("moments")
@@ -74,7 +74,7 @@ class Keys:
         self.base = f"{prefix}{{{log}}}:"
         # Head, floor, time of the newest entry, epoch, terms, the server that wrote last, token.
         self.log = self.base + "h"
-        # The entries, with `<position>-0` for an id; which of them have a key; positions by outbox id.
+        # The entries, with `<position>-0` for an id; which of them have a key.
         self.entries = self.base + "s"
         self.used = self.base + "i"
         # By stream: its state; by last position all streams, and those of a status; deadlines.
@@ -86,6 +86,7 @@ class Keys:
         self.deletions = self.base + "g"
         self.hints = self.base + "hints"
         self.list_base = self.base + "x:"
+        self.list_width = len(self.list_base.encode())
 
     def positions(self, stream: str) -> str:
         return self.list_base + stream

@@ -5,4 +5,4 @@ local log = open(KEYS[1], ARGV[1])
 if log.begins then
   save(log)
 end
-return log.epoch
+return redis.call('HGET', KEYS[1], 'epoch')

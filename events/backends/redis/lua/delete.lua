@@ -20,6 +20,5 @@ log.head = log.head + 1
 log.latest = math.max(tonumber(ARGV[1]), log.latest)
 local text = '{"stream":"' .. ARGV[4] .. '","events":' .. whole(count) .. '}'
 add(KEYS[2], whole(log.head), 'stream.deleted', '', '0', whole(log.latest), text, '', '')
-save(log)
-hint(ARGV[3], log)
+hint(ARGV[3], save(log))
 return count

@@ -102,7 +102,7 @@ def keep_running(site: subprocess.Popen[bytes]) -> bool:
 def announce(port: int) -> None:
     address = f"http://{HOST}:{port}"
     print(f"\n  Live page  {address}/\n  Jobs       {address}/jobs/")
-    print(f"  API        {address}/api/events/")
+    print(f"  Chat       {address}/chat/\n  API        {address}/api/events/")
     print(
         f"  Admin      {address}/admin/\n\n  Ctrl-C stops the site and the simulator.", flush=True
     )

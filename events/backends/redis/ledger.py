@@ -102,7 +102,8 @@ class Ledger:
     def _emit(self, item: Item, now: int) -> Row:
         """An event that nothing can refuse."""
         used = [self.keys.log, self.keys.entries]
-        arguments = [now, new_epoch(), self.keys.hints, item.kind, item.text, item.context or ""]
+        epoch = new_epoch().encode()
+        arguments = [now, epoch, self.keys.hints, item.kind, item.text, item.context or ""]
         position, micros = self._write(EMIT, used, arguments).split()
         return item.at(int(position), 0, int(micros))
 

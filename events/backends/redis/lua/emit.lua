@@ -1,5 +1,5 @@
 -- Give its place to one event that is in no stream and has no key, so that nothing can refuse it. What
--- `append` does as well, in two thirds of its time.
+-- `append` does as well, in four fifths of the time that both sides take.
 -- KEYS  h, s    ARGV  now, epoch of a term that may begin, channel, kind, payload, context
 
 local log = open(KEYS[1], ARGV[2])

@@ -111,12 +111,11 @@ def bars(
     """A bar for each stretch, in the colours of its kinds. In a log with holes an estimate is also of
     the total."""
     frame = Frame(stretches[0].start, stretches[-1].end)
-    total, most = (how(one.total for one in stretches) for how in (sum, max))
-    kinds = [kind for kind, _count in by_frequency(sum_of(stretches))[:KINDS]]
+    totals, most = sum_of(stretches), max(one.total for one in stretches)
+    kinds = [kind for kind, _count in by_frequency(totals)[:KINDS]]
     sampled = any(stretch.estimated for stretch in stretches)
     bottom, scale = TOP + HEIGHT + (BAND if band else 0), nice(most)
     grid = {round(bottom - HEIGHT * part): number(int(scale * part)) for part in (0.5, 1)}
-    events = ngettext("%(total)s event", "%(total)s events", total)
     rows = [
         (when(one, frame), estimated(one.total, one.estimated and has_holes), told(one))
         for one in stretches
@@ -128,20 +127,25 @@ def bars(
     return Chart(
         id=id,
         title=title,
-        summary=_("%(events)s; at most %(most)s in a bar.")
-        % {
-            "events": events % {"total": estimated(total, sampled and has_holes)},
-            "most": estimated(most, sampled and has_holes),
-        },
+        summary=summary(stretches, most, sampled and has_holes),
         height=bottom + AXIS,
         groups=[*band, *drawn],
         lines=[*grid, bottom],
         labels=[Label("0", y - 4, text) for y, text in grid.items()]
         + list(frame.ticks(bottom + AXIS - 6)),
-        legend=legend(sum_of(stretches), kinds, sampled),
+        legend=legend(totals, kinds, sampled),
         table=[row for one, row in zip(stretches, rows, strict=True) if one.total],
         estimated=sampled,
     )
+
+
+def summary(stretches: Sequence[Stretch], most: int, is_estimate: bool) -> str:
+    total = sum(one.total for one in stretches)
+    events = ngettext("%(total)s event", "%(total)s events", total)
+    return _("%(events)s; at most %(most)s in a bar.") % {
+        "events": events % {"total": estimated(total, is_estimate)},
+        "most": estimated(most, is_estimate),
+    }
 
 
 def sum_of(stretches: Sequence[Stretch]) -> Counter[str]:

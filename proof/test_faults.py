@@ -13,7 +13,7 @@ from .faults.__main__ import run
 from .faults.checker import check, report
 from .faults.cluster import binaries
 from .faults.excerpt import excerpt
-from .faults.kill_points import POINTS, found
+from .faults.kill_points import NOTICES, POINTS, found
 from .faults.record import Recorder
 from .faults.rounds import ROUNDS, SHORT
 from .faults.stores import Stores
@@ -34,10 +34,10 @@ def test_everything_fails_in_turn(tmp_path):
     assert {one.__name__ for one in SHORT.nemeses} <= struck
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*POINTS, *NOTICES])
 def test_every_point_where_an_emitter_dies_is_there(point):
     """A point that is not there any more would kill nobody, and nobody would notice."""
-    path, attribute, when = POINTS[point]
+    path, attribute, when = {**POINTS, **NOTICES}[point]
     assert callable(getattr(found(path), attribute))
     assert when in ("before", "after")
 

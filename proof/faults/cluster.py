@@ -21,6 +21,8 @@ TERMINATE = (
     "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND random() < %s"
 )
 
+LISTENERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"
+
 
 def binaries():
     """The folder of PostgreSQL's programs; None where it is not installed."""
@@ -89,6 +91,9 @@ class Cluster:
     def terminate(self, share):
         """Cut off so many of those who are connected."""
         self.ask(TERMINATE, [share])
+
+    def cut_listeners(self):
+        self.ask(LISTENERS)
 
     def connections(self, name):
         sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"

@@ -47,6 +47,12 @@ POINTS = {
     "hinted": ("events.hints", "send", "after"),
 }
 
+# The same where PostgreSQL carries the hints.
+NOTICES = {
+    "notice": (DATABASE + "notices.Sender", "send", "before"),
+    "noticed": (DATABASE + "notices.Sender", "send", "after"),
+}
+
 # The same for a process that runs handlers: before, in and after the function, and the commit.
 CALLS = "proof.faults.handling.handlers"
 HANDLING = {
@@ -64,7 +70,7 @@ HANDLING = {
 
 def arm(setting):
     name, _, times = setting.partition(":")
-    path, attribute, when = {**POINTS, **HANDLING}[name]
+    path, attribute, when = {**POINTS, **NOTICES, **HANDLING}[name]
     owner = found(path)
     setattr(owner, attribute, deadly(getattr(owner, attribute), when, int(times or 1)))
 

@@ -13,9 +13,17 @@ from .nemeses.clients import (
     Storm,
 )
 from .nemeses.handlers import FreezeRunner, KillRunner, KillRunnerAtAStep
-from .nemeses.processes import KillEmitters, KillSequencer, KillServer, KillWriter, Prune
+from .nemeses.processes import (
+    KillEmitters,
+    KillSequencer,
+    KillServer,
+    KillWriter,
+    Prune,
+    StopWriter,
+)
 from .nemeses.rows import BreakRow
 from .nemeses.stores import (
+    CutListeners,
     FillDisk,
     FlushRedis,
     KillRedis,
@@ -43,6 +51,7 @@ class Round:
     servers: tuple[str, ...] = ("uvicorn", "daphne")
     layer: str | None = REDIS
     clock: str | None = None
+    poll: float = 0.25
     writers: int = 2
     writing: dict = field(default_factory=lambda: EVERYTHING)
     # Seconds that a writer's thread waits between two ops, at the most. In a storm every entry is
@@ -64,9 +73,16 @@ class Round:
 
 
 ROUNDS = (
-    Round("processes", (KillServer, KillEmitters, KillWriter, KillSequencer)),
+    Round("processes", (KillServer, KillEmitters, KillWriter, StopWriter, KillSequencer)),
     Round("database", (StopPostgres, TerminateBackends, KillEmitters), pool=True),
     Round("hints", (KillRedis, PauseRedis, FlushRedis, KillServer), layer=UNRELIABLE),
+    # By PostgreSQL's NOTIFY, with polls so seldom that nobody can live on them.
+    Round(
+        "notices",
+        (CutListeners, TerminateBackends, StopPostgres, KillEmitters, KillServer),
+        layer=None,
+        poll=5.0,
+    ),
     Round(
         "clients",
         (FreezeConnections, DropConnections, StickClients, RevokeAccess),

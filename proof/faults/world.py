@@ -25,7 +25,7 @@ from .servers import HALF_OPEN, PATIENCE, Server
 from .team import Team
 
 # What the logs of a run are like: quick, so that much happens in little time.
-LOG = {"HEARTBEAT_INTERVAL": 1, "STREAM_MAX_SECONDS": 20, "POLL_INTERVAL": 0.25, "WINDOW": 200}
+LOG = {"HEARTBEAT_INTERVAL": 1, "STREAM_MAX_SECONDS": 20, "WINDOW": 200}
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "proof.faults.site"}
 
@@ -68,7 +68,9 @@ class World:
         options = {"clock": self.round.clock} if self.round.clock else {}
         known = {
             "FAULTS_SEED": str(self.seed),
-            "SITE_EVENTS": json.dumps({**LOG, "OPTIONS": options}),
+            "SITE_EVENTS": json.dumps(
+                {**LOG, "POLL_INTERVAL": self.round.poll, "OPTIONS": options}
+            ),
         }
         if self.round.pool:
             known["FAULTS_POOL"] = "1"

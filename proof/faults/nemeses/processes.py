@@ -1,6 +1,8 @@
 """SIGKILL to everybody, and processes that were always going to be slow."""
 
-from ..kill_points import POINTS
+import signal
+
+from ..kill_points import NOTICES, POINTS
 from . import Nemesis
 
 
@@ -22,7 +24,8 @@ class KillEmitters(Nemesis):
 
     def strike(self):
         nursery = self.world.nursery
-        for point in self.rng.sample(sorted(POINTS), 4):
+        points = POINTS if self.world.round.layer else {**POINTS, **NOTICES}
+        for point in self.rng.sample(sorted(points), 4):
             nursery.tell(f"kill {point}:{self.rng.randint(1, 3)}")
             self.world.mark(f"an emitter: {nursery.listen()}")
 
@@ -37,6 +40,20 @@ class KillWriter(Nemesis):
 
     def heal(self):
         self.world.add_writer()
+
+
+class StopWriter(Nemesis):
+    """A writer is stopped in the middle of whatever it does, its thread too, for longer or shorter
+    than the database lets it hold the log; then it goes on."""
+
+    lasts = (0.3, 3.5)
+
+    def strike(self):
+        self.victim = self.rng.choice(self.world.writers).process
+        self.victim.send_signal(signal.SIGSTOP)
+
+    def heal(self):
+        self.victim.send_signal(signal.SIGCONT)
 
 
 class KillSequencer(Nemesis):

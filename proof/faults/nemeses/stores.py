@@ -1,5 +1,7 @@
 """What the log is kept in, and what carries the hints."""
 
+import time
+
 from . import Nemesis
 
 
@@ -23,6 +25,17 @@ class TerminateBackends(Nemesis):
     def strike(self):
         for _ in range(3):
             self.world.stores.cluster.terminate(self.rng.choice([0.2, 0.5, 1.0]))
+
+
+class CutListeners(Nemesis):
+    """Everybody who listens for the database's notices is cut off, and again when they are back."""
+
+    lasts = (0.0, 0.1)
+
+    def strike(self):
+        for _ in range(3):
+            self.world.stores.cluster.cut_listeners()
+            time.sleep(0.2)
 
 
 class KillRedis(Nemesis):

@@ -37,11 +37,9 @@ MUTANTS = (
         WRITERS,
         (
             DATABASE + "postgres.py",
-            "    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s)\n"
-            "    FROM timeouts\n",
+            "    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s)\n",
             "    SELECT id, nextval(pg_get_serial_sequence('events_event', 'id')) AS head,\n"
-            "           %(now)s AS latest\n"
-            "    FROM timeouts, events_log\n",
+            "           %(now)s AS latest FROM events_log\n",
         ),
         (DATABASE + "postgres.py", "    RETURNING id, head, latest\n", ""),
         (
@@ -182,8 +180,18 @@ MUTANTS = (
         "tests/test_sequencer.py::TestClosedStreams::test_nothing_is_stored",
         (
             DATABASE + "postgres.py",
-            '_INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"), _TYPES\n',
-            '_INSERT.format(seq="s.seq", join=" JOIN s ON true"), _TYPES\n',
+            "IN_STREAM = Prepared(_HEAD + _STREAM + _INSERT.format(seq=_SEQ), _TYPES)\n",
+            'IN_STREAM = Prepared(_HEAD + _STREAM + _INSERT.format(seq="s.seq")'
+            '.replace("FROM h\\n", "FROM h, s\\n"), _TYPES)\n',
+        ),
+    ),
+    mutant(
+        "a refused event burns its position on SQLite",
+        "tests/test_sequencer.py::TestClosedStreams::test_nothing_is_stored",
+        (
+            DATABASE + "sqlite.py",
+            '            raise StreamClosed(f"the stream {item.stream!r} has ended; nothing was stored")\n',
+            "            return None\n",
         ),
     ),
     mutant(

@@ -8,7 +8,7 @@ in `pages`, removal is in `retention`.
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from operator import methodcaller
 from typing import TypeVar, Unpack
@@ -40,6 +40,7 @@ from . import (
     retention,
     rows,
     sequencer,
+    sqlite,
     times,
 )
 from .dialects import Dialect
@@ -147,13 +148,19 @@ class DatabaseBackend(BaseBackend):
         return answers
 
     def _append_at_once(self, items: Sequence[Item]) -> Row | None:
-        """Append a single item in one statement, where the database can; None where not."""
-        if len(items) > 1 or not postgres.can_append(self.connection):
+        """Append a single item by as few statements as there can be; None where that is not to be."""
+        connection, row = self.connection, None
+        in_one = postgres.can_append(connection)
+        if len(items) > 1 or not (in_one or sqlite.can_append(connection, items[0])):
             return None
-        [item] = items
-        statement = postgres.step if item.kind in STEPS else postgres.append
-        now = self.now()
-        row = self._at_once(statement, self.name, item, now)
+        [item], now = items, self.now()
+        if in_one:
+            statement = postgres.step if item.kind in STEPS else postgres.append
+            row = self._at_once(statement, self.name, item, now)
+        else:
+            # Only a position can collide here; the long way says what is wrong then.
+            with suppress(IntegrityError):
+                row = self.lock.transact(lambda cursor: sqlite.append(cursor, self.name, item, now))
         if row is not None:
             look_ahead(self.name, row.micros, now)
         return row

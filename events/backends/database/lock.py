@@ -51,10 +51,10 @@ class LedgerLock:
         known how many positions it takes."""
         locked = partial(self._locked, work, nowait, taking)
         try:
-            result, before, head = self._transact(locked)
+            result, before, head = self.transact(locked)
         except LogMissing:
             self.create_log()
-            result, before, head = self._transact(locked)
+            result, before, head = self.transact(locked)
         if head > before:
             hints.send(self.name, head)
         return result
@@ -136,7 +136,8 @@ class LedgerLock:
 
     def create_log(self) -> None:
         """Make the log's row, unless somebody else just did."""
-        self._transact(lambda cursor: self.dialect.insert_log(cursor, self.name))
+        self.transact(lambda cursor: self.dialect.insert_log(cursor, self.name))
 
-    def _transact(self, work: Callable[[CursorWrapper], T]) -> T:
+    def transact(self, work: Callable[[CursorWrapper], T]) -> T:
+        """Do work that sees to the lock by itself."""
         return run(self.connection, self.dialect, self.timeout, work)

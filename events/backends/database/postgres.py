@@ -1,15 +1,18 @@
 """What PostgreSQL does in one statement: an append, and sequencing a batch of the outbox.
 
-    timeouts   the lock timeout and a synchronous commit travel inside, so there is no BEGIN
     h          1. lock the head and take the next position, unless the outbox holds something
     s          2. take the next seq of the stream, unless it is closed
     event      3. insert the event with both
 
 The head always comes first: `s` selects FROM `h`, so nobody locks a stream row who does not
-hold the head. The insert joins `s` on the LEFT into a column that is NOT NULL: a closed stream
-gives no row, and its null fails the whole statement, which takes the head's step back. With a
-plain join nothing would be inserted and the position would be burnt; the same with
-ON CONFLICT DO NOTHING for a used key.
+hold the head. The seq that the insert asks `s` for goes into a column that is NOT NULL: a closed
+stream gives no row, and the null fails the whole statement, which takes the head's step back. With
+a join nothing would be inserted and the position would be burnt; the same with ON CONFLICT DO
+NOTHING for a used key.
+
+The lock timeout and a synchronous commit travel inside, so there is no BEGIN. They stand in a
+condition that no row has a part in, which is looked at once and before any row (a CTE of their own
+took an eighth of the server's time for the statement).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,18 +34,14 @@ UNIQUE = "23505"
 # As psycopg and Django number it.
 READ_COMMITTED = 2
 
-_TIMEOUTS = """
-WITH timeouts AS MATERIALIZED (
-    SELECT set_config('lock_timeout', %(timeout)s, true),
-           CASE WHEN current_setting('synchronous_commit') = 'off'
-                THEN set_config('synchronous_commit', 'on', true) END
-), """
-
-_HEAD = """h AS (
+_HEAD = """
+WITH h AS (
     UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s)
-    FROM timeouts
     WHERE name = %(log)s AND NOT EXISTS (
         SELECT FROM events_outbox WHERE log = %(log)s AND refused = '')
+    AND (SELECT set_config('lock_timeout', %(timeout)s, true)
+        || CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', true) ELSE '' END) IS NOT NULL
     RETURNING id, head, latest
 )"""
 
@@ -61,8 +60,7 @@ _INSERT = """
 INSERT INTO events_event
     (log_id, position, kind, stream, seq, timestamp, payload, idempotency_key,
      context)
-SELECT id, head, %(kind)s, %(stream)s, {seq}, latest, %(text)s, %(key)s, %(context)s
-FROM h{join}
+SELECT id, head, %(kind)s, %(stream)s, {seq}, latest, %(text)s, %(key)s, %(context)s FROM h
 RETURNING position, seq, timestamp"""
 
 _TYPES = {
@@ -76,19 +74,18 @@ _TYPES = {
     "context": "text",
 }
 
-IN_STREAM = Prepared(
-    _TIMEOUTS + _HEAD + _STREAM + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"), _TYPES
-)
+_SEQ = "(SELECT seq FROM s)"
+
+IN_STREAM = Prepared(_HEAD + _STREAM + _INSERT.format(seq=_SEQ), _TYPES)
 
 # To a stream that has to be there, and still has to be the one that began at `first`: any other
 # gives no row, or one whose seq is 1.
 GOING_ON = Prepared(
-    _TIMEOUTS
-    + _HEAD.replace("head, latest\n)", "head, latest, epoch\n)")
+    _HEAD.replace("head, latest\n)", "head, latest, epoch\n)")
     + _STREAM.replace("status IS NULL OR", "first_position = %(first)s AND").replace(
         "RETURNING seq", "RETURNING CASE WHEN seq > 1 THEN seq END AS seq"
     )
-    + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true")
+    + _INSERT.format(seq=_SEQ)
     + ", (SELECT epoch FROM h)",
     {**_TYPES, "first": "bigint"},
 )
@@ -115,7 +112,7 @@ _STEP = """, s AS (
 )"""
 
 STEP = Prepared(
-    _TIMEOUTS + _HEAD + _STEP + _INSERT.format(seq="s.seq", join=" LEFT JOIN s ON true"),
+    _HEAD + _STEP + _INSERT.format(seq=_SEQ),
     _TYPES
     | {
         "status": "text",
@@ -126,7 +123,7 @@ STEP = Prepared(
         "idle_timeout": "float8",
     },
 )
-IN_NONE = Prepared(_TIMEOUTS + _HEAD + _INSERT.format(seq="0", join=""), _TYPES)
+IN_NONE = Prepared(_HEAD + _INSERT.format(seq="0"), _TYPES)
 
 
 # A batch of the outbox, under the lock. Nothing happens if a step in a stream's life is among the

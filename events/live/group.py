@@ -8,10 +8,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
+from channels import DEFAULT_CHANNEL_LAYER
 from channels.exceptions import InvalidChannelLayerError
-from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
 
 from ..backends.base import BaseBackend
@@ -37,8 +41,23 @@ def inner_group_name(log: str) -> str:
     return f"events-{salted_hmac('events.group', '').hexdigest()[:12]}.{log}"
 
 
+@cache
+def _is_configured() -> bool:
+    """Remembered: to find that a setting is not there takes Django as long as a small statement."""
+    return DEFAULT_CHANNEL_LAYER in channel_layers
+
+
+@receiver(setting_changed)
+def _look_again(*, setting: str, **kwargs: Any) -> None:
+    if setting == "CHANNEL_LAYERS":
+        _is_configured.cache_clear()
+
+
 def channel_layer() -> Any:
     """The project's layer; None if it has none, or one that cannot be made."""
+    # A layer that was put there by hand is in `backends` alone.
+    if not _is_configured() and not channel_layers.backends:
+        return None
     try:
         return get_channel_layer()
     except (InvalidChannelLayerError, ImportError):

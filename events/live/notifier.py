@@ -86,7 +86,8 @@ class Notifier:
                     heads, self.heads = self.heads, {}
                 layer = channel_layer()
                 stores = {log: head for log, head in heads.items() if carrier(log, layer)}
-                left = runner.run(self._tell(heads)) | self._tell_stores(stores)
+                left = runner.run(self._tell(heads)) if layer is not None else {}
+                left |= self._tell_stores(stores)
                 with self.lock:
                     for log, head in left.items():
                         self.heads[log] = max(head, self.heads.get(log, 0))

@@ -92,15 +92,16 @@ class Entry:
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
+        position, kind, stream, seq, micros, text, key, context = row
         return cls(
-            row.position or None,
-            row.kind,
-            row.stream,
-            row.seq or None,
-            from_micros(row.micros),
-            _parse(row.text)[0],
-            row.key,
-            _parse(row.context)[0] if row.context else {},
+            position or None,
+            kind,
+            stream,
+            seq or None,
+            from_micros(micros),
+            _parse(text)[0],
+            key,
+            _parse(context)[0] if context else {},
         )
 
     def to_dict(self) -> dict[str, Any]:

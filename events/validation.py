@@ -68,7 +68,8 @@ def valid_item(
         valid_stream(stream),
         valid_payload(payload, settings.max_payload_bytes, settings.encoder),
         valid_key(key),
-        context=context,
+        None,
+        context,
     )
 
 
@@ -108,7 +109,7 @@ def valid_text(place: str, value: object) -> str:
 
 
 def valid_kind(kind: object) -> str:
-    return _kind(valid_text("kind", kind))
+    return _kind(kind if type(kind) is str else valid_text("kind", kind))
 
 
 @lru_cache(maxsize=1024)
@@ -126,7 +127,9 @@ def _kind(kind: str) -> str:
 
 def valid_stream(stream: object) -> str:
     """A stream's name; "" (or None) stands for no stream."""
-    return "" if stream is None or stream == "" else _stream(valid_text("stream", stream))
+    if stream is None or stream == "":
+        return ""
+    return _stream(stream if type(stream) is str else valid_text("stream", stream))
 
 
 @lru_cache(maxsize=1024)

@@ -156,7 +156,8 @@ class Ledger:
         self.latest = self.now
         seq = 0
         if item.stream:
-            seq = streams.setdefault(item.stream, StreamState()).advance(self.head, self.clock)
+            stream = streams.get(item.stream) or streams.setdefault(item.stream, StreamState())
+            seq = stream.advance(self.head, self.clock)
         return item.at(self.head, seq, self.now)
 
     def _write(self, batch: Batch) -> None:

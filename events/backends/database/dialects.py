@@ -47,8 +47,8 @@ class Dialect:
     takes_ahead = False
     # Does a statement gain from being planned once for a connection?
     prepares = False
-    # The pause after a batch that pruning deletes, in times of what the batch took.
-    delete_pause = 1
+    # Rows that pruning deletes at a time, at the most, and its pause, in times of what these took.
+    delete_most, delete_pause = 10_000, 1
 
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
         raise NotImplementedError
@@ -237,8 +237,7 @@ class SQLite(Dialect):
     takes_ahead = True
     # There is one writer anyway: whoever writes in a transaction holds the lock already.
     uses_outbox = False
-    # A writer that finds the lock taken sleeps, for longer each time, before it looks again.
-    delete_pause = 3
+    delete_most, delete_pause = 20, 4
 
     def joined(self, *columns: str) -> str:
         return " || ' ' || ".join(columns)

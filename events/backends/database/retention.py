@@ -93,18 +93,21 @@ def delete_below(
 
     By primary key, since on MariaDB a range would wait for its neighbours' locks. After each
     batch comes a pause that is a multiple of what the batch took, so that a writer beside it
-    finds the disk, and on SQLite the one write lock, mostly free. The floor is looked at each
-    time: if the database was flushed meanwhile, what is there now is not what was to go.
+    finds the disk, and on SQLite the one write lock, mostly free. There a batch is small as well:
+    a writer that finds the lock taken sleeps, for longer each time, before it looks again. The
+    floor is looked at each time: if the database was flushed meanwhile, what is there now is not
+    what was to go.
     """
     total = count_below(cursor, log_id, target) if progress else 0
     done, after = 0, -1
+    size = min(batch_size, dialect.delete_most)
     while True:
         began = time.monotonic()
         cursor.execute(
             "SELECT id, position FROM events_event WHERE log_id = %s AND position > %s "
             "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "
             "ORDER BY position LIMIT %s",
-            [log_id, after, target, log_id, batch_size],
+            [log_id, after, target, log_id, size],
         )
         found = cursor.fetchall()
         if not found:

@@ -24,7 +24,7 @@ TARGETS = {"sqlite": 3.0, "postgres": 2.0}
 
 
 def measure(report: Report, quick: bool) -> None:
-    count = 50_000 if quick else 1_000_000
+    count = 50_000 if quick else 400_000
     for alias in harness.aliases():
         from benchmarks.filling import fill_log
 

@@ -10,7 +10,7 @@ import pytest
 
 from .faults.checker import INVARIANTS, check
 from .faults.history import load
-from .faults.record import FAIL, ROLLED_BACK, UNKNOWN, Broken, Info, Recorder
+from .faults.record import FAIL, ROLLED_BACK, TERM, UNKNOWN, Broken, Info, Mark, Recorder
 from .histories import assert_caught, event, good_history, hide, op, page, seen, show
 
 
@@ -216,6 +216,15 @@ def test_a_gap_of_a_broken_row(history, broken):
 
 def test_an_epoch_that_changes(history):
     history.pages[1].epoch = "another"
+    assert_caught(history, "the_log_keeps_its_identity")
+
+
+def test_a_term_that_begins_without_another_server(history):
+    """One server that came back explains one epoch, and not two."""
+    history.pages[1].epoch = "another"
+    history.marks.append(Mark(4.0, TERM))
+    assert check(history) == {}
+    history.pages[2].epoch = "a third"
     assert_caught(history, "the_log_keeps_its_identity")
 
 

@@ -13,7 +13,7 @@ from .faults.__main__ import run
 from .faults.checker import check, report
 from .faults.cluster import binaries
 from .faults.excerpt import excerpt
-from .faults.kill_points import NOTICES, POINTS, found
+from .faults.kill_points import HANDLING, NOTICES, POINTS, RELAYING, found
 from .faults.record import Recorder
 from .faults.rounds import ROUNDS, SHORT
 from .faults.stores import Stores
@@ -34,12 +34,12 @@ def test_everything_fails_in_turn(tmp_path):
     assert {one.__name__ for one in SHORT.nemeses} <= struck
 
 
-@pytest.mark.parametrize("point", [*POINTS, *NOTICES])
-def test_every_point_where_an_emitter_dies_is_there(point):
+@pytest.mark.parametrize("points", [POINTS, NOTICES, RELAYING, HANDLING])
+def test_every_point_where_a_process_dies_is_there(points):
     """A point that is not there any more would kill nobody, and nobody would notice."""
-    path, attribute, when = {**POINTS, **NOTICES}[point]
-    assert callable(getattr(found(path), attribute))
-    assert when in ("before", "after")
+    for path, attribute, when in points.values():
+        assert callable(getattr(found(path), attribute))
+        assert when in ("before", "after")
 
 
 def test_what_is_broken_is_shown_with_its_lines(tmp_path):

@@ -56,7 +56,7 @@ def missing(rounds):
     """What the rounds need and this machine has not. Half a run must not look like a whole one."""
     if binaries() is None and any(one.database == "postgres" for one in rounds):
         yield "the programs of a PostgreSQL server (initdb, postgres)"
-    if shutil.which("redis-server") is None and any(one.layer for one in rounds):
+    if shutil.which("redis-server") is None and any(one.layer or one.on_redis for one in rounds):
         yield "redis-server"
 
 

@@ -101,6 +101,8 @@ class EventSource(Client):
         name = block.get("event")
         if name == "gap":
             self.take(gap=json.loads(block["data"]))
+        elif name == "epoch":
+            pass
         elif name == "end":
             self.take(cursor=int(block.get("id", 0)))
         elif "data" in block:

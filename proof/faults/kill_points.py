@@ -53,6 +53,21 @@ NOTICES = {
     "noticed": (DATABASE + "notices.Sender", "send", "after"),
 }
 
+# An emit to a log on Redis, and the relay of what was committed.
+REDIS = "events.backends.redis."
+RELAY = REDIS + "relay.Relay"
+RELAYING = {
+    **{name: POINTS[name] for name in ("outbox", "hook", "ring", "turn", "looked", "served")},
+    "append": (REDIS + "ledger.Ledger", "append", "before"),
+    "stored": (REDIS + "ledger.Ledger", "append", "after"),
+    "token": (RELAY, "_lock", "after"),
+    "placing": (REDIS + "ledger.Ledger", "relay", "before"),
+    "placed": (REDIS + "ledger.Ledger", "relay", "after"),
+    "deleted": (DIALECT, "delete", "after"),
+    "relayed": (RELAY, "_forget", "before"),
+    "forgotten": (RELAY, "_forget", "after"),
+}
+
 # The same for a process that runs handlers: before, in and after the function, and the commit.
 CALLS = "proof.faults.handling.handlers"
 HANDLING = {
@@ -70,7 +85,7 @@ HANDLING = {
 
 def arm(setting):
     name, _, times = setting.partition(":")
-    path, attribute, when = {**POINTS, **NOTICES, **HANDLING}[name]
+    path, attribute, when = {**POINTS, **NOTICES, **RELAYING, **HANDLING}[name]
     owner = found(path)
     setattr(owner, attribute, deadly(getattr(owner, attribute), when, int(times or 1)))
 

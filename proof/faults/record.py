@@ -10,6 +10,9 @@ FAIL = "fail"  # refused: it must not be there
 ROLLED_BACK = "rolled_back"  # taken back by its writer: it must not be there
 UNKNOWN = "unknown"  # the writer died or lost its connection: both will do
 
+# What a mark says when the log's next epoch is no accident.
+TERM = "a new term may begin"
+
 # How streams are called that are opened and left alone; and their idle timeout.
 ABANDONED = "idle-"
 IDLE = 1.0

@@ -15,6 +15,7 @@ from .nemeses.clients import (
 from .nemeses.handlers import FreezeRunner, KillRunner, KillRunnerAtAStep
 from .nemeses.processes import (
     KillEmitters,
+    KillRelays,
     KillSequencer,
     KillServer,
     KillWriter,
@@ -26,7 +27,9 @@ from .nemeses.stores import (
     CutListeners,
     FillDisk,
     FlushRedis,
+    KillLog,
     KillRedis,
+    PauseLog,
     PauseRedis,
     StopPostgres,
     TerminateBackends,
@@ -39,6 +42,8 @@ WILD = "proof.faults.clock.wild"
 PERSISTENT = "?conn_max_age=60"
 
 EVERYTHING = {"shapes": ["direct", "many", "atomic", "burst", "life", "idle"]}
+# While Redis is away, a transaction does not hear that a stream has ended.
+WITHOUT_LIVES = {"shapes": ["direct", "many", "atomic", "burst", "idle"]}
 # A key lives as long as its entry, so where entries are pruned a key says nothing.
 WITHOUT_KEYS = {"shapes": ["direct", "many", "atomic", "burst", "life"], "keys": False}
 
@@ -48,6 +53,8 @@ class Round:
     name: str
     nemeses: tuple[type[Nemesis], ...]
     database: str = "postgres"
+    # Is the log on a Redis of its own? The database then has its outbox.
+    on_redis: bool = False
     servers: tuple[str, ...] = ("uvicorn", "daphne")
     layer: str | None = REDIS
     clock: str | None = None
@@ -101,13 +108,27 @@ ROUNDS = (
     ),
     Round(
         "handlers",
-        (KillRunner, FreezeRunner, KillRunnerAtAStep, StopPostgres, TerminateBackends),
+        (
+            KillRunner,
+            FreezeRunner,
+            KillRunnerAtAStep,
+            StopPostgres,
+            TerminateBackends,
+        ),
         servers=("uvicorn",),
         layer=None,
         writers=1,
         # Each entry is five calls.
         pace=0.6,
         runners=3,
+    ),
+    Round(
+        "log on redis",
+        (KillLog, PauseLog, KillRelays, KillWriter, KillServer, StopPostgres),
+        on_redis=True,
+        servers=("uvicorn",),
+        layer=None,
+        writing=WITHOUT_LIVES,
     ),
     Round("broken row", (BreakRow, KillServer, DropConnections)),
     Round("wild clock", (KillWriter, KillSequencer, KillServer), clock=WILD),

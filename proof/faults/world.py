@@ -27,6 +27,9 @@ from .team import Team
 # What the logs of a run are like: quick, so that much happens in little time.
 LOG = {"HEARTBEAT_INTERVAL": 1, "STREAM_MAX_SECONDS": 20, "WINDOW": 200}
 
+# Nothing that it has said is lost with its process.
+ALWAYS = ("--appendfsync", "always")
+
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "proof.faults.site"}
 
 
@@ -39,7 +42,7 @@ class World:
         self.rng = random.Random(f"{seed}-{round.name}")
         self.stack = ExitStack()
         self.keepers = {}
-        self.redis = None
+        self.redis = self.log_redis = None
 
     def __enter__(self):
         with self.stack:
@@ -65,22 +68,24 @@ class World:
 
     def environment(self):
         """What all processes of the round have to know."""
-        options = {"clock": self.round.clock} if self.round.clock else {}
-        known = {
-            "FAULTS_SEED": str(self.seed),
-            "SITE_EVENTS": json.dumps(
-                {**LOG, "POLL_INTERVAL": self.round.poll, "OPTIONS": options}
-            ),
-        }
+        log = {**LOG, "POLL_INTERVAL": self.round.poll}
+        log["OPTIONS"] = {"clock": self.round.clock} if self.round.clock else {}
+        if self.round.on_redis:
+            self.log_redis = self.log_redis or self.start_redis("--appendonly", "yes", *ALWAYS)
+            log |= {"BACKEND": "redis", "OPTIONS": {"url": self.log_redis.url}}
+        known = {"FAULTS_SEED": str(self.seed), "SITE_EVENTS": json.dumps(log)}
         if self.round.pool:
             known["FAULTS_POOL"] = "1"
         if self.round.layer:
-            if self.redis is None:
-                self.redis = Redis(self.folder)
-                self.redis.start()
-                self.stack.callback(self.redis.kill)
+            self.redis = self.redis or self.start_redis()
             known |= {"REDIS_URL": self.redis.url, "FAULTS_LAYER": self.round.layer}
         return known
+
+    def start_redis(self, *arguments):
+        redis = Redis(self.folder, *arguments)
+        redis.start()
+        self.stack.callback(redis.kill)
+        return redis
 
     def launch(self):
         """Start everything, to be ready at about the same time."""

@@ -18,7 +18,7 @@ from django.db import (
 )
 
 from events import aemit, emit, emit_many, logs
-from events.exceptions import EventsError
+from events.exceptions import EventsError, LogBusy
 
 from .plan import VERBS, Block, Burst, Planner, events_of
 from .record import FAIL, OK, ROLLED_BACK, UNKNOWN, Event, Op
@@ -89,11 +89,13 @@ def carry_out(job, id, shape, step):
     try:
         attempt.do(step)
         op.outcome = ROLLED_BACK if attempt.undone else OK
-    except EventsError as error:
+    except LogBusy as error:
         op.outcome, op.error = FAIL, repr(error)
     except NO_ANSWER as error:
         op.outcome, op.error = attempt.outcome_of_an_error(shape), repr(error)
         close_old_connections()
+    except EventsError as error:
+        op.outcome, op.error = FAIL, repr(error)
     finish(op)
     job.write(op)
     return op
@@ -176,7 +178,9 @@ class Attempt:
         try:
             event.position = (await aemit(**event.item(), log=self.log)).position
             event.outcome, event.end = OK, time.monotonic()
-        except EventsError:
+        except LogBusy:
             event.outcome = FAIL
         except NO_ANSWER:
             event.outcome = UNKNOWN
+        except EventsError:
+            event.outcome = FAIL

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from itertools import accumulate
 
+from ..record import TERM
 from .order import first_end
 
 
@@ -90,9 +91,9 @@ def gaps_are_exact(history):
 
 
 def the_log_keeps_its_identity(history):
-    """B13: no epoch begins while nobody asks for one."""
+    """B13: no epoch begins while nobody asks for one, and no other server has the log."""
     epochs = {page.epoch for page in history.pages}
-    if len(epochs) > 1:
+    if len(epochs) > 1 + sum(mark.what == TERM for mark in history.marks):
         yield f"{sorted(epochs)}"
 
 

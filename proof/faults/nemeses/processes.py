@@ -2,7 +2,7 @@
 
 import signal
 
-from ..kill_points import NOTICES, POINTS
+from ..kill_points import NOTICES, POINTS, RELAYING
 from . import Nemesis
 
 
@@ -22,12 +22,22 @@ class KillEmitters(Nemesis):
 
     lasts = (0.0, 0.0)
 
+    @property
+    def points(self):
+        return POINTS if self.world.round.layer else {**POINTS, **NOTICES}
+
     def strike(self):
         nursery = self.world.nursery
-        points = POINTS if self.world.round.layer else {**POINTS, **NOTICES}
-        for point in self.rng.sample(sorted(points), 4):
+        for point in self.rng.sample(sorted(self.points), 4):
             nursery.tell(f"kill {point}:{self.rng.randint(1, 3)}")
             self.world.mark(f"an emitter: {nursery.listen()}")
+
+
+class KillRelays(KillEmitters):
+    """The same for a log on Redis: while an event waits in the outbox, is placed by the script, is
+    deleted from the outbox, and is forgotten."""
+
+    points = RELAYING
 
 
 class KillWriter(Nemesis):

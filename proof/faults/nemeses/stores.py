@@ -2,6 +2,7 @@
 
 import time
 
+from ..record import TERM
 from . import Nemesis
 
 
@@ -68,6 +69,32 @@ class FlushRedis(Nemesis):
     def strike(self):
         self.world.redis.client.flushall()
         self.world.redis.client.client_kill_filter(_type="pubsub")
+
+
+class KillLog(Nemesis):
+    """The Redis that has the log is killed. It comes back with what is on its disk, and begins a
+    new term."""
+
+    lasts = (0.2, 1.5)
+
+    def strike(self):
+        self.world.mark(TERM)
+        self.world.log_redis.kill()
+
+    def heal(self):
+        self.world.log_redis.start()
+
+
+class PauseLog(Nemesis):
+    """The Redis that has the log takes connections and answers nothing."""
+
+    lasts = (0.5, 2.0)
+
+    def strike(self):
+        self.world.log_redis.stop()
+
+    def heal(self):
+        self.world.log_redis.go_on()
 
 
 class FillDisk(Nemesis):

@@ -83,7 +83,8 @@ def judge(tree, mutant, checks):
 
 def copy(source, target):
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        unwanted = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(source, target, ignore=unwanted)
     else:
         shutil.copy(source, target)
 

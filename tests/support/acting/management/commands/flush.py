@@ -1,7 +1,7 @@
 """`flush` as the tests have it after each that commits: it empties what was written to.
 
-Django's truncates every table and makes the permissions anew: two seconds for three databases, and
-nine tenths of what the tests took. Here both are done only where somebody changed the permissions.
+Django's truncates every table and makes the permissions anew, which took nine tenths of the time of
+the tests of backends. Here that is done only where somebody changed the permissions.
 """
 
 from django.core.management.commands import flush

@@ -1,5 +1,6 @@
 """Inside a transaction, as most of a Django site writes: a row of the host's and an event, against
-the same row and a row of the rival's.
+the same row and a row of the rival's; and, for eight processes, each of these outside of a
+transaction.
 
 Writers are processes of their own, each with one or more threads. After a round it is measured how
 long the last event waits for its position: sequencing that does not keep up would be no gain.
@@ -39,13 +40,15 @@ class Shape:
             if self.threads > 1
             else ""
         )
-        return f"{writers}{self.events} in a transaction"
+        where = f"{self.events} in a transaction" if self.events else "one at a time in none"
+        return writers + where
 
 
 ONE, TEN = Shape(1, 1, 1), Shape(1, 1, 10)
 PROCESSES, THREADS = Shape(8, 1, 1), Shape(1, 8, 1)
+DIRECT = Shape(8, 1, 0)
 SHAPES = {
-    "postgres": {ONE: 0.6, TEN: 0.8, PROCESSES: 0.6, THREADS: 0.75},
+    "postgres": {ONE: 0.6, TEN: 0.8, PROCESSES: 0.6, THREADS: 0.75, DIRECT: 0.67},
     "mariadb": {ONE: 0.5, TEN: None, PROCESSES: None, THREADS: None},
     "sqlite": {ONE: None, TEN: None},
 }
@@ -59,7 +62,7 @@ def measure(report: Report, alias: str, quick: bool) -> None:
         name = f"{DISPLAY[alias]}: {shape}, emit vs create()"
         rates = (f"{median(some) / seconds:,.0f}/s" for some in (ours, rival))
         report.add(Result(name, *rates, ratio, target))
-        if backlog is not None:
+        if backlog is not None and shape.events:
             name = f"{DISPLAY[alias]}: {shape}, the longest backlog in seconds"
             report.add(Result(name, f"{backlog:.2f} s", "", backlog, MOST_BACKLOG, at_most=True))
 
@@ -147,6 +150,11 @@ def works_of(alias: str, events: int) -> dict[str, Callable[[], None]]:
     from events import emit
 
     hosts, rival = Host.objects.using(alias), Rival.objects.using(alias)
+    if not events:
+        return {
+            "emit": lambda: emit(KIND, PAYLOAD, log=alias),
+            "create": lambda: rival.create(**values(KIND, PAYLOAD)),
+        }
 
     def emits() -> None:
         with transaction.atomic(using=alias):

@@ -431,6 +431,32 @@ def test_an_event_from_the_future_is_brought_back(make_log):
     assert log.append("n").position == 1202
 
 
+def test_what_was_brought_back_can_be_pruned(make_log):
+    """B21: though XTRIM takes what was deleted on the way for the end of what it is to remove."""
+    clock = ManualClock()
+    log = make_log(BACKEND="redis", OPTIONS={"using": None, "clock": clock})
+    log.append_many([("n", {})] * 10)
+    clock.advance(86_400)
+    log.append_many([("late", {})] * 4)
+    clock.advance(-86_400)
+    log.renew_epoch(reset_clock=True)
+    assert log.prune(max_entries=2) == 12
+    assert (log.info().count, log.info().floor) == (2, 12)
+
+
+def test_streams_from_the_future_fail_in_time(make_log):
+    """B21: a clock that was a day ahead keeps none alive for a day, however many there are."""
+    clock = ManualClock()
+    log = make_log(BACKEND="redis", OPTIONS={"using": None, "clock": clock})
+    clock.advance(86_400)
+    for number in range(600):
+        log.stream(f"s{number}").open(idle_timeout=60)
+    clock.advance(-86_400)
+    assert log.reconcile() == []
+    clock.advance(61)
+    assert len(log.reconcile()) == 600
+
+
 BACKENDS = [
     {"BACKEND": "redis"},
     {"alias": "postgres"},

@@ -19,6 +19,10 @@ for _, row in ipairs(rows) do
   end
 end
 redis.call('XTRIM', KEYS[2], 'MINID', whole(tonumber(ARGV[2]) + 1) .. '-0')
+-- Among entries that `renew` has put back it stops at the first that was deleted and is beyond.
+for _, row in ipairs(redis.call('XRANGE', KEYS[2], '-', ARGV[2] .. '-0')) do
+  redis.call('XDEL', KEYS[2], row[1])
+end
 log.floor = math.min(log.head, math.max(log.floor, tonumber(ARGV[3])))
 save(log)
 return #rows

@@ -27,6 +27,10 @@ if time and log.latest > time then
     redis.call('XDEL', KEYS[2], row[1])
   end
   if #rows > 0 then
+    -- Valkey takes no id below that of the newest entry that was ever deleted: none was, since all
+    -- come back.
+    redis.call('XSETID', KEYS[2], whole(log.head) .. '-0', 'ENTRIESADDED', whole(log.head),
+      'MAXDELETEDID', '0-1')
     redis.call('XSETID', KEYS[2], whole(number(position_of(rows[#rows][1])) - 1) .. '-0')
   end
   for n = #rows, 1, -1 do

@@ -315,8 +315,10 @@ async def test_those_who_missed_little_cost_no_page(log, tail, reads):
     readers = [await tail(log, 10) for _ in range(50)]
     for found in await asyncio.gather(*(positions(reader, 40) for reader in readers)):
         assert found == list(range(11, 51))
-    assert {query.since for query in reads} <= {50}
-    assert len(reads) < 5
+    # The last look of another test's broker may still be on its way.
+    own = [query.since for query in reads if query.epoch == keeper.epoch]
+    assert set(own) <= {50}
+    assert len(own) < 5
 
 
 async def test_a_thousand_cost_one_read(log, tail, reads):

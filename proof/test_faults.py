@@ -13,7 +13,7 @@ from .faults.__main__ import run
 from .faults.checker import check, report
 from .faults.cluster import binaries
 from .faults.excerpt import excerpt
-from .faults.kill_points import HANDLING, NOTICES, POINTS, RELAYING, found
+from .faults.kill_points import DELIVERING, HANDLING, NOTICES, POINTS, RELAYING, found
 from .faults.record import Recorder
 from .faults.rounds import ROUNDS, SHORT
 from .faults.stores import Stores
@@ -34,7 +34,7 @@ def test_everything_fails_in_turn(tmp_path):
     assert {one.__name__ for one in SHORT.nemeses} <= struck
 
 
-@pytest.mark.parametrize("points", [POINTS, NOTICES, RELAYING, HANDLING])
+@pytest.mark.parametrize("points", [POINTS, NOTICES, RELAYING, HANDLING, DELIVERING])
 def test_every_point_where_a_process_dies_is_there(points):
     """A point that is not there any more would kill nobody, and nobody would notice."""
     for path, attribute, when in points.values():

@@ -19,11 +19,14 @@ The processes that write the history:
     reader     follows the log with many limits and filters, and writes down every page
     clients    follow it from outside: WebSocket, Server-Sent Events, long-polling, tail()
     storm      a thousand of them; `revoked`: some whose permission is taken away
+    tokens     produces durable streams, and follows each over every transport
     probe      somebody who asks for little, beside one user who asks for everything
     crashes    processes that stop, sit, die and cut other people's connections
     worker     one process: `python -m proof.faults.worker ROLE OPTIONS`
     handling/  an app with handlers, and `runners` the processes that run them; `acted` writes down
                what they have done
+    receiver   the other side of webhooks; `hooked` makes their endpoints, and writes down what each
+               has been sent
     team       starts processes, and sees to it that none of them outlives its test
 
 And those who judge it:

@@ -6,7 +6,7 @@ report(broken)    the same for people
 
 from itertools import islice
 
-from .checks import clients, entries, handlers, lives, order, pages, servers
+from .checks import clients, durable, entries, handlers, lives, order, pages, servers, webhooks
 
 INVARIANTS = (
     *entries.INVARIANTS,
@@ -16,6 +16,8 @@ INVARIANTS = (
     *clients.INVARIANTS,
     *servers.INVARIANTS,
     *handlers.INVARIANTS,
+    *webhooks.INVARIANTS,
+    *durable.INVARIANTS,
 )
 
 # A broken log breaks everywhere; the first few places tell enough.

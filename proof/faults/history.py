@@ -8,6 +8,8 @@ from functools import cached_property
 from .record import (
     Arrival,
     Broken,
+    Endpoint,
+    Followed,
     Goal,
     Handled,
     Held,
@@ -15,9 +17,11 @@ from .record import (
     Mark,
     Op,
     Page,
+    Produced,
     Revoked,
     Served,
     Stretch,
+    SwitchedOff,
     is_end,
 )
 
@@ -38,6 +42,10 @@ class History:
     marks: list[Mark] = field(default_factory=list)
     breaks: list[Broken] = field(default_factory=list)
     handled: list[Handled] = field(default_factory=list)
+    endpoints: list[Endpoint] = field(default_factory=list)
+    switched_off: list[SwitchedOff] = field(default_factory=list)
+    produced: list[Produced] = field(default_factory=list)
+    followed: list[Followed] = field(default_factory=list)
 
     @property
     def head(self):
@@ -129,6 +137,10 @@ KINDS = {
     "mark": (Mark, "marks"),
     "broken": (Broken, "breaks"),
     "handled": (Handled, "handled"),
+    "endpoint": (Endpoint, "endpoints"),
+    "switchedoff": (SwitchedOff, "switched_off"),
+    "produced": (Produced, "produced"),
+    "followed": (Followed, "followed"),
 }
 
 

@@ -82,10 +82,27 @@ HANDLING = {
     "retried": ("events.handlers.due.Due", "write", "after"),
 }
 
+# And for one that delivers to endpoints of webhooks.
+COURIER = "events.webhooks.courier.Courier"
+LINE = "events.webhooks.line.Line"
+DELIVERING = {
+    "looked-for": (COURIER, "look", "after"),
+    "chosen": (LINE, "step", "after"),
+    "unposted": (COURIER, "post", "before"),
+    "posted": (COURIER, "post", "after"),
+    "sending": ("events.webhooks.sending", "post", "before"),
+    "answered": (COURIER, "settle", "before"),
+    "delivered": (LINE, "note", "after"),
+    "refused": (LINE, "hold", "after"),
+    "books": ("events.webhooks.line.Books", "write", "after"),
+    "settled": (COURIER, "transact", "after"),
+    "passed-by": (COURIER, "pass_by", "after"),
+}
+
 
 def arm(setting):
     name, _, times = setting.partition(":")
-    path, attribute, when = {**POINTS, **NOTICES, **RELAYING, **HANDLING}[name]
+    path, attribute, when = {**POINTS, **NOTICES, **RELAYING, **HANDLING, **DELIVERING}[name]
     owner = found(path)
     setattr(owner, attribute, deadly(getattr(owner, attribute), when, int(times or 1)))
 

@@ -13,6 +13,9 @@ UNKNOWN = "unknown"  # the writer died or lost its connection: both will do
 # What a mark says when the log's next epoch is no accident.
 TERM = "a new term may begin"
 
+# In the environment: see `runners`.
+HANDLING = "FAULTS_HANDLING"
+
 # How streams are called that are opened and left alone; and their idle timeout.
 ABANDONED = "idle-"
 IDLE = 1.0
@@ -253,6 +256,53 @@ class Handled:
     head: int
     effects: list[list]
     held: list[dict]
+
+
+@dataclass
+class Endpoint:
+    """What became of one of the endpoints of webhooks, when all has come to rest. What arrived is
+    [position, stream, at, was it answered well], in the order in which it came."""
+
+    name: str
+    kind: str | None
+    parallel: int
+    active: bool
+    cursor: int
+    head: int
+    held: int
+    arrived: list[list]
+
+
+@dataclass
+class SwitchedOff:
+    """An endpoint that nothing may be sent to for a while."""
+
+    name: str
+    at: float
+    until: float
+
+
+@dataclass
+class Produced:
+    """A durable stream: so many numbered tokens were sent, each until it was answered."""
+
+    stream: str
+    tokens: int
+
+
+# The reader that is none: what the log has of a durable stream.
+KEPT = "kept"
+
+
+@dataclass
+class Followed:
+    """What a reader of a durable stream was sent, across all of its connections; or what the log
+    has of it in the end. `ends` is how often it was closed."""
+
+    stream: str
+    reader: str
+    tokens: list[int]
+    ends: int
 
 
 @dataclass

@@ -34,6 +34,7 @@ from .nemeses.stores import (
     StopPostgres,
     TerminateBackends,
 )
+from .nemeses.webhooks import KillCourierAtAStep, KillReceiver, SwitchOff
 
 REDIS = "channels_redis.pubsub.RedisPubSubChannelLayer"
 UNRELIABLE = "proof.faults.layer.UnreliableLayer"
@@ -77,6 +78,10 @@ class Round:
     pool: bool = False
     # How many processes run handlers.
     runners: int = 0
+    # Do these deliver to endpoints of webhooks, in place of running handlers?
+    webhooks: bool = False
+    # Are there producers and readers of durable streams?
+    durable: bool = False
 
 
 ROUNDS = (
@@ -129,6 +134,23 @@ ROUNDS = (
         servers=("uvicorn",),
         layer=None,
         writing=WITHOUT_LIVES,
+    ),
+    Round(
+        "webhooks",
+        (KillCourierAtAStep, FreezeRunner, KillReceiver, SwitchOff, StopPostgres, KillRunner),
+        servers=("uvicorn",),
+        layer=None,
+        writers=1,
+        pace=0.6,
+        runners=2,
+        webhooks=True,
+    ),
+    Round(
+        "durable streams",
+        (KillServer, DropConnections, TerminateBackends, StopPostgres),
+        writers=1,
+        pace=0.6,
+        durable=True,
     ),
     Round("broken row", (BreakRow, KillServer, DropConnections)),
     Round("wild clock", (KillWriter, KillSequencer, KillServer), clock=WILD),

@@ -7,6 +7,7 @@ import sys
 from tests.support.servers import ROOT
 
 from .kill_points import VARIABLE
+from .record import HANDLING
 
 # Seconds that one is given to finish the entry at hand, and all of them to come to the head.
 PATIENCE = 20
@@ -17,6 +18,10 @@ class Runners:
     def __init__(self, world):
         self.world = world
         self.alive = []
+        # Do these run the round's own handlers?
+        self.handling = True
+        # Who writes down what they have done.
+        self.judge = ["proof.faults.acted"]
 
     def start(self, kill=None):
         """`kill` is where it is to kill itself: see `kill_points`."""
@@ -25,13 +30,17 @@ class Runners:
             process = subprocess.Popen(
                 [sys.executable, "manage.py", "run_handlers"],
                 cwd=ROOT,
-                env={**self.world.site.environment, "PGAPPNAME": "runner", **known},
+                env={**self.world.site.environment, "PGAPPNAME": "runner", **self.known, **known},
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
             )
         if not kill:
             self.alive.append(process)
         return process
+
+    @property
+    def known(self):
+        return {HANDLING: "1" if self.handling else ""}
 
     def one(self):
         return self.world.rng.choice(self.alive)
@@ -51,9 +60,9 @@ class Runners:
     def settle(self):
         """Let them come to the head, write down what they have done, and end them."""
         subprocess.run(
-            [sys.executable, "-m", "proof.faults.acted", str(self.world.folder)],
+            [sys.executable, "-m", *self.judge, str(self.world.folder)],
             cwd=ROOT,
-            env=self.world.site.environment,
+            env={**self.world.site.environment, **self.known},
             check=True,
             timeout=CATCHING_UP + PATIENCE,
         )

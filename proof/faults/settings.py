@@ -19,6 +19,7 @@ UNLIMITED = {"MAX_CONNECTIONS": None, "MAX_SUBSCRIPTIONS": None}
 EVENTS = {
     "default": UNLIMITED,
     "bulk": UNLIMITED,
+    "tokens": {**UNLIMITED, "LONG_POLL": 1, "HEARTBEAT_INTERVAL": 1},
     "long": {**UNLIMITED, "MAX_PAGE_SIZE": 5_000},
 }
 EVENTS[LOG] = {**UNLIMITED, "MAX_PAGE_SIZE": 500, **json.loads(os.environ.get("SITE_EVENTS", "{}"))}

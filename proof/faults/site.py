@@ -12,6 +12,14 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "proof.faults.site_urls"
 EVENTS = RUN_EVENTS
+# Whose streams the example site serves.
+EVENTS["tokens"]["POLICY"] = "tests.support.durable_urls.Open"
+WEBHOOKS_ALLOWED_NETWORKS = ["127.0.0.1/32"]
+WEBHOOKS_ALLOW_HTTP = True
+WEBHOOKS_PORTS = None
+# So often, and so soon, that nothing is parked that will go well one day.
+WEBHOOKS_RETRY = [0.3] * 1000
+WEBHOOKS_TIMEOUT = 2
 if os.environ.get("FAULTS_POOL"):
     # Small, so that whoever keeps a connection is noticed; of one size, as what a server holds; and
     # quick to try again, since its pauses double while the database is away.

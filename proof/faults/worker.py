@@ -67,13 +67,13 @@ def main(role, options):
     import django
 
     django.setup()
-    from . import clients, crashes, nursery, probe, reader, revoked, storm, writer
+    from . import clients, crashes, nursery, probe, reader, revoked, storm, tokens, writer
     from .kill_points import arm_from_environment
 
     arm_from_environment()
     known = {
         one.__name__.rpartition(".")[2]: one
-        for one in (writer, reader, clients, storm, revoked, probe, nursery)
+        for one in (writer, reader, clients, storm, revoked, probe, nursery, tokens)
     }
     run = known[role].run if role in known else getattr(crashes, role)
     run(Job(json.loads(options)))

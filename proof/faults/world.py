@@ -19,6 +19,7 @@ from tests.support.redis_server import Redis
 from tests.support.servers import ROOT, Site, wait_until
 
 from .proxy import Proxy
+from .receiver import Receiver
 from .record import IDLE, Mark, Recorder
 from .runners import Runners
 from .servers import HALF_OPEN, PATIENCE, Server
@@ -103,6 +104,14 @@ class World:
         self.pruners, self.storms = [], []
         self.runners = Runners(self)
         self.stack.callback(self.runners.kill_all)
+        if self.round.webhooks:
+            self.receiver = Receiver(self)
+            self.stack.callback(self.receiver.kill)
+            self.runners.handling = False
+            self.runners.judge = ["proof.faults.hooked", "note"]
+        if self.round.durable:
+            addresses = [proxy.address for proxy in self.proxies]
+            self.clients += self.team.start("tokens", addresses=addresses)
         for _ in range(self.round.runners):
             self.runners.start()
 

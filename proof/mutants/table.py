@@ -659,6 +659,15 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "an epoch ahead of its gap",
+        "tests/test_eager.py::test_an_epoch_is_not_ahead_of_its_gap",
+        (
+            "events/websocket/writer.py",
+            "                if one.taking is None:\n",
+            "                if one:\n",
+        ),
+    ),
+    mutant(
         "a webhook's line that is nobody's while its event is under way",
         "tests/test_webhooks_processes.py::"
         "test_two_workers_share_the_endpoints_and_slow_ones_keep_nobody",

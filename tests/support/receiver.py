@@ -4,20 +4,22 @@
 
 What an address does stands in its path: `/ok`, `/slow/0.5`, `/hang`, `/status/429/Retry-After:7`,
 `/redirect/http://…`, `/large`, `/early`, `/half`, `/some/7` (a position that it refuses with 422),
-`/fail/7` (with 500), `/drip`, `/break/9` (it breaks off every ninth answer). A note is a line of JSON.
+`/fail/7` (with 500), `/drip`, `/every/9/hang` (every ninth time as that path says, and else well).
+A note is a line of JSON; `nth` counts the requests of an address.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
-BROKEN = {"count": 0}
 
-
-async def answer(path, body, writer):
+async def answer(path, body, writer, nth):
     verb, *rest = path.partition("?")[0].strip("/").split("/", 2)
+    if verb == "every":
+        verb, *rest = ("ok",) if nth % int(rest[0]) else rest[1].split("/")
     position = json.loads(body)["data"].get("position")
     if verb == "slow":
         await asyncio.sleep(float(rest[0]))
@@ -25,10 +27,6 @@ async def answer(path, body, writer):
         await asyncio.sleep(3600)
     if verb == "early":
         return b""
-    if verb == "break":
-        BROKEN["count"] += 1
-        if BROKEN["count"] % int(rest[0]) == 0:
-            return b""
     if verb == "half":
         return b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
     if verb == "drip":
@@ -53,6 +51,7 @@ async def answer(path, body, writer):
 class Receiver:
     def __init__(self, notes):
         self.notes = Path(notes).open("a", buffering=1)  # noqa: SIM115  (until it is killed)
+        self.counts = Counter()
 
     async def serve(self, reader, writer):
         try:
@@ -69,9 +68,14 @@ class Receiver:
         headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         note = {"method": method, "path": path, "headers": headers, "body": body.decode()}
-        note |= {"at": time.time(), "peer": writer.get_extra_info("peername")[0]}
+        self.counts[path] += 1
+        note |= {
+            "nth": self.counts[path],
+            "at": time.time(),
+            "peer": writer.get_extra_info("peername")[0],
+        }
         self.notes.write(json.dumps(note) + "\n")
-        told = await answer(path, body, writer)
+        told = await answer(path, body, writer, note["nth"])
         if told:
             writer.write(told)
             await writer.drain()

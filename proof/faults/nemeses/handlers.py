@@ -35,9 +35,11 @@ class KillRunnerAtAStep(Nemesis):
     function, before or after the commit."""
 
     lasts = (0.0, 0.0)
+    points = HANDLING
 
     def strike(self):
-        points = [f"{one}:{self.rng.randint(1, 4)}" for one in self.rng.sample(sorted(HANDLING), 2)]
+        chosen = self.rng.sample(sorted(self.points), 2)
+        points = [f"{one}:{self.rng.randint(1, 4)}" for one in chosen]
         for point, process in [(point, self.world.runners.start(point)) for point in points]:
             try:
                 died = process.wait(6) == -signal.SIGKILL

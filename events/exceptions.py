@@ -7,7 +7,9 @@ EventsError
 ├── InvalidTransition   the stream cannot go from its status to that one
 ├── CursorExpired       entries after the cursor are gone; `.gap` says which
 ├── LogDoesNotExist     (KeyError)            EVENTS names no such log
-└── LogBusy             (OperationalError)    the log's lock was not to be had in time; nothing was stored
+├── LogBusy             (OperationalError)    the log's lock was not to be had in time; nothing was stored
+├── LogUnavailable      (OperationalError)    Redis cannot be had
+└── NotConfirmed        (OperationalError)    stored, but too few replicas have said that they have it
 """
 
 from typing import TYPE_CHECKING, Self
@@ -70,3 +72,12 @@ class LogDoesNotExist(EventsError, KeyError):
 
 class LogBusy(EventsError, OperationalError):
     """Somebody else held the log for longer than its lock timeout; nothing was stored."""
+
+
+class LogUnavailable(EventsError, OperationalError):
+    """Redis cannot be reached, or did not answer. The message says whether something may be stored."""
+
+
+class NotConfirmed(EventsError, OperationalError):
+    """The events are stored, and fewer replicas than OPTIONS['wait'] have said that they have them:
+    a failover now may take them back. With a key, to emit them again is safe."""

@@ -48,6 +48,8 @@ def test_the_exceptions():
         "KeyConflict",
         "LogBusy",
         "LogDoesNotExist",
+        "LogUnavailable",
+        "NotConfirmed",
         "StreamClosed",
     }
     assert all(

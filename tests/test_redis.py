@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.test import AsyncClient
 from django.urls import reverse
 
 from events.backends.redis import LogUnavailable, NotConfirmed
@@ -23,6 +24,7 @@ from events.validation import Item
 from .contract import LogContract
 from .support.connections import Socket, next_batch, reading
 from .support.connections import until as async_until
+from .support.http_client import API
 from .support.redis_server import running_redis
 from .support.redis_sets import AT_ONCE
 from .support.servers import free_port
@@ -348,6 +350,76 @@ class TestConnections:
         lines = log.backend.client.place.lines
         assert log.info().head == 50
         assert len({*map(id, lines.idle)}) == len(lines.idle)
+
+
+class TestWhatTransportsSay:
+    """Of a log whose Redis is away, or whose replicas are."""
+
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    @pytest.fixture
+    def server(self, tmp_path):
+        with running_redis(tmp_path, "--appendonly", "yes") as server:
+            yield server
+
+    @pytest.fixture
+    def log(self, make_log, server):
+        options = {"using": None, "url": server.url, "lock_timeout": 0.2}
+        log = make_log(BACKEND="redis", POLICY=ANYBODY, POLL_INTERVAL=0.05, OPTIONS=options)
+        log.append("n")
+        return log
+
+    async def test_away(self, log, server):
+        """B37: 503 with a time to try again at, whatever is asked."""
+        server.kill()
+        client, where = AsyncClient(), {"log": log.name}
+        answers = [
+            await client.get(API, where),
+            await client.get(API, where | {"wait": 1}),
+            await client.get(f"{API}live/", where),
+            await client.get(f"{API}streams/s/live/", where),
+            await client.post(
+                f"{API}?log={log.name}", '{"kind": "n"}', content_type="application/json"
+            ),
+        ]
+        for answer in answers:
+            assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+            assert "cannot be had" in answer.json()["detail"]
+            assert "Redis" not in answer.json()["detail"]
+
+    async def test_who_is_connected_waits(self, log, server):
+        """B37: nobody is sent away, and who subscribes meanwhile is served afterwards."""
+        socket, reader = Socket(), await reading(log, since=0)
+        try:
+            await socket.live(log=log.name, since=0)
+            server.kill()
+            socket.say(type="subscribe", id="b", log=log.name, since=0)
+            await asyncio.sleep(0.5)
+            assert not socket.frames("error")
+            server.start()
+            await log.aappend("n")
+            await async_until(lambda: "id: 2" in reader.text and len(socket.frames("live")) == 2)
+            assert socket.code is None
+            assert {frame["id"] for frame in socket.frames("events")} == {"a", "b"}
+        finally:
+            socket.task.cancel()
+            reader.task.cancel()
+            await asyncio.gather(socket.task, reader.task, return_exceptions=True)
+
+    def test_not_confirmed(self, make_log, client, server):
+        """504, without a time to try again at: it is stored, and a key is what makes that safe."""
+        options = {"using": None, "url": server.url, "wait": 1}
+        log = make_log(BACKEND="redis", POLICY=ANYBODY, OPTIONS=options)
+        for _ in range(2):
+            answer = client.post(
+                f"{API}?log={log.name}",
+                '{"kind": "n", "key": "k"}',
+                content_type="application/json",
+            )
+            assert answer.status_code == 504
+            assert answer.json()["detail"].startswith("Stored, but not confirmed")
+            assert "Retry-After" not in answer
+        assert log.info().head == 1
 
 
 class TestChecks:

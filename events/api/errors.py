@@ -31,6 +31,21 @@ class Busy(APIException):
     wait = 1  # DRF turns it into Retry-After
 
 
+class Unavailable(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The log cannot be had. Try again; with a key, nothing is stored twice."
+    default_code = "unavailable"
+    wait = 1
+
+
+class Unconfirmed(APIException):
+    """Without a time to try again at: without a key, that would store it twice."""
+
+    status_code = status.HTTP_504_GATEWAY_TIMEOUT
+    default_detail = "Stored, but not confirmed: it may be lost. With a key, to try again is safe."
+    default_code = "not_confirmed"
+
+
 class TooManyOpen(APIException):
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
     default_code = "too_many"
@@ -63,6 +78,11 @@ def as_http() -> Iterator[None]:
         raise Conflict("The key was used before, for another event.") from error
     except (exceptions.StreamClosed, exceptions.InvalidTransition) as error:
         raise Conflict(str(error)) from error
+    except exceptions.LogUnavailable as error:
+        # Its text names the server.
+        raise Unavailable from error
+    except exceptions.NotConfirmed as error:
+        raise Unconfirmed from error
     except exceptions.LogBusy as error:
         raise Busy from error
     except TooMany as error:

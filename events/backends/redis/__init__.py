@@ -1,4 +1,4 @@
+from ...exceptions import LogUnavailable, NotConfirmed
 from .backend import RedisBackend
-from .errors import LogUnavailable, NotConfirmed
 
 __all__ = ["LogUnavailable", "NotConfirmed", "RedisBackend"]

@@ -26,8 +26,8 @@ from redis.crc import key_slot
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from ...exceptions import LogUnavailable
 from ...internals import answers_within, is_silent
-from .errors import LogUnavailable
 
 logger = logging.getLogger("events")
 

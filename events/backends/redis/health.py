@@ -7,8 +7,8 @@ from channels.layers import get_channel_layer
 from redis import exceptions as errors
 
 from ...conf import LogSettings, Problem
+from ...exceptions import LogUnavailable
 from .client import Client, code_of
-from .errors import LogUnavailable
 
 # Sharded channels, `ZRANGE … BYSCORE` and scripts that replicate what they do.
 LEAST = 7

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...cursors import State
-from ...exceptions import EventsError, InvalidEvent, KeyConflict, StreamClosed
+from ...exceptions import EventsError, InvalidEvent, KeyConflict, NotConfirmed, StreamClosed
 from ...lifecycle import FAILED_IDLE, STEPS, next_status
 from ...types import Row, StreamInfo, new_epoch, to_micros
 from ...validation import Item
@@ -13,7 +13,6 @@ from ..base import check_adoptable
 from ..clock import SKEW
 from ..receipts import check_same
 from .client import Client
-from .errors import NotConfirmed
 from .rows import digest, to_row
 from .scripts import (
     ADOPT,

@@ -11,9 +11,9 @@ from typing import Any
 
 from redis import exceptions as errors
 
+from ...exceptions import LogUnavailable
 from ...types import Status
 from .client import Client, code_of
-from .errors import LogUnavailable
 
 FOLDER = Path(__file__).parent / "lua"
 STATUSES = tuple(Status)

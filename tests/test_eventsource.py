@@ -1,11 +1,15 @@
 """What the views of Server-Sent Events answer, before and at the end of a response."""
 
+import asyncio
 from urllib.parse import urlencode
 
 import pytest
 from django.core.handlers.asgi import ASGIRequest
 
 from events.api import sse
+from events.api.eventsource import Connection
+
+from .support.connections import Reader, request_of, until
 
 
 def test_no_gzip(make_log, monkeypatch):
@@ -77,3 +81,20 @@ class TestTheEndOfAStream:
         """B4: it is of another log, and told so."""
         assert status(since=500) == 200
         assert status([(b"last-event-id", b"500")]) == 200
+
+
+async def test_another_epoch_than_the_headers_have_said(make_log):
+    """A server was promoted between the two: the reader is told, before anything else."""
+    log = make_log(BACKEND="memory", POLICY="tests.support.connections.Anybody")
+    await log.aappend("n")
+    connection = Connection(request_of(), log, log.query(since=0), named=True)
+    connection.epoch = "before"
+    reader = Reader(connection)
+    try:
+        await until(lambda: "id: 1" in reader.text)
+        epoch = (await log.ainfo()).epoch
+        told = f'id: 0\n\nevent: epoch\ndata: {{"epoch":"{epoch}"}}\n\nid: 1\n'
+        assert told in reader.text
+    finally:
+        reader.task.cancel()
+        await asyncio.gather(reader.task, return_exceptions=True)

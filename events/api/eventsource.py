@@ -194,8 +194,11 @@ class Connection:
         """The reader's own cursor first, so that a cut before any event can be resumed."""
         since = self.query.since
         self.last_id = since if isinstance(since, int) else batch.cursor
-        self.epoch = self.tail.epoch
-        return f"retry: {RETRY}\nid: {self.last_id}\n\n".encode() + self.of_gap(batch)
+        # What the headers have said was read before, perhaps from a server that is gone.
+        told = self.epoch or self.tail.epoch
+        text = f"retry: {RETRY}\nid: {self.last_id}\n\n".encode() + self.of_gap(batch)
+        self.epoch = told
+        return text + self.of_term()
 
     def of_batch(self, batch: Batch) -> bytes:
         text = self.of_gap(batch) or self.of_term()

@@ -80,6 +80,7 @@ class LiveView(LogView):
         if self.request.method == "HEAD":
             return HttpResponse(content_type=CONTENT_TYPE, headers=headers)
         connection = Connection(self.request, log, query, named)
+        connection.epoch = found.state.epoch
         return connection.respond(headers, self.hold_connection())
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from typing import Literal, NamedTuple, Self, TypedDict
 
 from .exceptions import InvalidEvent
@@ -43,6 +43,14 @@ class BadParameter(ValueError):
         self.rule = rule
 
 
+def ended_terms(text: str) -> tuple[tuple[str, int], ...]:
+    """The epochs of `<epoch>:<first position> …` but the last, each with its last position."""
+    begun = [
+        (epoch, int(start)) for epoch, _, start in (one.partition(":") for one in text.split())
+    ]
+    return tuple((epoch, start - 1) for (epoch, _), (_, start) in pairwise(begun))
+
+
 class State(NamedTuple):
     """Where a log stands for its readers: what is at or below `floor` is not served.
 
@@ -60,6 +68,10 @@ class State(NamedTuple):
         return epoch == self.epoch or any(
             epoch == term and since <= end for term, end in self.terms
         )
+
+    def epoch_at(self, position: int) -> str:
+        """The epoch in whose name a position was given."""
+        return next((term for term, end in self.terms if position <= end), self.epoch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ class Log(models.Model):
     removed = models.BigIntegerField(default=0)
     # The newest entry's time, so that time never runs backwards along positions.
     latest = models.BigIntegerField(default=0)
+    # The epochs so far, each with its first position, and the timeline of the server that wrote last:
+    # see `events.backends.database.terms`. Null in rows from before 0006.
+    terms = models.TextField(null=True)
+    timeline = models.CharField(max_length=8, null=True)
 
     def __str__(self) -> str:
         return str(self.name)

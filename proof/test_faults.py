@@ -9,9 +9,10 @@ import shutil
 
 import pytest
 
+from tests.support.postgres_server import binaries
+
 from .faults.__main__ import run
 from .faults.checker import check, report
-from .faults.cluster import binaries
 from .faults.excerpt import excerpt
 from .faults.kill_points import DELIVERING, HANDLING, NOTICES, POINTS, RELAYING, found
 from .faults.record import Recorder

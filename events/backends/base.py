@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypedDict, Unpack
 
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models.expressions import Combinable
 from django.db.transaction import TransactionManagementError
 
 from ..conf import LogSettings, Problem
@@ -171,6 +172,10 @@ class BaseBackend(ABC):
             if found.caught_up:
                 return
             query = query.after(found)
+
+    def standing(self) -> Sequence[Combinable]:
+        """The log's epoch and head, for a SELECT of `alias`; nothing where these cannot go back."""
+        return ()
 
     @abstractmethod
     def info(self) -> LogInfo:

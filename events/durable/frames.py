@@ -113,6 +113,7 @@ class Connection(EventSource):
             # The reader comes back, and is told that something is lost.
             self.tail.ended = True
             return self.goodbye
+        self.epoch = self.tail.epoch
         text = b""
         if batch.entries:
             self.position = self.place(batch)

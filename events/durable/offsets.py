@@ -9,6 +9,7 @@ import re
 import time
 from typing import NamedTuple
 
+from ..cursors import State
 from .refusals import Invalid
 
 OFFSET = re.compile(r"([0-9]{16})_([0-9]{16})")
@@ -38,6 +39,14 @@ def parse(text: str) -> Offset | str:
 def number(epoch: str) -> int:
     """What stands for a log's epoch."""
     return int(epoch, 16) >> 12
+
+
+def is_of(offset: Offset, state: State) -> bool:
+    """Does an offset mean the same place in the log as it stands now?"""
+    return any(
+        number(epoch) == offset.epoch and state.goes_on(epoch, offset.position)
+        for epoch in (state.epoch, *(epoch for epoch, _ in state.terms))
+    )
 
 
 def shown(epoch: str, position: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from django.db import connections
 from django.db.models import QuerySet
 
-from ..cursors import Query, Rows, State
+from ..cursors import Query, Rows, Since, State
 from ..internals import compiled
 from ..log import EventLog
 from ..types import TERMINAL, Row, StreamInfo
@@ -61,6 +61,8 @@ class View:
     row: Durable
     info: StreamInfo
     segments: list[Segment] = field(default_factory=list)
+    # That of which a position is that it begins at.
+    epoch: str | None = None
 
     @property
     def is_durable(self) -> bool:
@@ -90,8 +92,9 @@ class View:
         state = self.state()
         beyond = offset.position > state.head
         before = self.is_durable and offset.position < self.segments[0].after
-        if beyond or before or offset.epoch != offsets.number(state.epoch):
+        if beyond or before or not offsets.is_of(offset, state):
             raise Lost("this offset belongs to another life of the stream; begin anew")
+        self.epoch = state.epoch
         return offset.position
 
     def page(self, since: int | None) -> Page:
@@ -125,7 +128,8 @@ class View:
     ) -> tuple[Rows, list[Row]]:
         after = segment.after if since is None else max(since, segment.after)
         whole = since is None and not self.is_durable
-        query = Query("earliest" if whole else after, limit or ROWS, segment.name)
+        start: Since = "earliest" if whole else after
+        query = Query(start, limit or ROWS, segment.name, epoch=self.epoch)
         found = self.log.backend.read(query)
         if found.gap is not None and self._loses(segment, after, found):
             raise Lost(f"entries are gone: {found.gap.reason}")

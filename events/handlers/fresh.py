@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from ..cursors import Rows
+from ..cursors import State as LogState
 from ..types import Gap, Row
 from . import holding, locks, moves, store
 from .models import Held, Shard
@@ -27,6 +28,7 @@ class Fresh(Source):
         # What `rows` belong to, and how far they were read.
         self.start = work.place[:3]
         self.scanned = work.place.cursor
+        self.state = LogState(0, 0, "")
 
     @property
     def is_at_hand(self) -> bool:
@@ -43,7 +45,7 @@ class Fresh(Source):
 
     def read(self) -> None:
         work = self.work
-        cursor, epoch, upto, _ = work.place
+        cursor, epoch, upto, *_ = work.place
         end = work.until if upto is None else upto
         # At the head of the log it looks all the same: there may be another epoch.
         if upto is not None and cursor >= upto:
@@ -58,7 +60,7 @@ class Fresh(Source):
         if found.cursor > end or work.of > 1:
             rows = [row for row in rows if row.position <= end and work.is_mine(row)]
         self.rows, self.at = rows, 0
-        self.scanned = min(found.cursor, end)
+        self.scanned, self.state = min(found.cursor, end), found.state
 
     def enter_term(self, epoch: str) -> None:
         """The log goes on with its numbering, on another server: what the cursor passes from now on
@@ -71,6 +73,7 @@ class Fresh(Source):
 
     def take(self) -> Taken:
         work, size = self.work, self.work.spec.batch
+        self.check_log()
         look = self.rows[self.at : self.at + max(size, LOOK)]
         blocked = (
             holding.blocked(work.alias, work.subscription, look) if work.place.holds else set()
@@ -82,6 +85,15 @@ class Fresh(Source):
         count = len(batch) + len(behind)
         is_all = self.at + count == len(self.rows)
         return Taken(batch, behind, self.scanned if is_all else look[count - 1].position)
+
+    def check_log(self) -> None:
+        """Another server may have taken over since, without what was read: then it is of no use."""
+        epoch, head = self.work.place.log or (self.state.epoch, self.scanned)
+        if epoch != self.state.epoch or head < self.scanned:
+            self.rows, self.at, self.scanned = [], 0, self.work.place.cursor
+            # Not from what the process remembers.
+            self.work.read = self.work.log.backend.read
+            raise Elsewhere(Step.AGAIN)
 
     def apart(self, look: list[Row], blocked: set[str]) -> tuple[list[Row], list[Row]]:
         """What is for the function, and what has to wait."""

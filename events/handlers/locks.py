@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ..internals import compiled
+from ..log import logs
 from .models import Shard, State, Subscription
 from .spec import hash_of
 
@@ -27,17 +28,23 @@ class Place(NamedTuple):
     epoch: str
     upto: int | None
     holds: bool
+    # The epoch and the head of the log in the same transaction, if that was asked for and may not be
+    # what was read before.
+    log: tuple[str, int] | None = None
 
 
-def lock(alias: str, shard: int, token: int | None, running: bool) -> Place | None:
+def lock(
+    alias: str, shard: int, token: int | None, running: bool, log: str | None = None
+) -> Place | None:
     """Lock a shard, to work on it. None if somebody else does, or if the lease with the `token` is
     lost; and, where it has to be `running`, if the handler is not."""
     _become_writer(alias)
-    found = _run(alias, _lock(alias, token is not None, running), shard, token)
+    found = _run(alias, _lock(alias, token is not None, running, log), shard, token)
     if found is None:
         return None
-    cursor, epoch, upto, holds = found
-    return Place(cursor, epoch, upto, bool(holds))
+    cursor, epoch, upto, holds, *standing = found
+    known = tuple(standing) if any(standing) else None
+    return Place(cursor, epoch, upto, bool(holds), known)
 
 
 def move(alias: str, shard: int, cursor: int) -> None:
@@ -51,12 +58,14 @@ Statement = tuple[str, tuple[Any, ...]]
 
 
 @cache
-def _lock(alias: str, leased: bool, running: bool) -> Statement:
+def _lock(alias: str, leased: bool, running: bool, log: str | None) -> Statement:
     rows = Shard.objects.using(alias).filter(Q(token=VALUE) if leased else FREE, pk=SHARD)
     if running:
         handlers = Subscription.objects.using(alias).filter(state=State.RUNNING)
         rows = rows.filter(subscription__in=handlers.values("pk"))
-    return compiled(_for_update(rows, wait=leased).values_list(*Place._fields))
+    standing = logs[log].backend.standing() if log else ()
+    columns = "cursor", "epoch", "upto", "holds"
+    return compiled(_for_update(rows, wait=leased).values_list(*columns, *standing))
 
 
 @cache

@@ -228,7 +228,9 @@ class Runner:
             try:
                 _, step = turn.run_shard(work, deadline, lambda: self.is_over(deadline))
             finally:
-                task.shard.cursor, task.shard.epoch, task.shard.upto, task.shard.holds = work.place
+                task.shard.cursor, task.shard.epoch, task.shard.upto, task.shard.holds, _ = (
+                    work.place
+                )
         except Exception:
             logger.warning("Handler %r: cannot work; trying again.", task.spec.name, exc_info=True)
             connections.close_all()

@@ -196,7 +196,7 @@ class ShardWork:
         with transaction.atomic(using=self.alias):
             self.opened = connections[self.alias].connection
             try:
-                place = locks.lock(self.alias, self.id, self.token, running)
+                place = locks.lock(self.alias, self.id, self.token, running, self.spec.log)
             except DatabaseError as error:
                 # A database without SKIP LOCKED.
                 if not self.log.backend.is_locked(error):

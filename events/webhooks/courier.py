@@ -210,7 +210,7 @@ class Courier(Roster):
             for line in lines:
                 if line.key in begin:
                     until = self.until.get(line.log.name, ANYWHERE)
-                    line.look_ahead(self.newest[line.log.name].read, until)
+                    line.look_ahead(self.newest[line.log.name], until)
             self.transact(alias, lines, had, begin)
         except Exception as error:
             # What the steps have noted in them was not committed.
@@ -264,7 +264,7 @@ class Courier(Roster):
         line.not_before = time.monotonic() + 60 * TROUBLE
 
     def post(self, job: Job) -> None:
-        message = endpoints.message_of(job.line.endpoint, job.row, job.place.epoch)
+        message = endpoints.message_of(job.line.endpoint, job.row, job.id)
         self.sender.send(job.line.key, message, job)
 
 

@@ -138,14 +138,13 @@ def may_have(log: EventLog, owner: Any, row: Row) -> bool:
     return may_read(log.policy, owner, [row.stream or None])
 
 
-def message_of(endpoint: Endpoint, row: Row, epoch: str) -> Message:
+def message_of(endpoint: Endpoint, row: Row, id: str) -> Message:
     time = wire_micros(row.micros)
     body = f'{{"type":"{row.kind}","timestamp":"{time}","data":{text(row)}}}'
-    return message(endpoint, id_of(row, epoch), body)
+    return message(endpoint, id, body)
 
 
 def id_of(row: Row, epoch: str) -> str:
-    """The same for every attempt, and of all logs there ever were the only one."""
     return f"evt_{epoch}_{row.position}"
 
 
@@ -168,13 +167,14 @@ def send_again(before: Delivery) -> Delivery:
     endpoint = before.endpoint
     log = logs[endpoint.log]
     row, epoch = find(log, before.position)
-    if row is None or id_of(row, epoch) != before.webhook_id:
+    id = before.webhook_id
+    if row is None or id_of(row, epoch) != id:
         raise LookupError(f"The event {before.position} is no longer in the log.")
     owner = endpoint.owner_id
     if owner is not None and not may_have(log, reloaded(owner), row):
         raise LookupError(f"The owner of the endpoint may not read event {before.position}.")
-    answer = post(message_of(endpoint, row, epoch))
-    return note(endpoint, row.position, row.kind, before.webhook_id, before.attempt + 1, answer)
+    answer = post(message_of(endpoint, row, id))
+    return note(endpoint, row.position, row.kind, id, before.attempt + 1, answer)
 
 
 def post(message: Message) -> Answer:
@@ -185,11 +185,11 @@ def post(message: Message) -> Answer:
 
 
 def find(log: EventLog, position: int | None) -> tuple[Row | None, str]:
-    """The event at a position, if it is still there, and the log's epoch."""
+    """The event at a position, if it is still there, and in the name of which epoch it is there."""
     asked = Query(since=max((position or 1) - 1, 0), limit=1, whole=True)
     found = log.backend.read(asked)
     row = next((row for row in found.rows if row.position == position), None)
-    return row, found.state.epoch
+    return row, found.state.epoch_at(position or 0)
 
 
 def note(

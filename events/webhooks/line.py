@@ -7,16 +7,16 @@ A step is a part of a transaction that many lines share, because the commit is w
 changes nothing here before that commit, and relies on nothing but the row that it has locked.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from ..cursors import Query, Rows
+from ..cursors import Query, State
 from ..handlers import holding, locks, moves, store
 from ..handlers.models import Held, Shard
+from ..handlers.newest import Newest
 from ..handlers.spec import is_in
 from ..live.access import reloaded
 from ..log import logs
@@ -31,8 +31,6 @@ PROBE = 60
 # Entries among which a step looks for one that no other of its stream is before.
 LOOK = 100
 
-Read = Callable[[Query], Rows]
-
 
 @dataclass(frozen=True)
 class Job:
@@ -44,6 +42,8 @@ class Job:
     attempt: int
     # The endpoint's failures by then, and the held row, by its key and its attempts.
     failures: int
+    # The same for every attempt, and of all logs there ever were the only one.
+    id: str
     held: tuple[int, int] | None = None
 
 
@@ -113,6 +113,9 @@ class Line:
         # Entries that were read, of those between two positions of an epoch.
         self.ahead: list[Row] = []
         self.span = ("", 0, 0)
+        self.state = State(0, 0, "")
+        # A cursor and its epoch, and the epoch in which it goes on.
+        self.entered: tuple[int, str, str] | None = None
         self.gap: tuple[locks.Place, Gap] | None = None
 
     @property
@@ -139,20 +142,26 @@ class Line:
 
     # Before the transaction
 
-    def look_ahead(self, read: Read, until: int) -> None:
-        """Read what comes after the cursor, unless that is known."""
-        cursor, epoch, upto, _ = self.place
+    def look_ahead(self, newest: Newest, until: int) -> None:
+        """Read what comes after the cursor, unless that is known. Of what was known before another
+        server took over, some may be gone."""
+        cursor, epoch, upto, *_ = self.place
         known, start, scanned = self.span
-        self.gap = None
-        if known != epoch or not start <= cursor <= scanned:
+        self.gap = self.entered = None
+        self.state = newest.known.state if newest.known else self.state
+        if {known, self.state.epoch} != {epoch} or not start <= cursor <= scanned:
             self.ahead, scanned = [], cursor
         self.ahead = [row for row in self.ahead if row.position > cursor]
         end = until if upto is None else min(upto, until)
         if not self.ahead and scanned <= cursor < end:
-            found = read(replace(self.query, since=cursor, epoch=epoch))
+            found = newest.read(replace(self.query, since=cursor, epoch=epoch))
             if found.gap is not None:
                 self.gap = self.place, found.gap
                 return
+            self.state = found.state
+            if self.state.epoch != epoch:
+                self.entered = cursor, epoch, self.state.epoch
+                epoch = self.state.epoch
             self.ahead = [row for row in found.rows if row.position <= end and self.is_mine(row)]
             scanned = min(found.cursor, end)
         self.span = epoch, cursor, max(cursor, scanned)
@@ -179,7 +188,11 @@ class Line:
             if self.gap is not None and self.gap[0] == place:
                 moves.note_gap(self.alias, self.subscription, self.gap[1])
             else:
+                if self.entered is not None and self.entered[:2] == place[:2]:
+                    place = place._replace(epoch=self.entered[2])
                 place, following = self.choose(books, place)
+        if place.epoch != before.epoch:
+            Shard.objects.using(self.alias).filter(pk=self.id).update(epoch=place.epoch)
         if place.cursor != before.cursor:
             locks.move(self.alias, self.id, place.cursor)
         if place.holds != before.holds:
@@ -191,10 +204,9 @@ class Line:
         return Step(place, following)
 
     def note(self, books: Books, job: Job, answer: Answer) -> None:
-        id = endpoints.id_of(job.row, job.place.epoch)
         books.deliveries.append(
             endpoints.delivery(
-                self.endpoint, job.row.position, job.row.kind, id, job.attempt, answer
+                self.endpoint, job.row.position, job.row.kind, job.id, job.attempt, answer
             )
         )
         books.used.add(self.endpoint.pk)
@@ -258,7 +270,7 @@ class Line:
             row = holding.as_row(one)
             if self.may_have(books, row):
                 held = one.pk, one.attempts
-                return Job(self, row, place, one.attempts + 1, self.endpoint.failures, held)
+                return self.job(row, place, one.attempts + 1, held)
             one.delete()
             holding.promote(self.alias, self.subscription, row.stream, books.now)
         return None
@@ -277,8 +289,7 @@ class Line:
             if row.stream in blocked:
                 behind.append(row)
             elif self.may_have(books, row):
-                attempt = self.endpoint.failures + 1
-                job = Job(self, row, place._replace(cursor=cursor), attempt, self.endpoint.failures)
+                job = self.job(row, place._replace(cursor=cursor), self.endpoint.failures + 1)
                 break
             cursor = row.position
         else:
@@ -288,6 +299,15 @@ class Line:
             copies = holding.copies(self.subscription, behind)
             Held.objects.using(self.alias).bulk_create(copies)
         return place._replace(cursor=cursor), job
+
+    def job(
+        self, row: Row, place: locks.Place, attempt: int, held: tuple[int, int] | None = None
+    ) -> Job:
+        # By the name of the epoch that gave it its position. If another term has begun meanwhile, of
+        # which this process has not heard, its place's own is as much as is known.
+        known = self.state.epoch == place.epoch
+        id = endpoints.id_of(row, self.state.epoch_at(row.position) if known else place.epoch)
+        return Job(self, row, place, attempt, self.endpoint.failures, id, held)
 
     def may_have(self, books: Books, row: Row) -> bool:
         owner = self.endpoint.owner_id

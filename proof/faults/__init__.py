@@ -6,7 +6,7 @@ A run is a few rounds (`make faults`), each a world of its own:
     world      starts all of that, lets the faults strike, and lets it come to rest
     nemeses/   the faults, one class each: `strike` and `heal`
     servers    uvicorn and daphne with the example site, killed and started again
-    stores     a database for each round; `cluster` a private PostgreSQL, `disk` a small disk
+    stores     a database for each round; `disk` a small disk
     proxy      between clients and servers: it can stop forwarding without closing
     layer      a channel layer that loses, doubles, delays and falsifies hints
     clock      a clock that jumps back and forth

@@ -17,8 +17,9 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+from tests.support.postgres_server import binaries
+
 from .checker import check, report
-from .cluster import binaries
 from .excerpt import excerpt
 from .rounds import ROUNDS, SHORT
 from .stores import Stores

@@ -4,9 +4,9 @@ import secrets
 import shutil
 from contextlib import ExitStack
 
+from tests.support.postgres_server import Cluster
 from tests.support.servers import Site
 
-from .cluster import Cluster
 from .disk import small_disk
 
 TEMPLATE = "template_of_rounds"

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from proof.faults.cluster import Cluster, binaries
+from tests.support.postgres_server import Cluster, binaries
 
 from .table import MUTANTS, Mutant
 

@@ -13,6 +13,7 @@ BACKGROUND = "tests/test_background.py::"
 REDIS = "events/backends/redis/"
 RELAY = "tests/test_redis_relay.py::"
 TERMS = "tests/test_redis.py::TestTerms::"
+TIMELINE = "tests/test_terms.py::"
 DURABLE = "tests/test_durable.py::"
 TASKS = "tests/test_task_streams.py::"
 WEBHOOKS = "tests/test_webhooks.py::"
@@ -37,7 +38,8 @@ MUTANTS = (
         WRITERS,
         (
             DATABASE + "postgres.py",
-            "    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s)\n",
+            "    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s),\n"
+            "        timeline = COALESCE(timeline, (SELECT {timeline}))\n",
             "    SELECT id, nextval(pg_get_serial_sequence('events_event', 'id')) AS head,\n"
             "           %(now)s AS latest FROM events_log\n",
         ),
@@ -113,9 +115,9 @@ MUTANTS = (
         BACKGROUND + "TestPromises::test_a_direct_emit_drains",
         (
             DATABASE + "postgres.py",
-            "    WHERE name = %(log)s AND NOT EXISTS (\n"
+            "    AND NOT EXISTS (\n"
             "        SELECT FROM events_outbox WHERE log = %(log)s AND refused = '')\n",
-            "    WHERE name = %(log)s\n",
+            "",
         ),
         (
             DATABASE + "lock.py",
@@ -180,8 +182,8 @@ MUTANTS = (
         "tests/test_sequencer.py::TestClosedStreams::test_nothing_is_stored",
         (
             DATABASE + "postgres.py",
-            "IN_STREAM = Prepared(_HEAD + _STREAM + _INSERT.format(seq=_SEQ), _TYPES)\n",
-            'IN_STREAM = Prepared(_HEAD + _STREAM + _INSERT.format(seq="s.seq")'
+            "IN_STREAM = on_either(_HEAD + _STREAM + _INSERT.format(seq=_SEQ), _TYPES)\n",
+            'IN_STREAM = on_either(_HEAD + _STREAM + _INSERT.format(seq="s.seq")'
             '.replace("FROM h\\n", "FROM h, s\\n"), _TYPES)\n',
         ),
     ),
@@ -494,7 +496,7 @@ MUTANTS = (
         DURABLE + "TestReading::test_an_offset_of_another_epoch",
         (
             "events/durable/reading.py",
-            "if beyond or before or offset.epoch != offsets.number(state.epoch):",
+            "if beyond or before or not offsets.is_of(offset, state):",
             "if beyond or before:",
         ),
     ),
@@ -521,6 +523,57 @@ MUTANTS = (
         "a time limit that ends in a report",
         "tests/test_celery_streams.py::TestAWorker::test_its_time_is_up",
         ("events/contrib/celery/reports.py", "(SoftTimeLimitExceeded,)", "()"),
+    ),
+    mutant(
+        "the one statement does not look at the timeline",
+        TIMELINE + "test_the_first_position_is_in_a_new_epoch[in no stream]",
+        (
+            DATABASE + "postgres.py",
+            "COALESCE(timeline = (SELECT {timeline}), true)",
+            "true",
+        ),
+    ),
+    mutant(
+        "a term is noted after the append",
+        TIMELINE + "test_the_first_position_is_in_a_new_epoch[a batch]",
+        (
+            DATABASE + "ledger.py",
+            "        self.term = self.stored_term.on(timeline, self.head)\n",
+            "        self.term, self.timeline = self.stored_term, timeline\n",
+        ),
+        (
+            DATABASE + "ledger.py",
+            "        if self.term != self.stored_term:\n",
+            "        self.term = self.term.on(self.timeline, self.head)\n"
+            "        if self.term != self.stored_term:\n",
+        ),
+    ),
+    mutant(
+        "a reader beyond the head begins no term",
+        TIMELINE + "test_a_reader_beyond_the_head_begins_the_term",
+        (
+            DATABASE + "backend.py",
+            "if is_ahead and self.lock.begin_term():",
+            "if False:",
+        ),
+    ),
+    mutant(
+        "a handler acts on what the new server does not have",
+        TIMELINE + "TestCursorsThatAreStored::test_a_handler_that_has_read_ahead",
+        (
+            "events/handlers/fresh.py",
+            "        if epoch != self.state.epoch or head < self.scanned:\n",
+            "        if False:\n",
+        ),
+    ),
+    mutant(
+        "webhooks: another id in a new term",
+        TIMELINE + "TestCursorsThatAreStored::test_webhooks_go_on",
+        (
+            "events/webhooks/line.py",
+            "        known = self.state.epoch == place.epoch\n",
+            "        known = False\n",
+        ),
     ),
     mutant(
         "Redis: what has its place is not noted",

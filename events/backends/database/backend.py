@@ -16,6 +16,7 @@ from typing import TypeVar, Unpack
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 
 from ... import hints, hooks
 from ...conf import LogSettings
@@ -41,6 +42,7 @@ from . import (
     rows,
     sequencer,
     sqlite,
+    terms,
     times,
 )
 from .dialects import Dialect
@@ -237,6 +239,9 @@ class DatabaseBackend(BaseBackend):
             return self._read_last(query)
         found = self._snapshot(query)
         _, gap = locate(query, found.state)
+        is_ahead = gap is not None and gap.reason == "ahead" and not self.in_transaction()
+        if is_ahead and self.lock.begin_term():
+            return self.read(query)
         if gap is not None and gap.reason == "epoch":
             found = self._snapshot(replace(query, since="earliest"))
         return finish(query, found.state, found.rows, found.partial, found.cut, found.bad)
@@ -253,6 +258,9 @@ class DatabaseBackend(BaseBackend):
             # The log was pruned or made anew between the two statements.
             return self._read_last(query)
         return found._replace(partial=partial or found.partial)
+
+    def standing(self) -> Sequence[Combinable]:
+        return terms.standing(self.connection, self.name)
 
     def info(self) -> LogInfo:
         found = self._snapshot(Query(limit=0))

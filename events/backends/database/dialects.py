@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ...types import Row, new_epoch
+from . import terms
 from .rows import ROW_COLUMNS, STATE_COLUMNS, chunks, marks
 
 STREAM_COLUMNS = f"log_id, name, {STATE_COLUMNS}"
@@ -21,7 +22,7 @@ EVENT_COLUMNS = f"log_id, {ROW_COLUMNS}"
 STALLED_AFTER = 2
 
 
-LOG_COLUMNS = "id, head, floor, removed, latest, epoch"
+LOG_COLUMNS = "id, head, floor, removed, latest, epoch, terms, timeline"
 
 
 class Dialect:
@@ -71,13 +72,18 @@ class Dialect:
             [name, new_epoch()],
         )
 
+    def timeline(self, connection: BaseDatabaseWrapper) -> str:
+        """The SQL for what tells that another server has taken over, or null."""
+        return "NULL"
+
     def lock_log(
         self, cursor: CursorWrapper, name: str, nowait: bool, taking: int, now: int
     ) -> tuple[Any, ...] | None:
-        """Lock a log's row, and look at it. Of one that `takes_ahead`, the head is already moved
-        by the positions that are known to be taken, and need not be written again."""
+        """Lock a log's row, and look at it; and at the server's timeline. Of one that `takes_ahead`,
+        the head is already moved by the positions that are known to be taken, and need not be
+        written again."""
         cursor.execute(
-            f"SELECT {LOG_COLUMNS} FROM events_log WHERE name = %s"  # nosec B608 # our own words
+            f"SELECT {LOG_COLUMNS}, {self.timeline(cursor.db)} FROM events_log WHERE name = %s"  # nosec B608 # our own words
             + self.for_update
             + (" NOWAIT" if nowait else ""),
             [name],
@@ -140,7 +146,11 @@ class PostgreSQL(Dialect):
     size = "OCTET_LENGTH(payload)"
     clock = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 
+    def timeline(self, connection: BaseDatabaseWrapper) -> str:
+        return terms.TIMELINE if terms.tells_timeline(connection) else terms.UNKNOWN
+
     def begin(self, cursor: CursorWrapper, lock_timeout: float) -> None:
+        terms.tells_timeline(cursor.db)
         # One round trip; every setting ends with the transaction. `synchronous_commit` is
         # only ever raised: an entry that was answered for must survive a crash.
         cursor.execute(

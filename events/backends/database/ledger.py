@@ -34,6 +34,7 @@ from . import outbox, postgres
 from .dialects import Dialect
 from .postgres import Sequenced
 from .rows import StreamState, entries_by_key, state_of, stream_states, to_row
+from .terms import Term
 from .times import positions_at
 from .transactions import OutboxChanged, savepoint
 
@@ -79,10 +80,11 @@ class Ledger:
         found = dialect.lock_log(cursor, name, nowait, taking, now)
         if found is None:
             raise LogMissing(name)
-        self.id, self.head, self.floor, self.removed, self.latest, self.epoch = found
+        self.id, self.head, self.floor, self.removed, self.latest, *standing, timeline = found
         # What of it stands there now.
-        self.stored = found[1:5]
+        self.stored, self.stored_term = found[1:5], Term(*standing)
         self.head -= taking if dialect.takes_ahead else 0
+        self.term = self.stored_term.on(timeline, self.head)
         look_ahead(name, self.latest, now)
         # What the clock says, and the time of what is appended: that never runs backwards.
         self.clock, self.now = now, max(now, self.latest)
@@ -97,6 +99,12 @@ class Ledger:
                 "WHERE id = %s",
                 [*now, self.id],
             )
+        if self.term != self.stored_term:
+            self.term.save(self.cursor, self.id)
+
+    @property
+    def epoch(self) -> str:
+        return self.term.epoch
 
     def append(self, items: Sequence[Item]) -> list[Row]:
         """Give every item its place, or raise and give none of them one. There is no row for a step
@@ -354,9 +362,7 @@ class Ledger:
         self.head, self.latest = upto, max([self.latest, *(row.micros for row in rows[-1:])])
         if rows:
             self.dialect.insert_events(self.cursor, self.id, rows)
-        self.cursor.execute(
-            "UPDATE events_log SET epoch = %s WHERE id = %s", [state.epoch, self.id]
-        )
+        self.term = self.term.of(state)
 
     def adopt_streams(self, streams: Sequence[StreamInfo], idle_timeout: float | None) -> None:
         rows = [(self.id, one.stream, *to_row(state_of(one, idle_timeout))) for one in streams]
@@ -378,7 +384,7 @@ class Ledger:
         )
         for position, micros in self.cursor.fetchall():
             self.head, self.latest = max(self.head, position), max(self.latest, micros)
-        self.cursor.execute("UPDATE events_log SET epoch = %s WHERE id = %s", [epoch, self.id])
+        self.term = self.term._replace(epoch=epoch, terms=None)
 
 
 def refuse(log: str, stream: str, status: str) -> NoReturn:

@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from ... import hints
 from ...exceptions import LogBusy
-from . import outbox
+from . import outbox, terms
 from .dialects import Dialect, dialect_of
 from .ledger import BATCH, Ledger, LogMissing
 from .transactions import busy, is_timeout, run, savepoint
@@ -133,6 +133,13 @@ class LedgerLock:
     def _standing(self) -> outbox.Standing:
         with self.connection.cursor() as cursor:
             return outbox.standing(cursor, self.name)
+
+    def begin_term(self) -> bool:
+        """Begin a new one, if another server has taken over and has not written yet; did it so?"""
+        if not terms.is_over(self.connection, self.name):
+            return False
+        self.run(lambda ledger: None)
+        return True
 
     def create_log(self) -> None:
         """Make the log's row, unless somebody else just did."""

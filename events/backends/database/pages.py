@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
-from ...cursors import Query, State
+from ...cursors import Query, State, ended_terms
 from ...types import FIRST, LAST, Row
 from ...wire import FRAME, NAMES, PAGE_BYTES
 from .damage import examined, rows_seem_sound
@@ -104,10 +104,10 @@ def _run(
     if not found:
         return None
     standing, last_expired, pending, *entry = found[0]
-    head, floor, removed, epoch = standing.split(" ", 3)
+    head, floor, removed, epoch, terms = standing.split(" ", 4)
     make = Row._make
     rows = [make(row[3:]) for row in found] if entry and entry[0] else []
-    state = State(int(head), max(int(floor), last_expired), epoch)
+    state = State(int(head), max(int(floor), last_expired), epoch, ended_terms(terms))
     return Snapshot(state, int(removed), bool(pending), rows)
 
 
@@ -128,7 +128,7 @@ def statement(
         values["before"] = cutoff
     if dialect.uses_outbox:
         outbox = "EXISTS (SELECT 1 FROM events_outbox WHERE log = %(log)s AND refused = '')"
-    standing = dialect.joined("head", "floor", "removed", "epoch")
+    standing = dialect.joined("head", "floor", "removed", "epoch", "COALESCE(terms, '')")
     sql = (
         f"WITH {recursive}log AS (SELECT id, floor, {standing} AS standing, {expired} AS expired, "
         f"{outbox} AS outbox FROM events_log WHERE name = %(log)s) "

@@ -1,6 +1,7 @@
 """What PostgreSQL does in one statement: an append, and sequencing a batch of the outbox.
 
-    h          1. lock the head and take the next position, unless the outbox holds something
+    h          1. lock the head and take the next position, unless the outbox holds something or
+               another server wrote last: then a term has to begin, see `terms`
     s          2. take the next seq of the stream, unless it is closed
     event      3. insert the event with both
 
@@ -25,6 +26,7 @@ from ...exceptions import StreamClosed
 from ...lifecycle import KINDS, STEPS
 from ...types import TERMINAL, Row
 from ...validation import Item
+from . import terms
 from .dialects import array
 from .prepared import Prepared
 from .transactions import codes
@@ -36,8 +38,10 @@ READ_COMMITTED = 2
 
 _HEAD = """
 WITH h AS (
-    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s)
-    WHERE name = %(log)s AND NOT EXISTS (
+    UPDATE events_log SET head = head + 1, latest = GREATEST(latest, %(now)s),
+        timeline = COALESCE(timeline, (SELECT {timeline}))
+    WHERE name = %(log)s AND COALESCE(timeline = (SELECT {timeline}), true)
+    AND NOT EXISTS (
         SELECT FROM events_outbox WHERE log = %(log)s AND refused = '')
     AND (SELECT set_config('lock_timeout', %(timeout)s, true)
         || CASE WHEN current_setting('synchronous_commit') = 'off'
@@ -76,11 +80,20 @@ _TYPES = {
 
 _SEQ = "(SELECT seq FROM s)"
 
-IN_STREAM = Prepared(_HEAD + _STREAM + _INSERT.format(seq=_SEQ), _TYPES)
+
+def on_either(sql: str, types: Mapping[str, str]) -> dict[bool, Prepared]:
+    """The statement by whether the server tells its timeline."""
+    return {
+        True: Prepared(sql.replace("{timeline}", terms.TIMELINE), types),
+        False: Prepared(sql.replace("{timeline}", terms.UNKNOWN), types),
+    }
+
+
+IN_STREAM = on_either(_HEAD + _STREAM + _INSERT.format(seq=_SEQ), _TYPES)
 
 # To a stream that has to be there, and still has to be the one that began at `first`: any other
 # gives no row, or one whose seq is 1.
-GOING_ON = Prepared(
+GOING_ON = on_either(
     _HEAD.replace("head, latest\n)", "head, latest, epoch\n)")
     + _STREAM.replace("status IS NULL OR", "first_position = %(first)s AND").replace(
         "RETURNING seq", "RETURNING CASE WHEN seq > 1 THEN seq END AS seq"
@@ -111,7 +124,7 @@ _STEP = """, s AS (
     RETURNING CASE WHEN seq > 1 OR NOT %(needs)s::boolean THEN seq END AS seq
 )"""
 
-STEP = Prepared(
+STEP = on_either(
     _HEAD + _STEP + _INSERT.format(seq=_SEQ),
     _TYPES
     | {
@@ -123,7 +136,7 @@ STEP = Prepared(
         "idle_timeout": "float8",
     },
 )
-IN_NONE = Prepared(_HEAD + _INSERT.format(seq="0"), _TYPES)
+IN_NONE = on_either(_HEAD + _INSERT.format(seq="0"), _TYPES)
 
 
 # A batch of the outbox, under the lock. Nothing happens if a step in a stream's life is among the
@@ -189,10 +202,10 @@ def append(
     """The new entry; None if this is not a case for one statement.
 
     That is so when the outbox has something to be sequenced first, when the log has no row
-    yet, and when the key was used before, or may have been: in a stream that has ended, the
+    yet or another server wrote to it last, and when the key was used before, or may have been: in a stream that has ended, the
     statement fails before it gets as far as the key.
     """
-    statement = IN_STREAM if item.stream else IN_NONE
+    statement = _for(cursor, IN_STREAM if item.stream else IN_NONE)
     timeout = f"{max(1, int(lock_timeout * 1000))}ms"  # 0 would be for ever
     try:
         statement.run(cursor, {"timeout": timeout, "now": now, "log": log, **item._asdict()})
@@ -213,7 +226,7 @@ def go_on(
     """The new entry, and the log's epoch; None if the outbox has something, or the log has no row."""
     timeout = f"{max(1, int(lock_timeout * 1000))}ms"
     values = {"timeout": timeout, "now": now, "log": log, "first": first, **item._asdict()}
-    GOING_ON.run(cursor, values)
+    _for(cursor, GOING_ON).run(cursor, values)
     found = cursor.fetchone()
     return None if found is None else (item.at(*found[:3]), found[3])
 
@@ -233,7 +246,7 @@ def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: fl
         **item._asdict(),
     }
     try:
-        STEP.run(cursor, values)
+        _for(cursor, STEP).run(cursor, values)
     except IntegrityError as error:
         if NOT_NULL in codes(error):
             return None
@@ -247,6 +260,10 @@ def sequence(cursor: CursorWrapper, values: Mapping[str, str | int]) -> Sequence
     cursor.execute(_SEQUENCE, values)
     found, count, last, closed = cursor.fetchone()
     return Sequenced(count, last or 0, closed) if count == found else None
+
+
+def _for(cursor: CursorWrapper, statements: Mapping[bool, Prepared]) -> Prepared:
+    return statements[terms.tells_timeline(cursor.db)]
 
 
 def _row(cursor: CursorWrapper, item: Item) -> Row | None:

@@ -23,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ... import hints
-from ...exceptions import EventsError, InvalidTransition, KeyConflict, LogBusy
+from ...exceptions import EventsError, InvalidTransition, KeyConflict, LogBusy, LogUnavailable
 from ...lifecycle import STEPS, next_status
 from ...types import Entry, Row, Status
 from ...validation import Item
@@ -35,7 +35,7 @@ from ..database.rows import chunks, marks
 from ..database.transactions import busy, in_own, run
 from ..receipts import in_callers_atomic, warn
 from .client import Client
-from .errors import LogUnavailable, StillAway
+from .errors import StillAway
 from .ledger import Ledger, Relayed, Stale
 from .rows import to_row, to_stream
 from .scripts import Keys, call
@@ -249,7 +249,7 @@ class Relay:
         found = self.dialect.lock_log(cursor, self.row, nowait, 0, 0)
         if found is None:
             raise LogMissing(self.row)
-        id, head, *_, database = found
+        id, head, _, _, _, database, *_ = found
         token = max(head + 1, least)
         cursor.execute("UPDATE events_log SET head = %s WHERE id = %s", [token, id])
         return database, token

@@ -3,10 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ...cursors import State
+from ...cursors import State, ended_terms
 from ...types import Row, Status, StreamInfo, from_micros
 from ...validation import Item
 
@@ -22,9 +21,7 @@ class Head(NamedTuple):
 
 def to_head(found: Sequence[bytes | None]) -> Head:
     head, floor, latest, epoch, terms = found
-    names = (terms or b"").decode().split()
-    begun = [(name, int(start)) for name, _, start in (one.rpartition(":") for one in names)]
-    ended = tuple((name, start - 1) for (name, _), (_, start) in pairwise(begun))
+    ended = ended_terms((terms or b"").decode())
     state = State(int(head or 0), int(floor or 0), (epoch or b"").decode(), ended)
     return Head(state, int(latest or 0))
 

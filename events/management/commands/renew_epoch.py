@@ -7,7 +7,7 @@ from ..base import LogCommand
 
 class Command(LogCommand):
     help = (
-        "Give a log a new identity. Run it after restoring a database from a backup: readers "
+        "Give a log a new identity. Run it after restoring a dump or a copy of a database: readers "
         "that hold a cursor from before are then told so, instead of being given other events "
         "under positions that they have seen."
     )

@@ -1,0 +1,245 @@
+"""B13, B15: what a log in PostgreSQL does when another server has taken over, as its timeline tells."""
+
+import json
+import time
+
+import pytest
+from django.core.management import call_command
+from django.db import transaction
+from django.test import Client
+
+from events import webhooks
+from events.backends.database import terms
+from events.cursors import State, ended_terms
+from events.durable import offsets
+from events.handlers import handlers, turn
+from events.handlers.models import Shard
+from events.handlers.newest import Newest
+from events.models import Event, Log
+from events.testing import ManualClock
+from events.webhooks.models import Endpoint
+
+from .support.receivers import allow_local, receiver
+from .test_handlers import register  # noqa: F401
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+
+
+@pytest.fixture
+def log(make_log):
+    return make_log("postgres")
+
+
+def wrote_elsewhere(log, timeline="00000000"):
+    """Have another server be the one that wrote last."""
+    assert Log.objects.using("postgres").filter(name=log.name).update(timeline=timeline)
+
+
+def row(log):
+    return Log.objects.using("postgres").get(name=log.name)
+
+
+WRITES = {
+    "in no stream": lambda log: log.append("n"),
+    "in a stream": lambda log: log.append("n", stream="s"),
+    "with a key": lambda log: log.append("n", key="k"),
+    "a step": lambda log: log.stream("s").open(),
+    "a batch": lambda log: log.append_many([("n", {})] * 2),
+    "a deletion": lambda log: log.stream("t").delete(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_the_first_position_is_in_a_new_epoch(log, write):
+    """Whatever is written first, and in one step with the position."""
+    log.append("n", stream="t")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    write(log)
+    after = log.info().epoch
+    assert after != before
+    assert row(log).terms.split() == [f"{before}:1", f"{after}:2"]
+    assert row(log).timeline == "00000001"
+    assert log.read(1, epoch=before).gap is None
+    assert log.read(2, epoch=before).gap.reason == "epoch"
+    log.append("n")
+    assert log.info().epoch == after
+
+
+def test_events_of_a_transaction(log):
+    """They are sequenced on the new server."""
+    log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    with transaction.atomic(using="postgres"):
+        log.append("n")
+    assert log.read(1).epoch != before
+
+
+def test_a_reader_beyond_the_head_begins_the_term(log):
+    """Nothing has been written to the new server yet."""
+    log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    assert log.read(1, epoch=before).gap is None
+    assert log.info().epoch == before
+    told = log.read(2, epoch=before)
+    assert (told.gap.reason, told.cursor, told.gap.first_available) == ("epoch", 1, 1)
+    assert told.epoch != before
+    assert log.read(1, epoch=before).gap is None
+    # Without an epoch nobody can say more.
+    assert log.read(2).gap.reason == "ahead"
+
+
+def test_a_log_from_before_is_not_disturbed(log):
+    """Its row has no timeline: the first write notes it, in its one statement."""
+    log.append("n")
+    before = log.info().epoch
+    Log.objects.using("postgres").update(timeline=None)
+    log.append("n")
+    assert (row(log).timeline, row(log).terms, log.info().epoch) == ("00000001", None, before)
+    Log.objects.using("postgres").update(timeline=None)
+    log.append_many([("n", {})] * 2)
+    assert (row(log).timeline, row(log).terms, log.info().epoch) == ("00000001", None, before)
+
+
+def test_renewing_ends_all_terms(log):
+    log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    log.append("n")
+    between = log.info().epoch
+    log.renew_epoch()
+    for epoch in (before, between):
+        assert log.read(1, epoch=epoch).gap.reason == "epoch"
+    assert row(log).terms is None
+
+
+def test_the_oldest_are_forgotten(log):
+    log.append("n")
+    epochs = [log.info().epoch]
+    for _ in range(terms.MOST):
+        wrote_elsewhere(log)
+        log.append("n")
+        epochs.append(log.info().epoch)
+    state = log.backend.read(log.query()).state
+    assert [epoch for epoch, _ in state.terms] == epochs[1:-1]
+    assert log.read(1, epoch=epochs[0]).gap.reason == "epoch"
+    assert log.read(2, epoch=epochs[1]).gap is None
+
+
+def test_in_whose_name_a_position_was_given():
+    state = State(9, 0, "c", ended_terms("a:1 b:4 c:7"))
+    assert [state.epoch_at(position) for position in range(1, 9)] == [*"aaabbbcc"]
+
+
+@pytest.mark.parametrize("refused", ["no_such_function()", "pg_promote()"])
+def test_a_service_that_tells_no_timeline(log, monkeypatch, refused):
+    """Everything goes on as if there were but one server."""
+    monkeypatch.setattr(terms, "_tells", {})
+    monkeypatch.setattr(terms, "OF_PRIMARY", refused)
+    log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    log.append("n")
+    log.append_many([("n", {})] * 2)
+    assert log.read(9).gap.reason == "ahead"
+    assert (log.info().epoch, row(log).timeline) == (before, "00000000")
+
+
+def test_a_copied_log_keeps_its_terms(log, make_log):
+    """A cursor of an earlier term is as good at the new address."""
+    log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    log.append("n")
+    other = make_log("default")
+    call_command("copy_log", "--from", log.name, "--to", other.name, verbosity=0)
+    assert other.info().epoch == log.info().epoch
+    assert other.read(1, epoch=before).gap is None
+    assert other.read(2, epoch=before).gap.reason == "epoch"
+
+
+class TestCursorsThatAreStored:
+    """They are in the log's database, and come back with it as they were: nothing is missing."""
+
+    def test_a_handler_goes_on(self, log, register):  # noqa: F811
+        seen = []
+        h = register(lambda entry: seen.append(entry.position))
+        log.append_many([("n", {})] * 2)
+        h.run_once()
+        wrote_elsewhere(log)
+        log.append("n")
+        for expected in (3, 4):
+            h.run_once()
+            assert (h.status().state, h.status().cursor) == ("running", expected)
+            log.append("n")
+        assert seen == [1, 2, 3, 4]
+
+    def test_webhooks_go_on(self, make_log, settings, tmp_path):
+        """What is tried again in the new term has the id that it had."""
+        allow_local(settings)
+        settings.WEBHOOKS_RETRY = (5, 5)
+        clock = ManualClock()
+        log = make_log("postgres", OPTIONS={"clock": clock})
+        with receiver(tmp_path) as other:
+            endpoint = webhooks.add(other.url("/some/1"), log=log.name)
+            h = handlers[endpoint.handler_name]
+            log.append("n")
+            h.run_once()
+            before = log.info().epoch
+            wrote_elsewhere(log)
+            log.append("n")
+            after = log.info().epoch
+            clock.advance(10)
+            Endpoint.objects.using("postgres").update(url=other.url())
+            for _ in (3, 4):
+                h.run_once()
+                log.append("n")
+            h.run_once()
+            assert h.status().state == "running"
+            notes = [json.loads(line) for line in other.file.read_text().splitlines()]
+            found = [note["headers"]["webhook-id"] for note in notes]
+            first, again = [f"evt_{before}_1"] * 2
+            assert sorted(found) == sorted([first, again, *(f"evt_{after}_{n}" for n in (2, 3, 4))])
+
+    def test_offsets_of_durable_streams(self, make_log, settings):
+        """Good up to where the term began; what was taken back is Gone."""
+        settings.ROOT_URLCONF = "tests.support.durable_urls"
+        log = make_log("postgres", name="open", POLICY="tests.support.durable_urls.Open")
+        client, url = Client(), "/v1/stream/a"
+        kind = {"content_type": "application/json"}
+        assert client.put(url, "[1]", **kind).status_code == 201
+        before = log.info().epoch
+        head = log.info().head
+        wrote_elsewhere(log)
+        assert client.post(url, "[2]", **kind).status_code == 204
+        answer = client.get(url, {"offset": offsets.shown(before, head)})
+        assert (answer.status_code, answer.json()) == (200, [2])
+        assert answer["Stream-Next-Offset"] == offsets.shown(log.info().epoch, head + 1)
+        assert client.get(url, {"offset": offsets.shown(before, head + 1)}).status_code == 410
+
+    def test_a_handler_that_has_read_ahead(self, log, register):  # noqa: F811
+        """What it has read, and the new server does not have, it does not act upon."""
+        seen = []
+        h = register(lambda entry: seen.append(entry.payload["n"]))
+        log.append_many([("n", {"n": n}) for n in (1, 2, 3)])
+        newest = Newest(log.backend)
+        newest.look()
+        log.append_many([("n", {"n": n}) for n in (4, 5)])
+        newest.look()
+        h.run_once()
+        [shard] = Shard.objects.using("postgres").filter(subscription__name="h")
+        # As they were on the new server.
+        Shard.objects.using("postgres").filter(pk=shard.pk).update(cursor=3)
+        Event.objects.using("postgres").filter(log__name=log.name, position__gt=4).delete()
+        Log.objects.using("postgres").filter(name=log.name).update(head=4)
+        wrote_elsewhere(log)
+        shard.refresh_from_db()
+        seen.clear()
+        work = turn.work_on(handlers.specs()["h"], shard, read=newest.read)
+        turn.run_shard(work, time.monotonic() + 5)
+        assert seen == [4]
+        log.append("n", {"n": 6})
+        turn.run_shard(work, time.monotonic() + 5)
+        assert seen == [4, 6]

@@ -470,7 +470,7 @@ class TestForks:
 
     def test_a_chain_of_forks_has_a_bound(self, log, http, monkeypatch):
         """Each reader asks for all of it, and all of it goes with the last."""
-        monkeypatch.setattr(protocol, "LONGEST_CHAIN", 2, raising=False)
+        monkeypatch.setattr(creating, "LONGEST_CHAIN", 2)
         http.put(data=[1])
         assert self.fork(http, "b", "a").status_code == 201
         assert self.fork(http, "c", "b").status_code == 409

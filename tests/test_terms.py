@@ -91,6 +91,21 @@ def test_a_reader_beyond_the_head_begins_the_term(log):
     assert log.read(2).gap.reason == "ahead"
 
 
+def test_a_term_that_begins_while_a_reader_looks(log, monkeypatch):
+    """Between what it has read and its look at the timeline, somebody has written."""
+    log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    look = terms.look
+
+    def late(*arguments):
+        log.append("n")
+        return look(*arguments)
+
+    monkeypatch.setattr(terms, "look", late)
+    assert log.read(9, epoch=before).gap.reason == "epoch"
+
+
 def test_a_log_from_before_is_not_disturbed(log):
     """Its row has no timeline: the first write notes it, in its one statement."""
     log.append("n")

@@ -553,7 +553,7 @@ MUTANTS = (
         TIMELINE + "test_a_reader_beyond_the_head_begins_the_term",
         (
             DATABASE + "backend.py",
-            "if is_ahead and self.lock.begin_term():",
+            "if is_ahead and self.lock.begin_term(found.state.epoch):",
             "if False:",
         ),
     ),

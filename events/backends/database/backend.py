@@ -240,7 +240,7 @@ class DatabaseBackend(BaseBackend):
         found = self._snapshot(query)
         _, gap = locate(query, found.state)
         is_ahead = gap is not None and gap.reason == "ahead" and not self.in_transaction()
-        if is_ahead and self.lock.begin_term():
+        if is_ahead and self.lock.begin_term(found.state.epoch):
             return self.read(query)
         if gap is not None and gap.reason == "epoch":
             found = self._snapshot(replace(query, since="earliest"))

@@ -134,12 +134,13 @@ class LedgerLock:
         with self.connection.cursor() as cursor:
             return outbox.standing(cursor, self.name)
 
-    def begin_term(self) -> bool:
-        """Begin a new one, if another server has taken over and has not written yet; did it so?"""
-        if not terms.is_over(self.connection, self.name):
-            return False
-        self.run(lambda ledger: None)
-        return True
+    def begin_term(self, seen: str) -> bool:
+        """Begin a new one, if another server has taken over and has not written yet. Is the log in
+        another epoch than was seen? Somebody else may have begun it since."""
+        another, is_over = terms.look(self.connection, self.name, seen)
+        if is_over:
+            self.run(lambda ledger: None)
+        return another or is_over
 
     def create_log(self) -> None:
         """Make the log's row, unless somebody else just did."""

@@ -65,17 +65,18 @@ def tells_timeline(connection: BaseDatabaseWrapper) -> bool:
     return True
 
 
-def is_over(connection: BaseDatabaseWrapper, log: str) -> bool:
-    """Did another server write last? A standby, which may not begin a term, says no."""
+def look(connection: BaseDatabaseWrapper, log: str, seen: str) -> tuple[bool, bool]:
+    """Is the epoch another than was seen, and did another server write last? A standby, which may
+    not begin a term, says no."""
     if connection.vendor != "postgresql" or not tells_timeline(connection):
-        return False
+        return False, False
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT timeline <> {OF_PRIMARY} FROM events_log WHERE name = %s",  # nosec B608 # our own words
-            [log],
+            f"SELECT epoch <> %s, timeline <> {OF_PRIMARY} FROM events_log WHERE name = %s",  # nosec B608 # our own words
+            [seen, log],
         )
-        found = cursor.fetchone()
-    return found is not None and bool(found[0])
+        another, is_over = cursor.fetchone() or (False, False)
+    return bool(another), bool(is_over)
 
 
 def standing(connection: BaseDatabaseWrapper, log: str) -> Sequence[Combinable]:

@@ -2,11 +2,11 @@
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Microseconds: the times that a calendar has, from the year 1 to the end of 9999.
@@ -71,8 +71,14 @@ class Row(NamedTuple):
     context: str | None = None
 
 
+class _OfRow:
+    """Has, beside its own fields, the row from which those that are not there yet are read."""
+
+    __slots__ = ("_row",)
+
+
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(_OfRow):
     """One event with its place in the log.
 
     An emit inside a transaction answers with a receipt: an entry whose `position` and `seq`
@@ -104,6 +110,23 @@ class Entry:
             _parse(context)[0] if context else {},
         )
 
+    @classmethod
+    def lazy(cls, row: Row) -> Self:
+        """The same, but the payload is parsed when it is asked for, and the other fields are there
+        when the first of them is: what nobody looks at takes no time."""
+        entry = cls.__new__(cls)
+        _set_row(entry, row)
+        return entry
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """For a field that is not there yet, or no field at all."""
+            if name not in _SETTERS:
+                raise AttributeError(f"an entry has no {name!r}", name=name, obj=self)
+            _fill(self, self._row, name == "payload")
+            return getattr(self, name)
+
     def to_dict(self) -> dict[str, Any]:
         """The wire form. The key is the writer's business and is not shown to readers."""
         return {
@@ -114,6 +137,24 @@ class Entry:
             "timestamp": wire_time(self.timestamp),
             "payload": self.payload,
         }
+
+
+_set_row = _OfRow.__dict__["_row"].__set__
+_SETTERS = {one.name: Entry.__dict__[one.name].__set__ for one in fields(Entry)}
+_set_payload = _SETTERS["payload"]
+_set_others = [setter for name, setter in _SETTERS.items() if name != "payload"]
+
+
+def _fill(entry: Entry, row: Row, with_payload: bool) -> None:
+    """Entries are frozen; past that, as `__init__` does."""
+    if with_payload:
+        _set_payload(entry, _parse(row.text)[0])
+        return
+    position, kind, stream, seq, micros, _, key, context = row
+    moment, by = from_micros(micros), _parse(context)[0] if context else {}
+    values = (position or None, kind, stream, seq or None, moment, key, by)
+    for set_field, value in zip(_set_others, values, strict=True):
+        set_field(entry, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ class ShardWork:
     def call(self, rows: list[Row]) -> None:
         if not rows:
             return
-        entries = [Entry.from_row(row) for row in rows]
+        entries = list(map(Entry.lazy, rows))
         last = entries[-1]
         cause = {"cause": last.position}
         if trace := last.context.get("trace"):

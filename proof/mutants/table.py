@@ -144,8 +144,8 @@ MUTANTS = (
         WRITERS,
         (
             DATABASE + "pages.py",
-            "    make = Row._make\n",
-            "    make = Row._make\n    later = cursor\n"
+            '    head, floor, removed, epoch = standing.split(" ", 3)\n',
+            '    head, floor, removed, epoch = standing.split(" ", 3)\n    later = cursor\n'
             '    later.execute("SELECT head FROM events_log WHERE name = %s", [log])\n'
             "    head = later.fetchone()[0]\n",
         ),

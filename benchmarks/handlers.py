@@ -149,12 +149,14 @@ def from_commit_to_call(report: Report, alias: str, seconds: float) -> None:
 
 
 def waiting(report: Report, alias: str, seconds: float) -> None:
-    """A worker that has nothing to do for twenty handlers."""
+    """A worker that has nothing to do for twenty handlers. This process has a connection of its own
+    to tell others of what it has emitted, which is there before the worker."""
+    before = connected(alias)
     with worker(alias, [f"idle-{number}" for number in range(IDLE)]) as line:
         time.sleep(2.0)
         line.send("begin")
         time.sleep(seconds)
-        connections = connected(alias)
+        connections = connected(alias) - before
         line.send("stop")
         share = line.recv()["cpu"] / seconds
     name = f"{DISPLAY[alias]}: a worker with {IDLE} handlers that waits, share of a core vs what was wanted"

@@ -56,6 +56,15 @@ class context:
         self.user: User | None = None
         self.text = valid_context(fields)
 
+    @classmethod
+    def caused_by(cls, position: int, trace: Any) -> "context":
+        """Of what a handler emits. The text is made at hand: it is made for every entry."""
+        if trace:
+            return cls(cause=position, trace=trace)
+        made = cls.__new__(cls)
+        made.fields, made.user, made.text = {"cause": position}, None, f'{{"cause":{position}}}'
+        return made
+
     def __enter__(self) -> None:
         outer = _ambient.get()
         fields, text, user = self.fields, self.text, self.user

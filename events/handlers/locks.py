@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from ..internals import compiled
@@ -38,8 +38,9 @@ def lock(
 ) -> Place | None:
     """Lock a shard, to work on it. None if somebody else does, or if the lease with the `token` is
     lost; and, where it has to be `running`, if the handler is not."""
-    _become_writer(alias)
-    found = _run(alias, _lock(alias, token is not None, running, log), shard, token)
+    connection = connections[alias]
+    _become_writer(connection)
+    found = _run(connection, _lock(alias, token is not None, running, log), shard, token)
     if found is None:
         return None
     cursor, epoch, upto, holds, *standing = found
@@ -49,7 +50,7 @@ def lock(
 
 def move(alias: str, shard: int, cursor: int) -> None:
     """With the shard locked."""
-    _run(alias, _move(alias), shard, cursor)
+    _run(connections[alias], _move(alias), shard, cursor)
 
 
 # These two run for every step. In their place stand, until then, the shard and another value.
@@ -61,8 +62,8 @@ Statement = tuple[str, tuple[Any, ...]]
 def _lock(alias: str, leased: bool, running: bool, log: str | None) -> Statement:
     rows = Shard.objects.using(alias).filter(Q(token=VALUE) if leased else FREE, pk=SHARD)
     if running:
-        handlers = Subscription.objects.using(alias).filter(state=State.RUNNING)
-        rows = rows.filter(subscription__in=handlers.values("pk"))
+        handlers = Subscription.objects.using(alias).filter(state=State.RUNNING.value)
+        rows = rows.filter(Exists(handlers.filter(pk=OuterRef("subscription_id"))))
     standing = logs[log].backend.standing() if log else ()
     columns = "cursor", "epoch", "upto", "holds"
     return compiled(_for_update(rows, wait=leased).values_list(*columns, *standing))
@@ -73,10 +74,12 @@ def _move(alias: str) -> Statement:
     return compiled(Shard.objects.using(alias).filter(pk=SHARD), cursor=VALUE)
 
 
-def _run(alias: str, statement: Statement, shard: int, value: int | None) -> Any:
+def _run(
+    connection: BaseDatabaseWrapper, statement: Statement, shard: int, value: int | None
+) -> Any:
     sql, parameters = statement
     values = {SHARD: shard, VALUE: value}
-    with connections[alias].cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, [values.get(one, one) for one in parameters])
         return cursor.fetchone() if cursor.description else None
 
@@ -94,19 +97,18 @@ def keep_alive(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
             )
 
 
-def _become_writer(alias: str) -> None:
+def _become_writer(connection: BaseDatabaseWrapper) -> None:
     """On SQLite, whoever has written in this transaction is the one writer; or has begun it so."""
-    connection = connections[alias]
     if connection.features.has_select_for_update:
         return
     if getattr(connection, "transaction_mode", None) not in ("IMMEDIATE", "EXCLUSIVE"):
-        _run(alias, _move(alias), 0, 0)
+        _run(connection, _move(connection.alias), 0, 0)
 
 
 def lock_all(found: Subscription, wait: bool = False) -> list[Shard]:
     """Lock all shards; an empty list if somebody works on one of them."""
     alias = found._state.db or ""
-    _become_writer(alias)
+    _become_writer(connections[alias])
     rows = Shard.objects.using(alias).filter(subscription=found).order_by("number")
     locked = list(_for_update(rows if wait else rows.filter(FREE), wait))
     return locked if len(locked) == len(shards_of(found)) else []
@@ -114,7 +116,7 @@ def lock_all(found: Subscription, wait: bool = False) -> list[Shard]:
 
 def lock_stream(found: Subscription, stream: str, wait: bool = False) -> bool:
     """Lock the shard of a stream; False if somebody works on it."""
-    _become_writer(found._state.db or "")
+    _become_writer(connections[found._state.db or ""])
     while shards := shards_of(found):
         here = Q(of=len(shards), number=hash_of(stream) % len(shards))
         rows = Shard.objects.using(found._state.db).filter(here, subscription=found)

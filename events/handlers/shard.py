@@ -216,15 +216,13 @@ class ShardWork:
             return
         entries = list(map(Entry.lazy, rows))
         last = entries[-1]
-        cause = {"cause": last.position}
-        if trace := last.context.get("trace"):
-            cause["trace"] = trace
+        why = context.caused_by(rows[-1].position, last.context.get("trace"))
         connection = connections[self.alias]
         # A deadlock undoes all of the transaction on MariaDB: then this savepoint is not there.
         safe = self.spec.atomic and connection.vendor == "mysql"
-        with transaction.atomic(using=self.alias) if safe else nullcontext(), context(**cause):
+        with transaction.atomic(using=self.alias) if safe else nullcontext(), why:
             result = self.spec.function(entries if self.spec.batch > 1 else last)
-            if isawaitable(result):
+            if result is not None and isawaitable(result):
                 # In this thread, whose transaction it is.
                 async_to_sync(_awaited)(result)
             if self.spec.atomic and connection.needs_rollback:

@@ -3,7 +3,9 @@
     python -m benchmarks.handlers [--quick] [--json FILE] [--postgres URL]
 
 Both go over the same entries, and both commit a cursor with what they do, which is nothing. The
-loop by hand knows neither shards, nor retries, nor a second process.
+loop by hand parses each payload, as whoever writes one would; a handler's is parsed when it is read.
+So there is a second pair that reads every payload, and a third in which the loop hands on the rows
+as the driver gives them. The loop by hand knows neither shards, nor retries, nor a second process.
 """
 
 from __future__ import annotations
@@ -42,26 +44,38 @@ def measure(report: Report, quick: bool) -> None:
     for alias in harness.aliases():
         count = 20_000 if quick else 100_000
         fill_log(alias, count)
-        against_a_loop(report, alias, 500, count, 3 if quick else 9, BATCHES)
-        against_a_loop(report, alias, 1, count // 50, 3 if quick else 9, SINGLE)
+        rounds = 3 if quick else 9
+        against_a_loop(report, alias, 500, count, rounds, BATCHES)
+        against_a_loop(report, alias, 500, count, rounds, BATCHES, reads=True)
+        against_a_loop(report, alias, 500, count, rounds, BATCHES, parses=False)
+        against_a_loop(report, alias, 1, count // 50, rounds, SINGLE)
         if alias == "postgres":
             from_commit_to_call(report, alias, 3.0 if quick else 20.0)
             waiting(report, alias, 5.0 if quick else 20.0)
 
 
 def against_a_loop(
-    report: Report, alias: str, batch: int, count: int, rounds: int, target: float
+    report: Report,
+    alias: str,
+    batch: int,
+    count: int,
+    rounds: int,
+    target: float,
+    *,
+    reads: bool = False,
+    parses: bool = True,
 ) -> None:
     from events.handlers import handler, handlers
 
-    name = f"{alias}-{batch}"
-    handler(name=name, log=alias, since="earliest", batch=batch)(nothing)
+    more = " that reads payloads" if reads else "" if parses else " that parses nothing"
+    name = f"{alias}-{batch}{more.replace(' ', '-')}"
+    handler(name=name, log=alias, since="earliest", batch=batch)(read if reads else nothing)
     ours = handlers[name]
 
     def handled() -> None:
         ours.run_once()
 
-    with cursor_table(alias) as loop:
+    with cursor_table(alias, parses) as loop:
         seconds: list[list[float]] = [[], []]
         for number in range(rounds + 1):
             # The last `count` entries, each time.
@@ -73,7 +87,10 @@ def against_a_loop(
                 if number:
                     seconds[which].append(took)
     rates = (f"{count / median(some):,.0f}/s" for some in seconds)
-    what = f"{DISPLAY[alias]}: a handler, batch={batch}, vs a loop by hand"
+    who, loop_by_hand = (
+        ("a handler" + more, "a loop by hand") if parses else ("a handler", "a loop" + more)
+    )
+    what = f"{DISPLAY[alias]}: {who}, batch={batch}, vs {loop_by_hand}"
     report.add(Result(what, *rates, times_as_fast(*seconds), target))
 
 
@@ -81,8 +98,13 @@ def nothing(entries: Any) -> None:
     pass
 
 
+def read(entries: Any) -> None:
+    for entry in entries:
+        entry.payload  # noqa: B018  (that is the work)
+
+
 @contextmanager
-def cursor_table(alias: str) -> Iterator[Callable[[int, int], None]]:
+def cursor_table(alias: str, parses: bool) -> Iterator[Callable[[int, int], None]]:
     """What a project writes by hand, at its fastest: the next rows by a statement of its own, with
     their payloads; the work; the cursor, in the same transaction."""
     from django.db import connections, transaction
@@ -101,7 +123,9 @@ def cursor_table(alias: str) -> Iterator[Callable[[int, int], None]]:
             cursor.execute(NEXT, [log, cursor.fetchone()[0], batch])
             rows = cursor.fetchall()
             if rows:
-                nothing([(*row[:5], json.loads(row[5]), row[6]) for row in rows])
+                if parses:
+                    rows = [(*row[:5], json.loads(row[5]), row[6]) for row in rows]
+                nothing(rows)
                 cursor.execute("UPDATE bench_cursor SET place = %s WHERE id = 1", [rows[-1][0]])
             return bool(rows)
 

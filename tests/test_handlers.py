@@ -8,6 +8,7 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from events import emit
+from events.exceptions import LogBusy
 from events.handlers import handler, handlers, registry, runner, shard, turn
 from events.handlers.models import Held, Shard
 from events.handlers.shard import ShardWork
@@ -566,6 +567,39 @@ class TestHeld:
             worker.hearing.close()
         assert [one.position for one in h.held()] == [3]
         assert record.seen == [[1], [2], [4], [5]]
+
+    def test_what_the_database_undoes_each_time_is_tried_less_and_less_often(
+        self, log, register, monkeypatch, caplog
+    ):
+        """It is no attempt and holds nothing; but whoever looks for why the lag grows finds it."""
+        monkeypatch.setattr(runner, "TURN", 0.01)
+        seen, broken = [], True
+
+        def act(entry):
+            seen.append(entry.position)
+            if broken:
+                raise LogBusy("somebody else holds the log")
+
+        log.append_many([("a",)] * 2)
+        h = register(act)
+        worker = runner.Runner(["h"], 1)
+        pauses = []
+        try:
+            worker.refresh()
+            [task] = worker.standing.tasks.values()
+            for _ in range(runner.TOLD + 1):
+                worker.work(task)
+                pauses.append(task.not_before - time.monotonic())
+            assert (seen, h.held()) == ([1] * len(pauses), [])
+            assert pauses[0] <= runner.AGAIN < pauses[3] < pauses[-1] <= runner.SELDOM
+            [told] = [record for record in caplog.records if record.levelname == "ERROR"]
+            assert "'h': the database undoes every attempt" in told.message
+            monkeypatch.setattr(runner, "TURN", 1.0)
+            broken = False
+            worker.work(task)
+        finally:
+            worker.hearing.close()
+        assert (seen[-2:], h.status().lag, task.undone) == ([1, 2], 0, 0)
 
 
 class TestLoss:

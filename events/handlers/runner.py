@@ -29,7 +29,7 @@ from .newest import Newest
 from .pool import Pool
 from .registry import drivers, handlers
 from .samples import Sampler
-from .shard import Step
+from .shard import ShardWork, Step
 from .spec import Spec, is_in
 from .turn import ANYWHERE
 
@@ -41,6 +41,10 @@ TURN = 0.5
 REFRESH = 1.0
 TAKEN = 0.3
 TROUBLE = 1.0
+# Seconds between two turns that ended as the database undid an attempt, which is none: each time
+# twice as many, from the first to the last; and turns in a row until that is an error.
+AGAIN, SELDOM = 0.1, 5.0
+TOLD = 10
 # Seconds between two looks in a burst of hints.
 SPACING = 0.01
 # Seconds until a cursor passes entries that its handler does not want.
@@ -62,6 +66,8 @@ class Task:
     seen: int = 0
     # Positions of a batch that failed: they are tried one by one, in the turns that follow.
     alone: set[int] = field(default_factory=set)
+    # Turns in a row that ended as the database undid an attempt.
+    undone: int = 0
 
 
 @dataclass
@@ -196,7 +202,9 @@ class Runner:
                     old.spec = spec
                     tasks[key] = old
                 else:
-                    before = (old.not_before, old.worked, old.seen, old.alone) if old else ()
+                    before = (
+                        (old.not_before, old.worked, old.seen, old.alone, old.undone) if old else ()
+                    )
                     tasks[key] = Task(spec, shard, False, *before)
         self.standing.tasks, self.standing.cursors = tasks, cursors
 
@@ -226,7 +234,8 @@ class Runner:
             read = self.standing.newest[task.spec.log].read
             work = turn.work_on(task.spec, task.shard, read=read, alone=task.alone)
             try:
-                _, step = turn.run_shard(work, deadline, lambda: self.is_over(deadline))
+                steps, step = turn.run_shard(work, deadline, lambda: self.is_over(deadline))
+                self.put_off(task, work, step is Step.AGAIN and not steps)
             finally:
                 task.shard.cursor, task.shard.epoch, task.shard.upto, task.shard.holds, _ = (
                     work.place
@@ -246,6 +255,18 @@ class Runner:
         task.worked = time.monotonic()
         task.busy = False
         self.news.set()
+
+    def put_off(self, task: Task, work: ShardWork, undone: bool) -> None:
+        """Try what the database undoes each time less and less often, and tell of it."""
+        task.undone = task.undone + 1 if undone else 0
+        if undone:
+            pause = min(SELDOM, AGAIN * 2 ** min(task.undone - 1, TOLD))
+            task.not_before = time.monotonic() + pause
+        if task.undone == TOLD:
+            logger.error(
+                "%s: the database undoes every attempt at what follows position %s; trying again "
+                "every %s s.", work.where, work.place.cursor, SELDOM,
+            )  # fmt: skip
 
     def is_over(self, deadline: float) -> bool:
         return self.ending or time.monotonic() > deadline

@@ -127,7 +127,7 @@ def run_shard(
     work: ShardWork, deadline: float, stopping: Callable[[], bool] = lambda: False
 ) -> tuple[int, Step]:
     """Steps on one shard, until there is nothing more to do; how many, and how the last one ended."""
-    steps = 0
+    steps, step = 0, Step.MOVED
     try:
         while not stopping():
             step = work.step()
@@ -137,6 +137,6 @@ def run_shard(
                 return steps, step
             else:
                 time.sleep(PAUSE)
-        return steps, Step.MOVED
+        return steps, step
     finally:
         work.release()

@@ -144,8 +144,8 @@ MUTANTS = (
         WRITERS,
         (
             DATABASE + "pages.py",
-            '    head, floor, removed, epoch = standing.split(" ", 3)\n',
-            '    head, floor, removed, epoch = standing.split(" ", 3)\n    later = cursor\n'
+            '    head, floor, removed, epoch, terms = standing.split(" ", 4)\n',
+            '    head, floor, removed, epoch, terms = standing.split(" ", 4)\n    later = cursor\n'
             '    later.execute("SELECT head FROM events_log WHERE name = %s", [log])\n'
             "    head = later.fetchone()[0]\n",
         ),

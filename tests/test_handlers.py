@@ -568,6 +568,28 @@ class TestHeld:
         assert [one.position for one in h.held()] == [3]
         assert record.seen == [[1], [2], [4], [5]]
 
+    @pytest.mark.parametrize("column", ["payload", "context"])
+    def test_one_that_was_damaged_keeps_no_other_stream_waiting(
+        self, log, alias, register, clock, column
+    ):
+        """No page sees damage in the middle of a text: the entry is held, tried again and parked as
+        any other, and those behind it and elsewhere are not kept by it."""
+        seen = []
+        h = register(lambda entry: seen.append((entry.position, entry.payload)), retry=(5,))
+        log.append_many([{"kind": "a", "payload": {}, "stream": "s"}] * 3)
+        rows = Event.objects.using(alias).filter(log__name=log.name, position__gte=2)
+        rows.update(**{column: '{"n":oops}'})
+        h.run_once()
+        clock.advance(6)
+        log.append("a", stream="elsewhere")
+        h.run_once()
+        assert [position for position, _ in seen] == [1, 4]
+        [held] = h.held()
+        assert (held.position, held.parked, held.behind) == (2, True, 1)
+        h.drop(2)
+        h.run_once()
+        assert [one.position for one in h.held()] == [3]
+
     def test_what_the_database_undoes_each_time_is_tried_less_and_less_often(
         self, log, register, monkeypatch, caplog
     ):

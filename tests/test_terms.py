@@ -17,6 +17,7 @@ from events.handlers.models import Shard
 from events.handlers.newest import Newest
 from events.models import Event, Log
 from events.testing import ManualClock
+from events.webhooks.courier import Courier
 from events.webhooks.models import Endpoint
 
 from .support.receivers import allow_local, receiver
@@ -218,6 +219,84 @@ class TestCursorsThatAreStored:
             first, again = [f"evt_{before}_1"] * 2
             assert sorted(found) == sorted([first, again, *(f"evt_{after}_{n}" for n in (2, 3, 4))])
 
+    def test_webhooks_pass_nothing_by_that_came_instead(self, log, settings, tmp_path):
+        """What an idle line has been passed over, and the new server does not have."""
+        allow_local(settings)
+        with receiver(tmp_path) as other:
+            endpoint = webhooks.add(other.url(), log=log.name, kinds=["wanted"])
+            h = handlers[endpoint.handler_name]
+            log.append_many([("other", {})] * 5)
+            h.run_once()
+            courier = Courier([endpoint.handler_name])
+            try:
+                courier.round()
+                courier.passed = float("inf")
+                log.append_many([("other", {})] * 5)
+                for _ in range(2):
+                    courier.hear()
+                    courier.refreshed = float("-inf")
+                    courier.round()
+                [line] = courier.lines.values()
+                assert (line.passed, h.status().cursor) == (10, 5)
+                # As the new server has it.
+                Event.objects.using("postgres").filter(log__name=log.name, position__gt=7).delete()
+                Log.objects.using("postgres").filter(name=log.name).update(head=7)
+                wrote_elsewhere(log)
+                log.append_many([("wanted", {})] * 3)
+                courier.hear()
+                courier.refreshed = courier.passed = float("-inf")
+                while True:
+                    courier.round()
+                    if (state := h.status()).state != "running" or not state.lag:
+                        break
+                    courier.collect(0.1)
+                    courier.refreshed = float("-inf")
+            finally:
+                courier.close()
+            assert (state.state, state.cursor) == ("running", 10)
+            assert len(other.file.read_text().splitlines()) == 3
+
+    @pytest.mark.parametrize("sent", [False, True])
+    def test_webhooks_that_have_read_ahead(self, log, settings, tmp_path, sent):
+        """What a line has read, and the new server does not have, is not sent; or, if it was under way
+        by then, it is not what the cursor passes."""
+        allow_local(settings)
+        with receiver(tmp_path) as other:
+            endpoint = webhooks.add(other.url(), log=log.name)
+            h = handlers[endpoint.handler_name]
+            log.append_many([("n", {})] * 5)
+            h.run_once()
+            other.file.write_text("")
+            courier = Courier([endpoint.handler_name])
+            try:
+                courier.round()
+                [line] = courier.lines.values()
+                log.append_many([("old", {})] * 5)
+                courier.look()
+                assert line.queued
+                if sent:
+                    courier.settle()
+                # As the new server has it, which the process has not heard of yet.
+                Event.objects.using("postgres").filter(log__name=log.name, position__gt=5).delete()
+                Log.objects.using("postgres").filter(name=log.name).update(head=5)
+                wrote_elsewhere(log)
+                log.append_many([("new", {})] * 3)
+                courier.settle()
+                while courier.is_busy or h.status().lag:
+                    if h.status().state != "running":
+                        break
+                    courier.collect(0.1)
+                    courier.hear()
+                    courier.round()
+            finally:
+                courier.close()
+            notes = [json.loads(line)["body"] for line in other.file.read_text().splitlines()]
+            found = [json.loads(note)["data"] for note in notes]
+            assert [(one["position"], one["kind"]) for one in found] == [
+                *[(6, "old")] * sent, (6, "new"), (7, "new"), (8, "new"),
+            ]  # fmt: skip
+            assert h.status().state == "running"
+
     def test_offsets_of_durable_streams(self, make_log, settings):
         """Good up to where the term began; what was taken back is Gone."""
         settings.ROOT_URLCONF = "tests.support.durable_urls"
@@ -233,6 +312,25 @@ class TestCursorsThatAreStored:
         assert (answer.status_code, answer.json()) == (200, [2])
         assert answer["Stream-Next-Offset"] == offsets.shown(log.info().epoch, head + 1)
         assert client.get(url, {"offset": offsets.shown(before, head + 1)}).status_code == 410
+
+    def test_a_handler_without_a_transaction(self, log, register):  # noqa: F811
+        """What it was called for, and the new server does not have, the cursor does not pass."""
+        seen = []
+
+        def act(entry):
+            seen.append(entry.payload["n"])
+            if seen == ["old"]:
+                # The next statement is another server's, as behind PgBouncer.
+                Event.objects.using("postgres").filter(log__name=log.name).delete()
+                Log.objects.using("postgres").filter(name=log.name).update(head=0)
+                wrote_elsewhere(log)
+                log.append_many([("n", {"n": "new"}), ("n", {"n": "newer"})])
+
+        h = register(act, atomic=False)
+        log.append("n", {"n": "old"})
+        for _ in range(2):
+            h.run_once()
+        assert (seen, h.status().state) == (["old", "new", "newer"], "running")
 
     def test_a_handler_that_has_read_ahead(self, log, register):  # noqa: F811
         """What it has read, and the new server does not have, it does not act upon."""

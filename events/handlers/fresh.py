@@ -112,6 +112,9 @@ class Fresh(Source):
 
     def write(self, taken: Taken) -> None:
         work = self.work
+        if not work.spec.atomic:
+            # Taken in another transaction, perhaps on another server.
+            self.check_log()
         self.pass_by(taken, holding.copies(work.subscription, taken.behind))
         if not work.spec.atomic:
             # Taken in another transaction: what they wait behind may have been dropped since.

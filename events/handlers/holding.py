@@ -1,19 +1,23 @@
 """Held entries. Their shard is locked, but where it says otherwise."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Min, QuerySet
+from django.db.models import ExpressionWrapper, F, Min, QuerySet, TextField
 
 from ..types import Row, to_micros
-from ..wire import dumps
 from . import locks, store
 from .models import Held
 from .spec import Spec, hash_of
 
+# As they are kept: what is damaged fails where it is looked at, and keeps no others waiting.
+TEXTS = {f"{name}_text": ExpressionWrapper(F(name), TextField()) for name in ("payload", "context")}
+
 
 def held(alias: str, subscription_id: int) -> QuerySet[Held]:
-    return Held.objects.using(alias).filter(subscription=subscription_id)
+    rows = Held.objects.using(alias).filter(subscription=subscription_id)
+    return rows.defer("payload", "context").annotate(**TEXTS)
 
 
 def in_shard(rows: QuerySet[Held], number: int, of: int) -> QuerySet[Held]:
@@ -39,16 +43,16 @@ def copies(subscription_id: int, rows: Iterable[Row], **values: object) -> list[
     ]
 
 
-def as_row(one: Held) -> Row:
+def as_row(one: Any) -> Row:
     return Row(
         one.position,
         one.kind,
         one.stream,
         one.seq,
         to_micros(one.timestamp),
-        dumps(one.payload),
+        one.payload_text,
         one.key,
-        None if one.context is None else dumps(one.context),
+        one.context_text,
     )
 
 

@@ -46,6 +46,12 @@ class Job:
     id: str
     held: tuple[int, int] | None = None
 
+    def is_in(self, log: tuple[str, int] | None) -> bool:
+        """Is it still what the log has at its position? What is held is kept."""
+        if log is None or self.held is not None:
+            return True
+        return log[0] == self.place.epoch and log[1] >= self.row.position
+
 
 Answered = tuple[Job, Answer]
 
@@ -156,7 +162,7 @@ class Line:
         if not self.ahead and scanned <= cursor < end:
             found = newest.read(replace(self.query, since=cursor, epoch=epoch))
             if found.gap is not None:
-                self.gap = self.place, found.gap
+                self.gap, self.span = (self.place, found.gap), ("", 0, 0)
                 return
             self.state = found.state
             if self.state.epoch != epoch:
@@ -176,15 +182,17 @@ class Line:
         if had is not None:
             self.note(books, *had)
         token = books.token if self.leased else None
-        place = locks.lock(self.alias, self.id, token, running=token is None)
+        place = locks.lock(self.alias, self.id, token, token is None, self.log.name)
         if place is None:
             return Step(None)
+        log, place = place.log, place._replace(log=None)
         before = place
-        # Somebody may have moved the cursor meanwhile: then what was sent is no longer its business.
-        if had is not None and place[:3] == had[0].place[:3]:
+        # Somebody may have moved the cursor meanwhile, or another server has taken over, perhaps without
+        # it: then what was sent is no longer its business.
+        if had is not None and place[:3] == had[0].place[:3] and had[0].is_in(log):
             place = self.write(books, *had, place)
         following = None
-        if begins and Standing(self.endpoint).may_send(books.now):
+        if begins and self.is_known(log) and Standing(self.endpoint).may_send(books.now):
             if self.gap is not None and self.gap[0] == place:
                 moves.note_gap(self.alias, self.subscription, self.gap[1])
             else:
@@ -202,6 +210,11 @@ class Line:
         if following is None and self.leased:
             books.released.append(self.id)
         return Step(place, following)
+
+    def is_known(self, log: tuple[str, int] | None) -> bool:
+        """If not, nothing that was read is sent or passed, until this process has heard of the other
+        server."""
+        return log is None or (log[0] == self.state.epoch and log[1] >= self.span[2])
 
     def note(self, books: Books, job: Job, answer: Answer) -> None:
         books.deliveries.append(

@@ -173,7 +173,11 @@ class Roster:
         groups: dict[tuple[str, str, int, int], list[Line]] = {}
         for line in self.lines.values():
             idle = not (line.busy or line.queued or line.closed) and line.place.upto is None
-            if idle and line.passed > line.place.cursor:
+            known = self.newest[line.log.name].known
+            # Another server may have taken over since, without what the line has been passed over.
+            if not idle or known is None or known.state.epoch != line.place.epoch:
+                continue
+            if line.place.cursor < line.passed <= known.state.head:
                 place = line.alias, line.place.epoch, line.place.cursor, line.passed
                 groups.setdefault(place, []).append(line)
         for (alias, epoch, cursor, end), lines in groups.items():

@@ -75,7 +75,10 @@ class LogBusy(EventsError, OperationalError):
 
 
 class LogUnavailable(EventsError, OperationalError):
-    """Redis cannot be reached, or did not answer. The message says whether something may be stored."""
+    """Redis cannot be reached, or did not answer. The message says whether something may be stored,
+    and so does `may_be_stored`."""
+
+    may_be_stored = False
 
 
 class NotConfirmed(EventsError, OperationalError):

@@ -7,13 +7,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import AsyncClient
 from django.urls import reverse
 
 from events.backends.redis import LogUnavailable, NotConfirmed
-from events.backends.redis.client import Cluster, Sentinels
+from events.backends.redis.client import Cluster, Sentinels, talk
 from events.backends.redis.pages import Reader
 from events.checks import check_stores
 from events.context import context
@@ -343,6 +344,45 @@ class TestConnections:
         log.backend.client.send([("CLIENT", "KILL", "TYPE", "normal")])
         assert log.append("n").position == 2
 
+    def test_a_refusal_of_what_comes_second(self, log):
+        """B37: of a WAIT, say: what came first was done, and is not done twice."""
+        key, busy = f"{log.backend.keys.base}n", "return redis.error_reply('BUSY it is')"
+        commands = [("INCR", key), ("EVAL", busy, 0)]
+        first, second = log.backend.client.send(commands, again=False)
+        assert first == 1
+        assert isinstance(second, Exception)
+
+    def test_the_master_is_another_meanwhile(self, tmp_path):
+        """B13: what was lent then does not lead to the old one again, which still answers."""
+        (tmp_path / "old").mkdir()
+        (tmp_path / "new").mkdir()
+        with running_redis(tmp_path / "old") as old, running_redis(tmp_path / "new") as new:
+            lines = Sentinels("redis+sentinel://127.0.0.1:1/mymaster/0").lines
+            manager = lines.pool.sentinel_manager
+            manager.discover_master = lambda name: ("127.0.0.1", old.port)
+            lent = lines.take()
+            manager.discover_master = lambda name: ("127.0.0.1", new.port)
+            talk(lines, [("SET", "a", 1)])
+            lines.put_back(lent)
+            talk(lines, [("SET", "b", 1)])
+            assert old.client.dbsize() == 0
+            assert new.client.dbsize() == 2
+            lines.close()
+
+    def test_a_node_that_stands_still(self, tmp_path):
+        """B37: is not waited for longer than one that is asked for the first time."""
+        options = "--cluster-enabled", "yes", "--cluster-port", str(free_port())
+        with running_redis(tmp_path, *options) as server:
+            server.client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+            place = Cluster(f"redis+cluster://127.0.0.1:{server.port}")
+            place.lines_of(0)
+            server.stop()
+            place.masters.clear()
+            began = time.monotonic()
+            with pytest.raises(redis.ConnectionError):
+                place.lines_of(0)
+            assert time.monotonic() - began < 4
+
     def test_they_are_used_again(self, log):
         """By everybody in turn; no more are open than were ever needed at once."""
         with ThreadPoolExecutor(4) as pool:
@@ -405,6 +445,18 @@ class TestWhatTransportsSay:
             socket.task.cancel()
             reader.task.cancel()
             await asyncio.gather(socket.task, reader.task, return_exceptions=True)
+
+    def test_no_answer(self, log, client, server):
+        """504, without a time to try again at: it may be stored, as it is here."""
+        server.stop()
+        answer = client.post(
+            f"{API}?log={log.name}", '{"kind": "lost"}', content_type="application/json"
+        )
+        server.go_on()
+        until(lambda: log.info().head == 2)
+        assert answer.status_code == 504
+        assert "may be stored" in answer.json()["detail"]
+        assert "Retry-After" not in answer
 
     def test_not_confirmed(self, make_log, client, server):
         """504, without a time to try again at: it is stored, and a key is what makes that safe."""

@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -240,6 +242,52 @@ def test_redis_is_away_for_a_while(make_log, alias, tmp_path):
         server.start()
         until(lambda: not status_of(log).outbox or log.read().cursor == 4)
         assert kinds(log) == ["zero", "n0", "n1", "n2"]
+
+
+def test_what_waits_is_not_confirmed(make_log, alias, tmp_path):
+    """B15: who emits after it is not told that their own event is stored."""
+    with running_redis(tmp_path) as server:
+        log = make_log(alias, BACKEND="redis", OPTIONS={"url": server.url, "wait": 1})
+        put(log, "before")
+        with pytest.raises(LogUnavailable, match="nothing was stored"):
+            log.append("mine")
+        assert waiting(log) == 1
+        assert server.client.xlen(log.backend.keys.entries) == 1
+
+
+def slow_line(port, rate):
+    """The port of a way to a server, of so many bytes a second."""
+    entrance = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source, target, rate):
+        with suppress(OSError), source, target:
+            while data := source.recv(65_536):
+                target.sendall(data)
+                time.sleep(len(data) / rate if rate else 0)
+
+    def serve():
+        while True:
+            one, other = entrance.accept()[0], socket.create_connection(("127.0.0.1", port))
+            for way in ((one, other, rate), (other, one, 0)):
+                threading.Thread(target=carry, args=way, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return entrance.getsockname()[1]
+
+
+def test_a_slow_line(make_log, alias, tmp_path):
+    """B26: large events are relayed as many at a time as there is time for; so is one large append."""
+    with running_redis(tmp_path) as server:
+        url = f"redis://127.0.0.1:{slow_line(server.port, 8_000_000)}/0"
+        log = make_log(alias, BACKEND="redis", OPTIONS={"url": url})
+        log.append("zero")
+        large = Item("n", "", '{"a":"%s"}' % ("x" * 60_000), None)
+        with connections[alias].cursor() as cursor:
+            outbox.put(cursor, log.name, [large] * 400, log.backend.now())
+        log.append("after")
+        assert waiting(log) == 0
+        log.backend.append([large] * 400)
+        assert log.info().head == 802
 
 
 def test_a_redis_that_stands_still(make_log, tmp_path):

@@ -704,7 +704,7 @@ class TestLettingGo:
 class TestAnEmitInAnEmit:
     """A handler of a signal may emit at any moment; and so may what hooks into queries or logging."""
 
-    @pytest.fixture(params=["postgres", "mariadb"])
+    @pytest.fixture(params=["default", "postgres", "mariadb"])
     def alias(self, request):
         return request.param
 
@@ -731,6 +731,46 @@ class TestAnEmitInAnEmit:
         assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]
         assert [entry.seq for entry in entries if entry.stream == "s"] == [1, 2, 3, 4]
         assert inner[1].position is None
+
+    @pytest.mark.parametrize(
+        "moment", ["UPDATE events_log", "INSERT INTO events_stream", "INSERT INTO events_event"]
+    )
+    def test_in_the_middle_of_a_single_event_on_sqlite(self, make_log, moment):
+        """B14, B53: its three statements take what the first has left in the log's row."""
+        log = make_log("default")
+        log.append("zero", stream="s")
+        inner = []
+
+        def hooked(execute, sql, *args):
+            answer = execute(sql, *args)
+            if not inner and sql.startswith(moment):
+                inner.append(None)
+                inner.append(log.append("inner", stream="s"))
+            return answer
+
+        with connections["default"].execute_wrapper(hooked):
+            assert log.append("outer", stream="s").position == 2
+        found = [(entry.position, entry.seq, entry.kind) for entry in log.read().entries]
+        assert found == [(1, 1, "zero"), (2, 2, "outer"), (3, 3, "inner")]
+        assert inner[1].position is None
+
+    def test_what_is_undone_with_the_other(self, make_log):
+        log = make_log("default")
+        log.stream("s").open()
+        log.stream("s").complete()
+        inner = []
+
+        def hooked(execute, sql, *args):
+            answer = execute(sql, *args)
+            if not inner and sql.startswith("UPDATE events_log"):
+                inner.append(None)
+                inner.append(log.append("inner"))
+            return answer
+
+        with connections["default"].execute_wrapper(hooked), pytest.raises(StreamClosed):
+            log.append("outer", stream="s")
+        log.append("next")
+        assert [entry.kind for entry in log.read().entries][2:] == ["next"]
 
 
 class TestSQLite:

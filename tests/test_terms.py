@@ -2,10 +2,12 @@
 
 import json
 import time
+from dataclasses import replace
+from functools import partial
 
 import pytest
-from django.core.management import call_command
-from django.db import transaction
+from django.core.management import CommandError, call_command
+from django.db import connections, transaction
 from django.test import Client
 
 from events import webhooks
@@ -92,6 +94,30 @@ def test_a_reader_beyond_the_head_begins_the_term(log):
     assert log.read(2).gap.reason == "ahead"
 
 
+@pytest.mark.parametrize("refused", ["no privilege", "read only"])
+def test_a_reader_that_may_not_write(log, refused):
+    """It is answered as if nobody could tell, and is no error for it."""
+    log.append("n")
+    wrote_elsewhere(log)
+    before, connection = log.info().epoch, connections["postgres"]
+    with connection.cursor() as cursor:
+        if refused == "read only":
+            cursor.execute("SET default_transaction_read_only = on")
+        else:
+            cursor.execute("CREATE ROLE events_reader")
+            cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO events_reader")
+            cursor.execute("SET ROLE events_reader")
+    try:
+        assert log.read(9, epoch=before).gap.reason == "ahead"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE; SET default_transaction_read_only = off")
+            if refused == "no privilege":
+                cursor.execute("DROP OWNED BY events_reader; DROP ROLE events_reader")
+    log.append("n")
+    assert log.read(9, epoch=before).gap.reason == "epoch"
+
+
 def test_a_term_that_begins_while_a_reader_looks(log, monkeypatch):
     """Between what it has read and its look at the timeline, somebody has written."""
     log.append("n")
@@ -174,6 +200,37 @@ def test_a_copied_log_keeps_its_terms(log, make_log):
     assert other.info().epoch == log.info().epoch
     assert other.read(1, epoch=before).gap is None
     assert other.read(2, epoch=before).gap.reason == "epoch"
+
+
+@pytest.mark.parametrize("lost", ["source", "target"])
+def test_a_copy_goes_on(make_log, lost):
+    """After another server has taken over from either, as long as nothing that was copied is lost."""
+    source, target = make_log("postgres"), make_log("postgres")
+    copy = partial(
+        call_command, "copy_log", "--from", source.name, "--to", target.name, verbosity=0
+    )
+    source.append("n")
+    before = source.info().epoch
+    copy()
+    wrote_elsewhere({"source": source, "target": target}[lost])
+    source.append("n")
+    copy()
+    assert target.info() == replace(source.info(), name=target.name)
+    assert target.read(1, epoch=before).gap is None
+    assert target.read(2, epoch=before).gap == source.read(2, epoch=before).gap
+
+
+def test_a_copy_of_what_is_lost_does_not_go_on(make_log):
+    source, target = make_log("postgres"), make_log("postgres")
+    source.append_many([("n", {})] * 2)
+    call_command("copy_log", "--from", source.name, "--to", target.name, verbosity=0)
+    Event.objects.using("postgres").filter(log__name=source.name, position=2).delete()
+    Log.objects.using("postgres").filter(name=source.name).update(head=1)
+    wrote_elsewhere(source)
+    source.append_many([("m", {})] * 2)
+    with pytest.raises(CommandError):
+        call_command("copy_log", "--from", source.name, "--to", target.name, verbosity=0)
+    assert [entry.kind for entry in target.read().entries] == ["n", "n"]
 
 
 class TestCursorsThatAreStored:

@@ -38,6 +38,14 @@ class Unavailable(APIException):
     wait = 1
 
 
+class Unknown(APIException):
+    """Without a time to try again at, as below."""
+
+    status_code = status.HTTP_504_GATEWAY_TIMEOUT
+    default_detail = "The log did not answer: it may be stored. With a key, to try again is safe."
+    default_code = "unknown"
+
+
 class Unconfirmed(APIException):
     """Without a time to try again at: without a key, that would store it twice."""
 
@@ -80,7 +88,7 @@ def as_http() -> Iterator[None]:
         raise Conflict(str(error)) from error
     except exceptions.LogUnavailable as error:
         # Its text names the server.
-        raise Unavailable from error
+        raise (Unknown if error.may_be_stored else Unavailable) from error
     except exceptions.NotConfirmed as error:
         raise Unconfirmed from error
     except exceptions.LogBusy as error:

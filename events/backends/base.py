@@ -46,7 +46,7 @@ FOREVER = 10**11
 
 def check_adoptable(log: str, head: int, epoch: str, after: int, state: State) -> None:
     """Is this log the copy of another up to `after`, or does it hold nothing yet?"""
-    if head and epoch != state.epoch:
+    if head and not state.goes_on(epoch, head):
         raise EventsError(f"the log {log!r} has entries of its own, up to position {head}")
     if head != (after if head else 0):
         raise EventsError(f"somebody else writes to the log {log!r}: its head is {head}")

@@ -355,7 +355,8 @@ class Ledger:
 
     def adopt(self, rows: Sequence[Row], after: int, upto: int, state: State) -> None:
         """Take over entries of another log; see `BaseBackend.adopt`."""
-        check_adoptable(self.name, self.head, self.epoch, after, state)
+        # A term that a promoted server would begin with this is the other log's business.
+        check_adoptable(self.name, self.head, self.stored_term.epoch, after, state)
         if not self.head:
             self.floor = after
         self.removed += upto - after - len(rows)

@@ -1,5 +1,6 @@
 """The way to a ledger: through the lock of its head, one at a time."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -15,6 +16,8 @@ from . import outbox, terms
 from .dialects import Dialect, dialect_of
 from .ledger import BATCH, Ledger, LogMissing
 from .transactions import busy, is_timeout, run, savepoint
+
+logger = logging.getLogger("events")
 
 T = TypeVar("T")
 
@@ -139,7 +142,14 @@ class LedgerLock:
         another epoch than was seen? Somebody else may have begun it since."""
         another, is_over = terms.look(self.connection, self.name, seen)
         if is_over:
-            self.run(lambda ledger: None)
+            try:
+                self.run(lambda ledger: None)
+            except LogBusy:
+                raise
+            except DatabaseError:
+                # Who may only read cannot begin it; the next to write does.
+                logger.warning("Log %r: could not begin a term.", self.name, exc_info=True)
+                return another
         return another or is_over
 
     def create_log(self) -> None:

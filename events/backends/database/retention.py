@@ -20,6 +20,8 @@ from .transactions import is_transient
 # Where streams were deleted, raising the floor has to count the holes that it passes, under
 # the lock; so it goes by steps of this many positions.
 FLOOR_STEP = 10_000
+# Seconds. A batch that takes longer has waited for writers, and the pause after one is no longer.
+LONG, LONGEST_PAUSE = 0.05, 0.1
 
 
 def last_to_go(
@@ -94,13 +96,14 @@ def delete_below(
     By primary key, since on MariaDB a range would wait for its neighbours' locks. After each
     batch comes a pause that is a multiple of what the batch took, so that a writer beside it
     finds the disk, and on SQLite the one write lock, mostly free. There a batch is small as well:
-    a writer that finds the lock taken sleeps, for longer each time, before it looks again. The
-    floor is looked at each time: if the database was flushed meanwhile, what is there now is not
+    a writer that finds the lock taken sleeps, for longer each time, before it looks again. Where the
+    batch itself has to wait, the next one is larger, or writers would add more than goes. The floor
+    is looked at each time: if the database was flushed meanwhile, what is there now is not
     what was to go.
     """
     total = count_below(cursor, log_id, target) if progress else 0
     done, after = 0, -1
-    size = min(batch_size, dialect.delete_most)
+    size = least = min(batch_size, dialect.delete_most)
     while True:
         began = time.monotonic()
         cursor.execute(
@@ -122,4 +125,6 @@ def delete_below(
         after = found[-1][1]
         if progress:
             progress(done, max(total, done))
-        time.sleep(dialect.delete_pause * (time.monotonic() - began))
+        took = time.monotonic() - began
+        size = min(2 * size, 10 * least, batch_size) if took > LONG else max(size // 2, least)
+        time.sleep(min(dialect.delete_pause * took, LONGEST_PAUSE))

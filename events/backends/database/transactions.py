@@ -1,11 +1,12 @@
 """Transactions of our own: begun by hand, bounded in time, tried again after a transient error."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,6 +14,8 @@ from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import LogBusy
 from .dialects import Dialect
+
+logger = logging.getLogger("events")
 
 T = TypeVar("T")
 
@@ -38,12 +41,14 @@ def run(
     """
     deadline = time.monotonic() + lock_timeout
     reconnects = 1
+    _later.pop(connection, None)
     while True:
         finished = False
         try:
             with own_transaction(connection, dialect, lock_timeout) as cursor:
                 result = work(cursor)
                 finished = True
+            _do_later(connection)
             return result
         except (DatabaseError, InterfaceError) as error:
             if is_timeout(error):
@@ -131,6 +136,23 @@ def in_own(connection: BaseDatabaseWrapper) -> bool:
     hooks into logging or into its queries. In a transaction of its own it would commit the half of
     what is under way, or be taken back with it although it was answered for."""
     return connection in _own
+
+
+# What such an emit leaves to be done when that transaction has committed; forgotten if it is undone.
+_later: WeakKeyDictionary[BaseDatabaseWrapper, list[Callable[[], object]]] = WeakKeyDictionary()
+
+
+def after_own(connection: BaseDatabaseWrapper, work: Callable[[], object]) -> None:
+    _later.setdefault(connection, []).append(work)
+
+
+def _do_later(connection: BaseDatabaseWrapper) -> None:
+    """What is under way is committed, and its caller must not hear otherwise."""
+    for work in _later.pop(connection, ()):
+        try:
+            work()
+        except Exception:
+            logger.exception("An event that was emitted in the middle of an emit is not stored.")
 
 
 def _undo(cursor: CursorWrapper, dialect: Dialect) -> None:

@@ -93,6 +93,9 @@ class Lines:
         return connection
 
     def put_back(self, connection: Any) -> None:
+        if address_of(connection) != self.address:
+            # It leads to a master that is none any more, but may not know that yet.
+            connection.disconnect()
         self.idle.append(connection)
 
     def close(self) -> None:
@@ -113,11 +116,15 @@ class Lines:
             connection.disconnect()
             self.put_back(connection)
             raise
-        address = getattr(connection, "host", None), getattr(connection, "port", None)
+        address = address_of(connection)
         if address != self.address:
             # Sentinel has named another master: what is idle leads to the old one.
             self.address = address
             self.close()
+
+
+def address_of(connection: Any) -> tuple[Any, Any]:
+    return getattr(connection, "host", None), getattr(connection, "port", None)
 
 
 def _has_more(connection: Any) -> bool:
@@ -184,7 +191,7 @@ class Cluster(Place):
     def _master(self, slot: int) -> tuple[str, int]:
         for node in random.sample([*self.known], len(self.known)):
             try:
-                ranges = talk(self._lines(node), [("CLUSTER", "SLOTS")])[0]
+                ranges = talk(self._lines(node), [("CLUSTER", "SLOTS")], LEAST_TIMEOUT)[0]
             except (*LOST, errors.RedisError):
                 continue
             masters = [((one[2][0] or b"").decode() or node[0], one[2][1]) for one in ranges]
@@ -231,7 +238,7 @@ def talk(lines: Lines, commands: Sequence[Command], patience: float = ANSWER_TIM
     except LOST as error:
         raise Unsent(str(error)) from error
     try:
-        connection.send_packed_command([packed(commands)], check_health=False)
+        connection.send_packed_command(pieces(packed(commands)), check_health=False)
         if not answers_within(connection, patience):
             raise errors.TimeoutError(f"no answer within {patience:.1f} s")
         return [_answer(connection) for _ in commands]
@@ -257,6 +264,16 @@ def packed(commands: Sequence[Command]) -> bytes:
             parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
     return b"".join(parts)
 
+
+def pieces(data: bytes) -> list[bytes]:
+    """A socket's timeout is for all of what it is given at once, however much that is."""
+    if len(data) <= PIECE:
+        return [data]
+    return [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
+
+
+# Bytes that are sent within NEXT_TIMEOUT, or the line is taken for a dead one.
+PIECE = 2**18
 
 # Characters of what is worth remembering: keys of logs, kinds and fields come again and again.
 SHORT = 64
@@ -300,22 +317,24 @@ class Client:
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
             try:
-                return self._attempt(commands, deadline)
+                return self._attempt(commands, deadline, again)
             except Unsent as error:
                 failure: Exception = error
             except LOST as error:
                 self.place.look_again(self.slot, "")
                 if not again:
-                    raise LogUnavailable(
+                    lost = LogUnavailable(
                         f"Redis did not answer ({error}): whether the events were stored is not "
                         "known. With a key, to emit them again is safe"
-                    ) from error
+                    )
+                    lost.may_be_stored = True
+                    raise lost from error
                 failure = error
             if time.monotonic() > deadline:
                 raise LogUnavailable(f"Redis cannot be had: {failure}") from failure
             time.sleep(random.uniform(0.01, 0.1))  # nosec B311 # no secret
 
-    def _attempt(self, commands: Sequence[Command], deadline: float) -> list[Any]:
+    def _attempt(self, commands: Sequence[Command], deadline: float, again: bool) -> list[Any]:
         place = self.place
         # A server that stands still keeps nobody longer than one that is away.
         left = deadline - time.monotonic()
@@ -325,7 +344,8 @@ class Client:
         except Unsent:
             place.look_again(self.slot, "")
             raise
-        for answer in answers:
+        # What refuses the WAIT after a script says nothing of the script, which was done.
+        for answer in answers if again else answers[:1]:
             if isinstance(answer, Exception) and code_of(answer) in NOT_DONE:
                 place.look_again(self.slot, f"{code_of(answer)} {answer}")
                 raise Unsent(str(answer)) from answer

@@ -23,7 +23,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ... import hints
-from ...exceptions import EventsError, InvalidTransition, KeyConflict, LogBusy, LogUnavailable
+from ...exceptions import (
+    EventsError,
+    InvalidTransition,
+    KeyConflict,
+    LogBusy,
+    LogUnavailable,
+    NotConfirmed,
+)
 from ...lifecycle import STEPS, next_status
 from ...types import Entry, Row, Status
 from ...validation import Item
@@ -152,8 +159,16 @@ class Relay:
 
     def drain(self) -> None:
         """Have all that was committed before this call placed: what comes now comes after it."""
-        if not self._is_drained():
+        if self._is_drained():
+            return
+        try:
             self.sequence()
+        except NotConfirmed as error:
+            # That is said of those; of what comes now, nothing is stored.
+            raise LogUnavailable(
+                f"log {self.name!r}: nothing was stored, since too few replicas confirm what was "
+                "committed before"
+            ) from error
 
     def catch_up(self) -> bool:
         """The same for a reader, who does not wait for long: is more committed than has its place?"""
@@ -218,7 +233,7 @@ class Relay:
             database, token = self._lock(cursor, nowait=patience is not None)
             found = outbox.pending(cursor, self.name, 0, newest, BATCH)
             if found:
-                rows = [Relayed(row.id, row.item, note_of(row)) for row in found]
+                rows = [Relayed(row.id, row.item, note_of(row)) for row in _some(found)]
                 self._place(cursor, rows, database, token, patience)
                 done = database, token, [row.note for row in rows]
 
@@ -316,6 +331,17 @@ class Relay:
         relay does it."""
         with suppress(EventsError):
             self.ledger.relay([], notes, database, token + 1, PATIENCE)
+
+
+def _some(found: Sequence[outbox.Pending]) -> list[outbox.Pending]:
+    """The first of them, few enough that to send them does not outlast the transaction."""
+    size, some = 0, list[outbox.Pending]()
+    for row in found:
+        size += len(row.item.text)
+        if some and size > outbox.MAX_TEXT:
+            break
+        some.append(row)
+    return some
 
 
 def note_of(row: outbox.Pending) -> str:

@@ -65,6 +65,8 @@ def _query(
         raise BadParameter("kind", f"must be at most {MAX_KINDS} kinds")
     if last is not None and since is not None:
         raise BadParameter("last", "stands in place of since: give one of them")
+    if isinstance(since, int) and since > MAX_NUMBER:
+        raise BadParameter("since", f"must be at most {MAX_NUMBER}")
     since = "earliest" if since is None else since
     return log.query(since, limit, stream=streams, kind=kinds, epoch=epoch, last=last)
 

@@ -701,6 +701,22 @@ class TestLettingGo:
         assert seen == sorted(set(seen))
 
 
+@contextmanager
+def emits_after(moment, log, alias, stream):
+    """Once, after the first statement that begins so; the second of what comes is the answer."""
+    inner = []
+
+    def hooked(execute, sql, *args):
+        answer = execute(sql, *args)
+        if not inner and sql.startswith(moment):
+            inner.append(None)
+            inner.append(log.append("inner", stream=stream))
+        return answer
+
+    with connections[alias].execute_wrapper(hooked):
+        yield inner
+
+
 class TestAnEmitInAnEmit:
     """A handler of a signal may emit at any moment; and so may what hooks into queries or logging."""
 
@@ -714,16 +730,7 @@ class TestAnEmitInAnEmit:
     def test_it_waits_for_the_commit_of_the_other(self, log, alias, moment):
         """B14, B53: nothing that was answered for is lost, and no number is given out twice."""
         log.append("zero", stream="s")
-        inner = []
-
-        def hooked(execute, sql, *args):
-            answer = execute(sql, *args)
-            if not inner and sql.startswith(moment):
-                inner.append(None)
-                inner.append(log.append("inner", stream="t"))
-            return answer
-
-        with connections[alias].execute_wrapper(hooked):
+        with emits_after(moment, log, alias, "t") as inner:
             log.append_many([{"kind": kind, "stream": "s"} for kind in ("a", "b")])
         log.append("next", stream="s")
         entries = log.read().entries
@@ -739,16 +746,7 @@ class TestAnEmitInAnEmit:
         """B14, B53: its three statements take what the first has left in the log's row."""
         log = make_log("default")
         log.append("zero", stream="s")
-        inner = []
-
-        def hooked(execute, sql, *args):
-            answer = execute(sql, *args)
-            if not inner and sql.startswith(moment):
-                inner.append(None)
-                inner.append(log.append("inner", stream="s"))
-            return answer
-
-        with connections["default"].execute_wrapper(hooked):
+        with emits_after(moment, log, "default", "s") as inner:
             assert log.append("outer", stream="s").position == 2
         found = [(entry.position, entry.seq, entry.kind) for entry in log.read().entries]
         assert found == [(1, 1, "zero"), (2, 2, "outer"), (3, 3, "inner")]

@@ -23,7 +23,7 @@ def main(folder):
     from .handling.handlers import HANDLERS
 
     chosen = {options["name"]: handlers[options["name"]] for options in HANDLERS}
-    wait_until_quiet(chosen.values())
+    wait_until_quiet(chosen.values(), lambda: effects().count())
     recorder = Recorder(Path(folder) / "acted.jsonl")
     for name, handler in chosen.items():
         status = handler.status()
@@ -51,13 +51,14 @@ def effects(**wanted):
     return rows.values_list("position", "stream")
 
 
-def wait_until_quiet(chosen):
+def wait_until_quiet(chosen, done):
+    """Until nothing waits, and neither the heads nor what is `done` change any more."""
     deadline = time.monotonic() + CATCHING_UP
     last, since = None, time.monotonic()
     while time.monotonic() < deadline:
         found = [handler.status() for handler in chosen]
         at_rest = all(not status.lag and not status.held for status in found)
-        seen = [effects().count(), [status.head for status in found], at_rest]
+        seen = [done(), [status.head for status in found], at_rest]
         if seen != last or not at_rest:
             last, since = seen, time.monotonic()
         elif time.monotonic() - since > QUIET:

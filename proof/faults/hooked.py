@@ -6,17 +6,13 @@ python -m proof.faults.hooked note FOLDER     once they have come to the head, o
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import django
 
+from .acted import wait_until_quiet
 from .checks.webhooks import GONE, SILENT
 from .record import Endpoint, Recorder
-from .runners import CATCHING_UP
-
-# Seconds in which nothing more may happen.
-QUIET = 2.0
 
 # What each does stands in its path: see `tests/support/receiver.py`.
 ENDPOINTS = {
@@ -46,7 +42,7 @@ def note(folder):
 
     rows = {one.description: one for one in Row.objects.all()}
     judged = [one for name, one in rows.items() if name not in (SILENT, GONE) and one.active]
-    wait_until_quiet([handlers[one.handler_name] for one in judged])
+    wait_until_quiet([handlers[one.handler_name] for one in judged], lambda: None)
     recorder = Recorder(Path(folder) / "hooked.jsonl")
     notes = [json.loads(line) for line in (Path(folder) / "notes").read_text().splitlines()]
     for name, row in rows.items():
@@ -75,20 +71,6 @@ def arrived(one):
     well = verb in ("ok", "slow") or (verb == "every" and one["nth"] % int(rest[0]) > 0)
     data = json.loads(one["body"])["data"]
     return [data["position"], data["stream"], one["at"], well]
-
-
-def wait_until_quiet(handlers):
-    deadline = time.monotonic() + CATCHING_UP
-    last, since = None, time.monotonic()
-    while time.monotonic() < deadline:
-        found = [handler.status() for handler in handlers]
-        at_rest = not any(status.lag or status.held for status in found)
-        seen = [status.head for status in found]
-        if seen != last or not at_rest:
-            last, since = seen, time.monotonic()
-        elif time.monotonic() - since > QUIET:
-            return
-        time.sleep(0.2)
 
 
 if __name__ == "__main__":

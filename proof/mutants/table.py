@@ -233,8 +233,8 @@ MUTANTS = (
         ),
         (
             DATABASE + "retention.py",
-            '            "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "\n',
-            '            "AND position <= %s AND %s IS NOT NULL "\n',
+            '        "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "\n',
+            '        "AND position <= %s AND %s IS NOT NULL "\n',
         ),
     ),
     mutant(

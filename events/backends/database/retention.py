@@ -106,13 +106,7 @@ def delete_below(
     size = least = min(batch_size, dialect.delete_most)
     while True:
         began = time.monotonic()
-        cursor.execute(
-            "SELECT id, position FROM events_event WHERE log_id = %s AND position > %s "
-            "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "
-            "ORDER BY position LIMIT %s",
-            [log_id, after, target, log_id, size],
-        )
-        found = cursor.fetchall()
+        found = next_to_go(cursor, log_id, after, target, size)
         if not found:
             return done
         try:
@@ -128,3 +122,16 @@ def delete_below(
         took = time.monotonic() - began
         size = min(2 * size, 10 * least, batch_size) if took > LONG else max(size // 2, least)
         time.sleep(min(dialect.delete_pause * took, LONGEST_PAUSE))
+
+
+def next_to_go(
+    cursor: CursorWrapper, log_id: int, after: int, target: int, size: int
+) -> list[tuple[int, int]]:
+    """The next rows of a batch and their positions, none of them above the floor."""
+    cursor.execute(
+        "SELECT id, position FROM events_event WHERE log_id = %s AND position > %s "
+        "AND position <= %s AND position <= (SELECT floor FROM events_log WHERE id = %s) "
+        "ORDER BY position LIMIT %s",
+        [log_id, after, target, log_id, size],
+    )
+    return list(cursor.fetchall())

@@ -43,24 +43,26 @@ class KillRedis(Nemesis):
     """Hints have nowhere to go."""
 
     lasts = (0.5, 2.0)
+    which = "redis"
 
     def strike(self):
-        self.world.redis.kill()
+        getattr(self.world, self.which).kill()
 
     def heal(self):
-        self.world.redis.start()
+        getattr(self.world, self.which).start()
 
 
 class PauseRedis(Nemesis):
     """Redis takes connections and answers nothing."""
 
     lasts = (0.5, 2.0)
+    which = "redis"
 
     def strike(self):
-        self.world.redis.stop()
+        getattr(self.world, self.which).stop()
 
     def heal(self):
-        self.world.redis.go_on()
+        getattr(self.world, self.which).go_on()
 
 
 class FlushRedis(Nemesis):
@@ -71,30 +73,22 @@ class FlushRedis(Nemesis):
         self.world.redis.client.client_kill_filter(_type="pubsub")
 
 
-class KillLog(Nemesis):
+class KillLog(KillRedis):
     """The Redis that has the log is killed. It comes back with what is on its disk, and begins a
     new term."""
 
     lasts = (0.2, 1.5)
+    which = "log_redis"
 
     def strike(self):
         self.world.mark(TERM)
-        self.world.log_redis.kill()
-
-    def heal(self):
-        self.world.log_redis.start()
+        super().strike()
 
 
-class PauseLog(Nemesis):
+class PauseLog(PauseRedis):
     """The Redis that has the log takes connections and answers nothing."""
 
-    lasts = (0.5, 2.0)
-
-    def strike(self):
-        self.world.log_redis.stop()
-
-    def heal(self):
-        self.world.log_redis.go_on()
+    which = "log_redis"
 
 
 class FillDisk(Nemesis):

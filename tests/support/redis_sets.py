@@ -12,7 +12,9 @@ from .servers import free_port, wait_until
 # A replica is served at once, and not after waiting for others.
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 # A master that comes back with nothing, while it is still the master, would empty its replicas.
-KEPT = ("--appendonly", "yes")
+# It does not wait for the disk: who does that for half a second is taken for dead by Sentinel, which
+# names the other one, and each of the two has takers for a while.
+KEPT = ("--appendonly", "yes", "--appendfsync", "no")
 
 
 class Watched:
@@ -42,7 +44,7 @@ class Sentinel(Redis):
             f"port {self.port}\n"
             "bind 127.0.0.1\n"
             f"sentinel monitor mymaster 127.0.0.1 {self.arguments[0]} 1\n"
-            "sentinel down-after-milliseconds mymaster 500\n"
+            "sentinel down-after-milliseconds mymaster 2000\n"
             "sentinel failover-timeout mymaster 3000\n"
         )
         self.process = subprocess.Popen(

@@ -196,6 +196,8 @@ def _room_in(container: Any, depth: int, room: int) -> int:
         members = container.values()
     for member in members:
         kind = type(member)
+        if kind is str or kind is bool or member is None:
+            continue
         if kind is dict or kind is list:
             room = _room_in(member, depth + 1, room)
             if room < 0:
@@ -206,7 +208,7 @@ def _room_in(container: Any, depth: int, room: int) -> int:
         elif kind is float:
             if not math.isfinite(member):
                 return -1
-        elif kind is not str and kind is not bool and member is not None:
+        else:
             return -1
     return room
 

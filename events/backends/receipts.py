@@ -41,7 +41,7 @@ def defer(
         first = None if key is None else entries.get(key)
         if first is not None:
             check_same(item, first)
-            answers.append(Entry.from_row(first))
+            answers.append(Entry.lazy(first))
             continue
         if key is not None and key in waiting:
             check_same(item, waiting[key])
@@ -54,7 +54,7 @@ def defer(
 
 
 def receipt(item: Item, micros: int) -> Entry:
-    return Entry.from_row(item.at(0, 0, micros))
+    return Entry.lazy(item.at(0, 0, micros))
 
 
 def follow_statuses(items: Sequence[Item], statuses: dict[str, Status | None]) -> bool:

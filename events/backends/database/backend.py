@@ -138,9 +138,9 @@ class DatabaseBackend(BaseBackend):
             row = self._append_at_once(items)
             if row is not None:
                 hints.send(self.name, row.position)
-                return [Entry.from_row(row)]
+                return [Entry.lazy(row)]
             rows = self.lock.run_after_outbox(methodcaller("append", items), taken_by(items))
-            return [Entry.from_row(row) for row in rows]
+            return [Entry.lazy(row) for row in rows]
         if not self.dialect.uses_outbox:
             if in_own(self.connection):
                 # Its positions are being given out: what came between would have one of them.
@@ -207,7 +207,7 @@ class DatabaseBackend(BaseBackend):
         # What is after the head of this transaction's first append is its own, and not committed.
         own = min([before, *(one.head for one in hook.registered(self.connection, self.name))])
         return [
-            receipt(item, row.micros) if row.position > own else Entry.from_row(row)
+            receipt(item, row.micros) if row.position > own else Entry.lazy(row)
             for row, item in zip(rows, items, strict=True)
         ]
 

@@ -40,5 +40,5 @@ def test_a_name_that_no_mutant_has(capsys):
     """It is a mistake of whoever asks, and nothing is said to be as it should be."""
     assert main(["floor", "no such thing"]) == 2
     assert capsys.readouterr().out.splitlines() == [
-        "There is no mutant 'no such thing' in proof/mutants/table.py."
+        "There is no mutant 'no such thing' in proof/mutants/."
     ]

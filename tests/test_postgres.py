@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from events.backends.database import prepared
 from events.backends.database.dialects import array
@@ -48,6 +49,19 @@ def test_a_connection_that_lives_prepares_its_appends(log, statements):
     plain, prepare, execute = (statements.count(verb) for verb in ("WITH", "PREPARE", "EXECUTE"))
     assert (plain, prepare, execute) == (prepared.PLAIN_USES - 1, 1, 4)
     assert [e.position for e in log.read().entries] == list(range(1, prepared.PLAIN_USES + 5))
+
+
+def test_an_append_sends_no_notice_itself(log):
+    """A commit after a NOTIFY takes a lock of the whole server: another connection sends it, alone."""
+    connection = connections["postgres"]
+    with CaptureQueriesContext(connection) as queries:
+        log.append("n")
+        log.append_many([("n",)] * 2)
+        with transaction.atomic(using="postgres"):
+            log.append("n")
+            log.append("n", stream="s")
+    assert any("events_outbox" in one["sql"] for one in queries)
+    assert not [one for one in queries if "notify" in one["sql"].lower()]
 
 
 def test_a_session_that_forgets_loses_nothing(log, statements):

@@ -203,6 +203,17 @@ class TestTrouble:
         assert len({note["headers"]["webhook-id"] for note in other.notes(endpoint.url)}) == 1
         assert fresh(endpoint).failures == 2
 
+    def test_a_silent_endpoint_is_probed_by_one_line(self, log, add, other, clock):
+        """Of all those that deliver to it at the same time."""
+        endpoint = add(other.url("/status/503"), parallel=4)
+        for n in range(20):
+            log.append("n", stream=f"s{n}")
+        run(endpoint)
+        sent = len(other.notes(endpoint.url))
+        clock.advance(6)
+        run(endpoint)
+        assert len(other.notes(endpoint.url)) == sent + 1
+
     def test_an_endpoint_that_recovers_gets_all_in_order(self, log, add, other, clock):
         endpoint = add(other.url("/status/503"))
         for _ in range(5):

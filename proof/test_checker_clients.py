@@ -9,6 +9,7 @@ from .faults.history import load
 from .faults.record import (
     OK,
     Arrival,
+    Crowded,
     Event,
     Goal,
     Held,
@@ -157,6 +158,21 @@ def test_somebody_is_not_served_beside_a_greedy_user(history, seconds):
     assert_caught(history, "others_are_served")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "invariant"),
+    [
+        ({"most": 4}, "nobody_has_more_connections_than_one_may"),
+        ({"refused": 0}, "nobody_has_more_connections_than_one_may"),
+        ({"again": 2}, "what_has_ended_does_not_count"),
+    ],
+)
+def test_a_user_with_too_many_connections_or_too_few(history, wrong, invariant):
+    history.crowded = [Crowded("crowd-1", "http://one", 3, most=3, refused=9, again=3)]
+    assert check(history) == {}
+    vars(history.crowded[0]).update(wrong)
+    assert_caught(history, invariant)
+
+
 def step(kind, stream, start, end, **fields):
     one = Event(step_uid(kind, stream), kind, stream, outcome=OK, **fields)
     return op(f"{kind}-{start}", start, end, one)
@@ -259,12 +275,31 @@ def test_what_clients_saw_is_read_back(history, tmp_path):
     history.helds = [Held("uvicorn", True, {"files": 5})]
     history.revoked = [Revoked("ws-9", 10.0, None, 60)]
     history.served = [Served("probe-1", "http://one", 10.0, None, 3)]
+    history.crowded = [Crowded("crowd-1", "http://one", 3, 3, 9, 3)]
     history.marks = [Mark(1.0, "kill a server")]
     recorder = Recorder(tmp_path / "client.jsonl")
-    for name in ("arrivals", "stretches", "goals", "helds", "revoked", "served", "marks"):
+    for name in (
+        "arrivals",
+        "stretches",
+        "goals",
+        "helds",
+        "revoked",
+        "served",
+        "crowded",
+        "marks",
+    ):
         for value in getattr(history, name):
             recorder.write(value)
     recorder.close()
     found = load(tmp_path)
-    for name in ("arrivals", "stretches", "goals", "helds", "revoked", "served", "marks"):
+    for name in (
+        "arrivals",
+        "stretches",
+        "goals",
+        "helds",
+        "revoked",
+        "served",
+        "crowded",
+        "marks",
+    ):
         assert getattr(found, name) == getattr(history, name)

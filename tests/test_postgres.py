@@ -1,16 +1,19 @@
 """What only the PostgreSQL path does: prepared statements, and arrays as text."""
 
 import asyncio
+import os
+import threading
 
 import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from events.backends.database import prepared
+from events.backends.database import notices, prepared
 from events.backends.database.dialects import array
 from events.live.tail import follow
 
 from .support.connections import next_batch
+from .test_notices import LISTENERS
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -62,6 +65,25 @@ def test_an_append_sends_no_notice_itself(log):
             log.append("n", stream="s")
     assert any("events_outbox" in one["sql"] for one in queries)
     assert not [one for one in queries if "notify" in one["sql"].lower()]
+
+
+def test_a_listener_that_is_cut_off_listens_anew(log):
+    """And looks at once: what was told meanwhile is told to nobody again."""
+    heard = threading.Event()
+    forget = notices.hear("postgres", log.name, heard.set)
+    try:
+        for _ in range(3):
+            assert heard.wait(5), "nobody looks when it has begun to listen"
+            heard.clear()
+            sql(f"SELECT pg_notify('{notices.CHANNEL}', '{log.name}')")
+            assert heard.wait(5), "nobody listens"
+            heard.clear()
+            sql(f"SELECT pg_terminate_backend(pid) {LISTENERS}")
+    finally:
+        thread = notices._ears[os.getpid(), "postgres"].thread
+        forget()
+        thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_a_session_that_forgets_loses_nothing(log, statements):

@@ -20,6 +20,7 @@ The processes that write the history:
     clients    follow it from outside: WebSocket, Server-Sent Events, long-polling, tail()
     storm      a thousand of them; `revoked`: some whose permission is taken away
     tokens     produces durable streams, and follows each over every transport
+    crowd      one user who wants more connections than one may have
     probe      somebody who asks for little, beside one user who asks for everything
     crashes    processes that stop, sit, die and cut other people's connections
     worker     one process: `python -m proof.faults.worker ROLE OPTIONS`

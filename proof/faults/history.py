@@ -8,6 +8,7 @@ from functools import cached_property
 from .record import (
     Arrival,
     Broken,
+    Crowded,
     Endpoint,
     Followed,
     Goal,
@@ -39,6 +40,7 @@ class History:
     helds: list[Held] = field(default_factory=list)
     revoked: list[Revoked] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
+    crowded: list[Crowded] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     breaks: list[Broken] = field(default_factory=list)
     handled: list[Handled] = field(default_factory=list)
@@ -134,6 +136,7 @@ KINDS = {
     "held": (Held, "helds"),
     "revoked": (Revoked, "revoked"),
     "served": (Served, "served"),
+    "crowded": (Crowded, "crowded"),
     "mark": (Mark, "marks"),
     "broken": (Broken, "breaks"),
     "handled": (Handled, "handled"),

@@ -15,6 +15,7 @@ TERM = "a new term may begin"
 
 # In the environment: see `runners`.
 HANDLING = "FAULTS_HANDLING"
+SHARDS = "FAULTS_SHARDS"
 
 # How streams are called that are opened and left alone; and their idle timeout.
 ABANDONED = "idle-"
@@ -242,6 +243,20 @@ class Served:
     at: float
     seconds: float | None
     within: float
+
+
+@dataclass
+class Crowded:
+    """What one user had at a server who wanted more connections than one may have, the `bound`: the
+    most that were open at a time, how often one was refused, and how many could be opened `again`
+    when all had left."""
+
+    client: str
+    address: str
+    bound: int
+    most: int
+    refused: int
+    again: int
 
 
 @dataclass

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from .nemeses import Nemesis
 from .nemeses.clients import (
+    Crowd,
     DropConnections,
     FreezeConnections,
     GreedyReader,
@@ -12,7 +13,7 @@ from .nemeses.clients import (
     StickClients,
     Storm,
 )
-from .nemeses.handlers import FreezeRunner, KillRunner, KillRunnerAtAStep
+from .nemeses.handlers import ChangeShards, FreezeRunner, KillRunner, KillRunnerAtAStep
 from .nemeses.processes import (
     KillEmitters,
     KillRelays,
@@ -69,6 +70,8 @@ class Round:
     watched: bool = True
     # Are half-open connections left to the servers, when the clients have gone?
     half_open: bool = False
+    # How many connections one user may have open at a server; without, any number of them.
+    connections: int | None = None
     # How many clients a storm has.
     storm: int = 1000
     # Appended to the servers' DATABASE_URL. A storm wants connections that persist: without them
@@ -103,6 +106,7 @@ ROUNDS = (
     # Not so many processes that these are what everybody waits for.
     Round("greedy reader", (GreedyReader,), servers=("uvicorn",), writers=1, options=PERSISTENT),
     Round("stalled downloads", (StalledDownloads,), pool=True),
+    Round("crowd", (Crowd, KillServer, DropConnections), connections=24, options=PERSISTENT),
     Round("storm", (Storm,), servers=("uvicorn",), writers=1, pace=3.0, options=PERSISTENT),
     Round(
         "retention",
@@ -117,6 +121,7 @@ ROUNDS = (
             KillRunner,
             FreezeRunner,
             KillRunnerAtAStep,
+            ChangeShards,
             StopPostgres,
             TerminateBackends,
         ),

@@ -7,7 +7,7 @@ import sys
 from tests.support.servers import ROOT
 
 from .kill_points import VARIABLE
-from .record import HANDLING
+from .record import HANDLING, SHARDS
 
 # Seconds that one is given to finish the entry at hand, and all of them to come to the head.
 PATIENCE = 20
@@ -20,6 +20,8 @@ class Runners:
         self.alive = []
         # Do these run the round's own handlers?
         self.handling = True
+        # How many shards those handlers have that have some.
+        self.shards = 1
         # Who writes down what they have done.
         self.judge = ["proof.faults.acted"]
 
@@ -40,7 +42,7 @@ class Runners:
 
     @property
     def known(self):
-        return {HANDLING: "1" if self.handling else ""}
+        return {HANDLING: "1" if self.handling else "", SHARDS: str(self.shards)}
 
     def one(self):
         return self.world.rng.choice(self.alive)

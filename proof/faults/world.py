@@ -70,6 +70,8 @@ class World:
     def environment(self):
         """What all processes of the round have to know."""
         log = {**LOG, "POLL_INTERVAL": self.round.poll}
+        if self.round.connections:
+            log["MAX_CONNECTIONS"] = self.round.connections
         log["OPTIONS"] = {"clock": self.round.clock} if self.round.clock else {}
         if self.round.on_redis:
             self.log_redis = self.log_redis or self.start_redis("--appendonly", "yes", *ALWAYS)

@@ -38,6 +38,8 @@ WORKERS = 2
 NOWHERE = "mysql://root@127.0.0.1:1/none"
 # Seconds after which a check that does not end counts as one that failed: a mutant may hang.
 PATIENCE = 180
+# To load Hypothesis's plugin takes two seconds, which is as long as many a check.
+WITHOUT = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 PASSED, FAILED = 0, 1
 
@@ -101,7 +103,7 @@ def apply(folder, path, old, new):
 
 
 def verdict(folder, checks):
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *checks]
+    command = [sys.executable, "-m", "pytest", "-qx", *WITHOUT, *checks]
     patience = PATIENCE * (1 + len(checks) // 4)
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=patience)

@@ -3,8 +3,9 @@
 from .mutant import DATABASE, PRUNING, TIMELINE, mutant
 
 TAIL = "tests/test_tail.py::"
-NOTICES = "tests/test_notices.py::"
-NOTICES_OF = DATABASE + "notices.py"
+SIMULATION = "proof/test_simulation.py::test_whatever_goes_wrong_every_reader_gets_what_is_its"
+POSTGRES = "tests/test_postgres.py::"
+NOTICES = DATABASE + "notices.py"
 LIMITS = "tests/test_limits.py::"
 
 MUTANTS = (
@@ -92,7 +93,7 @@ MUTANTS = (
     ),
     mutant(
         "a heartbeat ahead of what was sent",
-        "proof/test_simulation.py",
+        SIMULATION + "[270]",
         (
             "events/websocket/subscription.py",
             "return self.tail.bookmark if self.taking is None else self.before\n",
@@ -101,7 +102,7 @@ MUTANTS = (
     ),
     mutant(
         "sent at once past what waits",
-        "tests/test_eager.py",
+        "tests/test_eager.py::test_what_has_to_wait_is_finished_by_the_task",
         (
             "events/live/eager.py",
             "return self.idle and not self.bell.rung\n",
@@ -110,7 +111,7 @@ MUTANTS = (
     ),
     mutant(
         "what was sent at once needs no acknowledgement",
-        "proof/test_simulation.py",
+        SIMULATION + "[0]",
         (
             "events/websocket/writer.py",
             "batch = subscription.peek() if self.unacknowledged.has_room else None\n",
@@ -124,7 +125,7 @@ MUTANTS = (
     ),
     mutant(
         "a prefix asked about as if it were a name",
-        "tests/test_sets.py::TestADenyList",
+        "tests/test_sets.py::TestADenyList::test_over_a_websocket",
         (
             "events/policy.py",
             '    if stream is None or not stream.endswith("*"):\n',
@@ -142,7 +143,7 @@ MUTANTS = (
     ),
     mutant(
         "an event wakes no follower of its prefix",
-        "tests/test_sets.py::TestFollowing",
+        "tests/test_sets.py::TestFollowing::test_only_what_is_wanted_wakes",
         (
             "events/live/window.py",
             "        if self.prefixes:\n",
@@ -151,7 +152,7 @@ MUTANTS = (
     ),
     mutant(
         "permission not asked again",
-        "tests/test_clocks.py",
+        "tests/test_clocks.py::TestWebSocket::test_access_that_is_revoked",
         (
             "events/websocket/clocks.py",
             "            self.check = self.loop.create_task(self._check())\n",
@@ -160,7 +161,7 @@ MUTANTS = (
     ),
     mutant(
         "permission not asked again of an EventSource",
-        "tests/test_clocks.py",
+        "tests/test_clocks.py::TestServerSentEvents::test_access_that_is_revoked[at once]",
         ("events/api/eventsource.py", "allowed = await self.may_still_read()", "allowed = True"),
     ),
     mutant(
@@ -183,21 +184,21 @@ MUTANTS = (
     ),
     mutant(
         "no LISTEN after a connection that was cut",
-        NOTICES + "test_nothing_is_lost_while_it_is_cut_off",
+        POSTGRES + "test_a_listener_that_is_cut_off_listens_anew",
         (
-            NOTICES_OF,
+            NOTICES,
             "                time.sleep(pause)\n",
             "                return\n",
         ),
     ),
     mutant(
         "who listens anew does not look",
-        NOTICES + "test_nothing_is_lost_while_it_is_cut_off",
-        (NOTICES_OF, '        self._tell("\\n".join(logs))  # what', "        # what"),
+        POSTGRES + "test_a_listener_that_is_cut_off_listens_anew",
+        (NOTICES, '        self._tell("\\n".join(logs))  # what', "        # what"),
     ),
     mutant(
         "a notice in the caller's transaction",
-        "tests/test_postgres.py::test_an_append_sends_no_notice_itself",
+        POSTGRES + "test_an_append_sends_no_notice_itself",
         (
             DATABASE + "outbox.py",
             "    for some in _portions(items):\n",
@@ -216,7 +217,7 @@ MUTANTS = (
     ),
     mutant(
         "a WebSocket that does not count",
-        LIMITS + "test_one_user_has_so_many_connections[uvicorn-a WebSocket]",
+        LIMITS + "TestInOneProcess::test_a_socket_that_is_cut_off_is_let_go",
         (
             "events/websocket/visitor.py",
             "            return hold(CONNECTIONS, self.who, settings.max_connections)\n",
@@ -244,7 +245,7 @@ MUTANTS = (
     ),
     mutant(
         "a socket that subscribes to nothing stays",
-        LIMITS + "TestInOneProcess::test_a_socket_that_never_subscribes_is_closed[SOMEBODY-4408]",
+        LIMITS + "TestInOneProcess::test_a_socket_that_never_subscribes_is_closed[user1-4408]",
         (
             "events/websocket/clocks.py",
             "        if self.subscribe_by and now >= self.subscribe_by:\n",

@@ -158,7 +158,7 @@ class Cluster:
         sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         return self.ask(sql, [name])[0][0]
 
-    def ask(self, sql, values=()):
+    def ask(self, sql, values=None):
         with self.connect() as connection:
             return connection.execute(sql, values).fetchall()
 

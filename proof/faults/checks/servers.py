@@ -33,4 +33,24 @@ def others_are_served(history):
             yield f"{served.client} at {served.address}: {took}, and {served.within} s are allowed"
 
 
-INVARIANTS = (servers_let_go_of_everything, revoked_clients_are_cut_off, others_are_served)
+def nobody_has_more_connections_than_one_may(history):
+    """As many as that, and no more: more than that were wanted all the time."""
+    for one in history.crowded:
+        if one.most > one.bound or not one.refused:
+            yield f"{one.client} at {one.address}: {one.most} of {one.bound} connections, and {one.refused} refused"
+
+
+def what_has_ended_does_not_count(history):
+    """Whoever leaves, or is cut off, may have as many connections as before."""
+    for one in history.crowded:
+        if one.again < one.bound:
+            yield f"{one.client} at {one.address}: {one.again} of {one.bound} connections, when all had left"
+
+
+INVARIANTS = (
+    servers_let_go_of_everything,
+    revoked_clients_are_cut_off,
+    others_are_served,
+    nobody_has_more_connections_than_one_may,
+    what_has_ended_does_not_count,
+)

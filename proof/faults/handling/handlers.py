@@ -13,16 +13,17 @@ from events.handlers import handler
 from tests.support.acting.models import Effect
 
 from ..kill_points import arm_from_environment
-from ..record import HANDLING, echo_of, is_poison
+from ..record import HANDLING, SHARDS, echo_of, is_poison
 
 # So often that nothing is parked that will go well one day.
 PATIENT = [0.2] * 1000
 
+COUNT = int(os.environ.get(SHARDS, 2))
 HANDLERS = (
-    {"name": "single", "shards": 2},
+    {"name": "single", "shards": COUNT},
     {"name": "batch", "shards": 3, "batch": 20},
     {"name": "free", "atomic": False},
-    {"name": "free-batch", "atomic": False, "shards": 2, "batch": 20},
+    {"name": "free-batch", "atomic": False, "shards": COUNT, "batch": 20},
     {"name": "poisoned", "batch": 5, "retry": [0.1, 0.2]},
 )
 

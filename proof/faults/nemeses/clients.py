@@ -97,6 +97,28 @@ class GreedyReader(Nemesis):
         self.world.team.stop(self.probe)
 
 
+class Crowd(Nemesis):
+    """One user wants more connections than one may have, for the rest of the round, and others ask
+    for little."""
+
+    lasts = (3.0, 5.0)
+    SIZE = 40
+    WITHIN = 4.0
+
+    def strike(self):
+        world = self.world
+        set_active(world, True)
+        if not world.storms:
+            options = {"addresses": [server.address for server in world.servers]}
+            options |= {"size": self.SIZE, "bound": world.round.connections}
+            world.storms = world.team.start("crowd", cookies=world.revoked, **options)
+            world.team.go(*world.storms)
+        self.probe = begin_probe(world, self.WITHIN)
+
+    def heal(self):
+        self.world.team.stop(self.probe)
+
+
 class StalledDownloads(StickClients):
     """More downloads than the servers' pool has connections, of which nothing is read, while others
     ask for little."""

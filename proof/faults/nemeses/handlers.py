@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 
 from ..kill_points import HANDLING
 from . import Nemesis
@@ -28,6 +29,22 @@ class FreezeRunner(Nemesis):
 
     def heal(self):
         self.process.send_signal(signal.SIGCONT)
+
+
+class ChangeShards(Nemesis):
+    """Handlers have another number of shards: each process is killed and begins anew with it, one
+    after the other, while others still have the number before."""
+
+    NEXT = {1: 4, 4: 2, 2: 1}
+
+    def strike(self):
+        runners = self.world.runners
+        runners.shards = self.NEXT[runners.shards]
+        self.world.mark(f"{runners.shards} shards")
+        for process in list(runners.alive):
+            runners.kill(process)
+            runners.start()
+            time.sleep(self.rng.uniform(0.1, 1.5))
 
 
 class KillRunnerAtAStep(Nemesis):

@@ -39,7 +39,7 @@ def log(make_log):
     return make_log()
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "postgres", "mariadb"])
+@pytest.mark.django_db(transaction=True, databases="__all__")
 class TestKept:
     @every_backend
     def test_with_the_event(self, make_log, config):

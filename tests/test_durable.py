@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What depends on locks and on how an emit waits for its commit.
 BOTH = ["default", "postgres"]
 on_both = pytest.mark.parametrize("alias", BOTH, indirect=True)
-with_both = pytest.mark.django_db(transaction=True, databases=BOTH)
+with_both = pytest.mark.django_db(transaction=True, databases="__all__")
 OPEN = "tests.support.durable_urls.Open"
 ROOT = "/v1/stream/"
 POST = protocol.Write("application/json", b"[1]")

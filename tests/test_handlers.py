@@ -93,7 +93,7 @@ def effects(alias):
     return list(Effect.objects.using(alias).order_by("pk").values_list("position", flat=True))
 
 
-pytestmark = pytest.mark.django_db(databases=DATABASES, transaction=True)
+pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
 
 class TestOnce:

@@ -10,7 +10,7 @@ from events.handlers import handler, handlers, registry, samples
 from events.handlers.models import Subscription
 
 from .support.admin import INLINE, person
-from .support.databases import DATABASES, skip_unless
+from .support.databases import skip_unless
 
 pytestmark = pytest.mark.django_db
 
@@ -130,7 +130,7 @@ def test_the_lag_of_the_last_hour_is_drawn(h, page, boss):
     assert "Run by a process</th><td>yes" in text
 
 
-@pytest.mark.django_db(databases=DATABASES, transaction=True)
+@pytest.mark.django_db(databases="__all__", transaction=True)
 class TestAnotherDatabase:
     @pytest.fixture
     def elsewhere(self, make_log, h):

@@ -15,7 +15,7 @@ from .support.redis_server import running_redis
 from .support.runners import runners
 from .support.servers import wait_until
 
-pytestmark = pytest.mark.django_db(databases=DATABASES, transaction=True)
+pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
 SEVERAL = [alias for alias in DATABASES if alias != "default"]
 

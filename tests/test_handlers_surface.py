@@ -305,7 +305,7 @@ class TestStatusOfTheLogs:
         assert "handlers" not in command("events_status", log=make_log().name)[1]
 
 
-@pytest.mark.django_db(databases=DATABASES)
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("alias", DATABASES)
 def test_who_has_left_no_sample_for_a_while_is_gone(make_log, alias, monkeypatch):
     """And what is older than an hour is forgotten."""

@@ -25,7 +25,7 @@ from events.webhooks.models import Endpoint
 from .support.receivers import allow_local, receiver
 from .test_handlers import register  # noqa: F401
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ class TestDelivery:
         assert fresh(endpoint).last_used_at
         assert not fresh(endpoint).last_success_at
 
-    @pytest.mark.django_db(databases=DATABASES, transaction=True)
+    @pytest.mark.django_db(databases="__all__", transaction=True)
     def test_on_every_database(self, alias, make_log, other):
         log = make_log(alias)
         endpoint = webhooks.add(other.url("/some/2"), log=log.name, parallel=3)
@@ -571,7 +571,7 @@ class TestGoingOn:
         assert status(bad).cursor == 0
 
 
-@pytest.mark.django_db(databases=DATABASES, transaction=True)
+@pytest.mark.django_db(databases="__all__", transaction=True)
 def test_a_log_elsewhere_needs_nothing_of_the_default_database(make_log, django_assert_num_queries):
     log = make_log("postgres", name="default")
     with django_assert_num_queries(0, connection=connections["default"]):

@@ -11,12 +11,12 @@ from events import webhooks
 from events.handlers.models import Shard
 from events.webhooks.models import Delivery
 
-from .support.databases import DATABASES, skip_unless
+from .support.databases import skip_unless
 from .support.receivers import allow_local, receiver
 from .support.runners import runners
 from .support.servers import wait_until
 
-pytestmark = pytest.mark.django_db(databases=DATABASES, transaction=True)
+pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
 # More than a few are for a machine of one's own: KILLS=20.
 KILLS = int(os.environ.get("KILLS", "3"))

@@ -1,27 +1,22 @@
 """PostgreSQL servers that are lost and replaced by what lags behind them, and what readers are told.
 
-FAILOVERS=20 does it so often.
+FAILOVERS=20 does it so often, WRITERS=32 with so many.
 """
 
 import json
-import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
-from events.backends.database import terms
-
-from .support.failovers import ByEventStream, ByRest, History, InPython
-from .support.postgres_server import Cluster, Pair, binaries
+from .support.failovers import FAILOVERS, ByEventStream, ByRest, History, InPython
+from .support.postgres_server import Cluster, Pair, binaries, connected
 from .support.servers import Site, wait_until
 
 if binaries() is None:
     pytest.skip("PostgreSQL's server is not installed", allow_module_level=True)
-
-FAILOVERS = int(os.environ.get("FAILOVERS", "1"))
 
 
 @pytest.fixture
@@ -29,20 +24,6 @@ def pair(django_db_blocker):
     """Not by a mark: Django knows nothing of databases that come later."""
     with django_db_blocker.unblock(), Cluster() as primary, Cluster(of=primary) as standby:
         yield Pair(primary, standby)
-
-
-@contextmanager
-def connected(alias, database):
-    """A database of Django's for the time of a block, in threads as well."""
-    connections.settings[alias] = connections.configure_settings({"default": {}, alias: database})[
-        alias
-    ]
-    try:
-        yield
-    finally:
-        terms._tells.pop(alias, None)
-        connections[alias].close()
-        del connections[alias], connections.settings[alias]
 
 
 @pytest.fixture
@@ -63,7 +44,7 @@ def test_a_standby_that_lags_is_promoted(pair, site, make_log):
         here = {"address": address, "session": site.sign_in()}
         readers = [InPython, *[partial(kind, **here) for kind in (ByRest, ByEventStream)] * 2]
         log = make_log("away", name="away")
-        history = History(log, DatabaseError, writers=16)
+        history = History(log, DatabaseError)
         with history.running(*readers):
             for _ in range(FAILOVERS):
                 history.written()

@@ -1,6 +1,7 @@
 """Writers and readers of a log whose servers fail, and what each of them was told."""
 
 import json
+import os
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -14,15 +15,18 @@ from events.types import to_micros
 from .http_client import API
 from .servers import wait_until
 
+# As many as their environment says.
+FAILOVERS = int(os.environ.get("FAILOVERS", "1"))
+WRITERS = int(os.environ.get("WRITERS", "16"))
+
 
 class History:
     """What writers were told, and what readers saw."""
 
-    def __init__(self, log, errors, writers=8):
+    def __init__(self, log, errors):
         self.log = log
         # What a writer or a reader has to expect while no server answers.
         self.passing = errors
-        self.writers = writers
         self.ended = threading.Event()
         # By the name of an event, the position that its writer was told.
         self.acknowledged = {}
@@ -58,7 +62,7 @@ class History:
     @contextmanager
     def running(self, *readers):
         self.readers = [one(self) for one in readers]
-        writers = [self.thread(self.write, number) for number in range(self.writers)]
+        writers = [self.thread(self.write, number) for number in range(WRITERS)]
         threads = writers + [self.thread(one.read) for one in self.readers]
         try:
             yield self

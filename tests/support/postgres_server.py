@@ -6,10 +6,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
+from django.db import connections
+
+from events.backends.database import terms
 
 from .servers import free_port, wait_until
 
@@ -141,11 +144,14 @@ class Cluster:
         """All of its processes at once, before one can do what another waits for."""
         self.process.send_signal(signal.SIGSTOP)
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for pid in children.read_text().split():
+        pids = children.read_text().split()
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+        # None of them may hold the shared memory, or the next server does not start.
+        wait_until(lambda: not any(is_running(pid) for pid in pids))
 
     def terminate(self, share):
         """Cut off so many of those who are connected."""
@@ -205,3 +211,24 @@ class Pair:
         self.standby.copy(self.primary.port)
         self.standby.follow(self.primary.port)
         self.wait()
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def connected(alias, database):
+    """A database of Django's for the time of a block, in threads as well."""
+    connections.settings[alias] = connections.configure_settings({"default": {}, alias: database})[
+        alias
+    ]
+    try:
+        yield
+    finally:
+        terms._tells.pop(alias, None)
+        connections[alias].close()
+        del connections[alias], connections.settings[alias]

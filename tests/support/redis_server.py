@@ -20,7 +20,8 @@ class Redis:
         self.folder = folder
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.client = redis.Redis(port=self.port)
+        # It is not waited for long while it stands still.
+        self.client = redis.Redis(port=self.port, socket_timeout=5, retry=None)
         self.process = None
         self.arguments = arguments
 
@@ -34,7 +35,7 @@ class Redis:
     def answers(self):
         try:
             return self.client.ping()
-        except redis.ConnectionError:
+        except redis.RedisError:
             return False
 
     def kill(self):

@@ -17,24 +17,35 @@ AT_ONCE = ("--repl-diskless-sync-delay", "0")
 KEPT = ("--appendonly", "yes", "--appendfsync", "no")
 
 
-class Watched:
+class Several:
+    """Servers one of which, the `master`, has a replica."""
+
+    def __init__(self, servers):
+        self.servers = servers
+
+    def at(self, port):
+        return next(one for one in self.servers if one.port == port)
+
+    def is_complete(self):
+        """Has the master a replica that has all it has? One that is still fetching it would, in its
+        master's place, bring back what it had before."""
+        with suppress(redis.RedisError):
+            info = self.master.client.info("replication")
+            return info["role"] == "master" and info.get("slave0", {}).get("state") == "online"
+        return False
+
+
+class Watched(Several):
     """A master, a replica, and a Sentinel that puts one in the other's place."""
 
     def __init__(self, servers, sentinel):
-        self.servers = servers
+        super().__init__(servers)
         self.sentinel = sentinel
         self.url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster/0"
 
     @property
     def master(self):
-        port = self.sentinel.client.sentinel_get_master_addr_by_name("mymaster")[1]
-        return next(one for one in self.servers if one.port == port)
-
-    def is_complete(self):
-        with suppress(redis.RedisError):
-            info = self.master.client.info("replication")
-            return info["role"] == "master" and info["connected_slaves"] == 1
-        return False
+        return self.at(self.sentinel.client.sentinel_get_master_addr_by_name("mymaster")[1])
 
 
 class Sentinel(Redis):
@@ -79,19 +90,25 @@ def watched(folder):
             sentinel.client.close()
 
 
-class Clustered:
+class Clustered(Several):
+    """Masters with a replica each; the one that is meant has a slot."""
+
+    slot = 0
+
     def __init__(self, servers):
-        self.servers = servers
+        super().__init__(servers)
         self.url = f"redis+cluster://127.0.0.1:{servers[0].port},127.0.0.1:{servers[1].port}"
 
-    def master_of(self, slot):
+    @property
+    def master(self):
+        """None while nobody knows of one."""
         for server in self.servers:
             with suppress(redis.RedisError):
                 for first, last, (_, port, *_), *_ in server.client.execute_command(
                     "CLUSTER SLOTS"
                 ):
-                    if first <= slot <= last:
-                        return next(one for one in self.servers if one.port == port)
+                    if first <= self.slot <= last:
+                        return self.at(port)
         return None
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.test import Client
 
 from events import webhooks
@@ -231,6 +231,44 @@ def test_a_copy_of_what_is_lost_does_not_go_on(make_log):
     with pytest.raises(CommandError):
         call_command("copy_log", "--from", source.name, "--to", target.name, verbosity=0)
     assert [entry.kind for entry in target.read().entries] == ["n", "n"]
+
+
+@pytest.mark.parametrize("refusal", ["undefined_function", "feature_not_supported"])
+def test_a_server_that_refuses_is_asked_once(log, monkeypatch, refusal):
+    """It has no such function, or a service forbids it."""
+    log.append("n")
+    forget(monkeypatch, f"pg_temp.refuse('{refusal}')")
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute(REFUSE)
+    assert not terms.tells_timeline(connections["postgres"])
+    assert terms._tells == {"postgres": False}
+
+
+@pytest.mark.parametrize("trouble", ["internal_error", "data_corrupted", "lock_not_available"])
+def test_a_server_that_is_in_trouble_is_asked_again(log, monkeypatch, trouble):
+    """Or a promoted server would go unnoticed for as long as the process lives."""
+    log.append("n")
+    with monkeypatch.context() as patched:
+        forget(patched, f"pg_temp.refuse('{trouble}')")
+        with connections["postgres"].cursor() as cursor:
+            cursor.execute(REFUSE)
+        with pytest.raises(DatabaseError):
+            log.append("n")
+    before = log.info().epoch
+    wrote_elsewhere(log)
+    log.append("n")
+    assert log.info().epoch != before
+
+
+REFUSE = """
+CREATE OR REPLACE FUNCTION pg_temp.refuse(name text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN EXECUTE format('DO $x$ BEGIN RAISE %I; END $x$', name); RETURN ''; END $$"""
+
+
+def forget(monkeypatch, told):
+    """Have the process not know whether the server tells, and the server answer so."""
+    monkeypatch.setattr(terms, "_tells", {})
+    monkeypatch.setattr(terms, "OF_PRIMARY", told)
 
 
 class TestCursorsThatAreStored:

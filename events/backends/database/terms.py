@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Subquery
@@ -28,8 +28,9 @@ TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 UNKNOWN = "NULL::text"
 OF_PRIMARY = f"CASE WHEN NOT pg_is_in_recovery() THEN {TIMELINE} END"
 
-# How some services refuse it.
-NOT_NOW = "55000"
+# How a server says that it has no such function, or has it for others: 55000 is what some services
+# say, and 42 begins what is wrong with a statement or not allowed.
+REFUSED = ("0A000", "55000", "42")
 
 # A page has them all with each of its rows.
 MOST = 20
@@ -53,8 +54,8 @@ def tells_timeline(connection: BaseDatabaseWrapper) -> bool:
             [told] = cursor.fetchone()
     except DatabaseError as error:
         cause = error.__cause__
-        code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-        if isinstance(error, OperationalError) and code != NOT_NOW:
+        code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+        if not code.startswith(REFUSED):
             # That says nothing of it.
             raise
         _tells[connection.alias] = False

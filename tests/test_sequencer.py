@@ -349,6 +349,19 @@ class TestLocking:
             assert kinds(log) == ["zero"]
         assert log.append("n").position == 2
 
+    @pytest.mark.parametrize("verb", ["append", "step", "append_many"])
+    def test_less_than_a_millisecond(self, make_log, alias, verb):
+        """B27: is not what 0 is to a database: no end."""
+        log = make_log(alias, OPTIONS={"lock_timeout": 0.0004})
+        log.append("zero")
+        verbs = {
+            "append": lambda: log.append("n"),
+            "step": log.stream("s").open,
+            "append_many": lambda: log.append_many([("n", {})] * 2),
+        }
+        with elsewhere(holder(log, alias)), pytest.raises(LogBusy):
+            verbs[verb]()
+
     def test_on_sqlite_too(self, make_log):
         """B27: there the whole database has one writer."""
         log = make_log("default")

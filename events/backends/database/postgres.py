@@ -206,9 +206,9 @@ def append(
     statement fails before it gets as far as the key.
     """
     statement = _for(cursor, IN_STREAM if item.stream else IN_NONE)
-    timeout = f"{max(1, int(lock_timeout * 1000))}ms"  # 0 would be for ever
+    values = {"timeout": _timeout(lock_timeout), "now": now, "log": log, **item._asdict()}
     try:
-        statement.run(cursor, {"timeout": timeout, "now": now, "log": log, **item._asdict()})
+        statement.run(cursor, values)
     except IntegrityError as error:
         if item.key is not None and not codes(error).isdisjoint({NOT_NULL, UNIQUE}):
             return None
@@ -224,9 +224,8 @@ def go_on(
     cursor: CursorWrapper, log: str, item: Item, first: int, now: int, lock_timeout: float
 ) -> tuple[Row, str] | None:
     """The new entry, and the log's epoch; None if the outbox has something, or the log has no row."""
-    timeout = f"{max(1, int(lock_timeout * 1000))}ms"
-    values = {"timeout": timeout, "now": now, "log": log, "first": first, **item._asdict()}
-    _for(cursor, GOING_ON).run(cursor, values)
+    values = {"timeout": _timeout(lock_timeout), "now": now, "log": log, "first": first}
+    _for(cursor, GOING_ON).run(cursor, {**values, **item._asdict()})
     found = cursor.fetchone()
     return None if found is None else (item.at(*found[:3]), found[3])
 
@@ -235,7 +234,7 @@ def step(cursor: CursorWrapper, log: str, item: Item, now: int, lock_timeout: fl
     """A step in a stream's life; None if this is not a case for one statement, or no step."""
     _, status, sources = STEPS[item.kind]
     values = {
-        "timeout": f"{int(lock_timeout * 1000)}ms",
+        "timeout": _timeout(lock_timeout),
         "now": now,
         "log": log,
         "status": str(status),
@@ -260,6 +259,11 @@ def sequence(cursor: CursorWrapper, values: Mapping[str, str | int]) -> Sequence
     cursor.execute(_SEQUENCE, values)
     found, count, last, closed = cursor.fetchone()
     return Sequenced(count, last or 0, closed) if count == found else None
+
+
+def _timeout(seconds: float) -> str:
+    # 0 would be for ever.
+    return f"{max(1, int(seconds * 1000))}ms"
 
 
 def _for(cursor: CursorWrapper, statements: Mapping[bool, Prepared]) -> Prepared:

@@ -71,7 +71,8 @@ class LogDoesNotExist(EventsError, KeyError):
 
 
 class LogBusy(EventsError, OperationalError):
-    """Somebody else held the log for longer than its lock timeout; nothing was stored."""
+    """Somebody else held the log for longer than its lock timeout, or what was committed before could
+    not be placed for as long; nothing was stored."""
 
 
 class LogUnavailable(EventsError, OperationalError):

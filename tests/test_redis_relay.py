@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 from django.core.management import call_command
@@ -18,8 +19,9 @@ from events.backends.database.dialects import dialect_of
 from events.backends.redis import LogUnavailable
 from events.backends.redis.ledger import Ledger, Stale
 from events.backends.redis.relay import Relay
-from events.exceptions import StreamClosed
+from events.exceptions import LogBusy, StreamClosed
 from events.handlers.models import Shard
+from events.handlers.store import log_state
 from events.models import Outbox
 from events.status import status_of
 from events.validation import Item
@@ -253,6 +255,25 @@ def test_what_waits_is_not_confirmed(make_log, alias, tmp_path):
             log.append("mine")
         assert waiting(log) == 1
         assert server.client.xlen(log.backend.keys.entries) == 1
+
+
+def test_who_asks_for_all_is_told_that_it_cannot_be_had(make_log, alias, tmp_path):
+    """B26: an export or a handler's turn that begins ends with an error, and not never."""
+    with running_redis(tmp_path) as server:
+        options = {"url": server.url, "lock_timeout": 0.2}
+        log = make_log(alias, BACKEND="redis", OPTIONS=options)
+        log.append_many([("n", {})] * 3)
+        put(log, "waits")
+        server.client.config_set("maxmemory", 1)
+        pages = log.backend.pages(log.query(0, 2))
+        assert [[row.position for row in page.rows] for page in islice(pages, 2)] == [[1, 2], [3]]
+        with pytest.raises(LogBusy, match="could not be placed"):
+            list(islice(pages, 1000))
+        with pytest.raises(LogBusy, match="could not be placed"):
+            log_state(log.backend)
+        server.client.config_set("maxmemory", 0)
+        until(lambda: not log.backend.read(log.query(3)).partial)
+        assert kinds(log) == ["n", "n", "n", "waits"]
 
 
 def slow_line(port, rate):

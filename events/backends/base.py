@@ -1,5 +1,6 @@
 """What a backend is. The suite in `tests/contract.py` holds every backend to it."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypedDict, Unpack
@@ -10,7 +11,7 @@ from django.db.transaction import TransactionManagementError
 
 from ..conf import LogSettings, Problem
 from ..cursors import Query, Rows, State
-from ..exceptions import EventsError
+from ..exceptions import EventsError, LogBusy
 from ..types import Entry, LogInfo, Row, Status, StreamInfo
 from ..validation import Item
 from .clock import to_plausible_micros
@@ -22,6 +23,11 @@ Progress = Callable[[int, int], None]
 # Rows in one delete. With 500, emits beside a prune took three times as long at the 99th
 # percentile; with 100 they hardly notice (`python -m benchmarks.prune`).
 DELETE_BATCH = 100
+
+# Seconds that a caller waits for the log at the most, as while another server is promoted. A statement
+# holds it for milliseconds; what holds it for longer is broken, and a caller should hear of that
+# rather than hang.
+LOCK_TIMEOUT = 5.0
 
 
 class Pruning(NamedTuple):
@@ -164,10 +170,28 @@ class BaseBackend(ABC):
         """The entries after a cursor, or from the newest `last` on, from one consistent view: a prefix
         without holes."""
 
+    def settled(self, query: Query) -> Rows:
+        """Like `read`, but what was committed before and has no position yet is waited for rather
+        than left out; LogBusy if nothing gets one within the lock's timeout."""
+        allowed = self.settings.options.get("lock_timeout", LOCK_TIMEOUT)
+        reached, deadline = -1, 0.0
+        while True:
+            found = self.read(query)
+            # A page with something on it can be had at once; the next one waits.
+            if not found.partial or found.rows or found.gap or found.cursor < found.state.head:
+                return found
+            if found.cursor > reached:
+                reached, deadline = found.cursor, time.monotonic() + allowed
+            elif time.monotonic() > deadline:
+                raise LogBusy(
+                    f"log {self.name!r}: what was committed before is still in the outbox, and "
+                    f"could not be placed within {allowed:g} s"
+                )
+
     def pages(self, query: Query) -> Iterator[Rows]:
         """Page after page, as far as the head is by then."""
         while True:
-            found = self.read(query)
+            found = self.settled(query)
             yield found
             if found.caught_up:
                 return

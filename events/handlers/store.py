@@ -29,10 +29,7 @@ def backend_of(spec: Spec) -> BaseBackend:
 
 def log_state(backend: BaseBackend) -> LogState:
     """Where the log stands when all that was committed before this call has its position."""
-    found = backend.read(PROBE)
-    while found.partial:
-        found = backend.read(PROBE)
-    return found.state
+    return backend.settled(PROBE).state
 
 
 def query(spec: Spec, cursor: int, epoch: str, limit: int = PAGE) -> Query:

@@ -28,7 +28,7 @@ from ...lifecycle import STEPS
 from ...models import Log, Stream
 from ...types import Entry, LogInfo, Row, StreamInfo, new_epoch
 from ...validation import Item
-from ..base import Asked, BaseBackend, Pruning
+from ..base import LOCK_TIMEOUT, Asked, BaseBackend, Pruning
 from ..clock import SKEW, compare, look_ahead
 from ..figures import Figures, Stretch
 from ..receipts import in_callers_atomic, receipt
@@ -54,10 +54,6 @@ from .transactions import after_own, busy, in_own, is_timeout, is_transient
 logger = logging.getLogger("events")
 
 T = TypeVar("T")
-
-# Seconds that an append waits for the log, at the most. A statement holds it for milliseconds;
-# what holds it for longer is broken, and a caller should hear of that rather than hang.
-LOCK_TIMEOUT = 5.0
 
 
 class DatabaseBackend(BaseBackend):

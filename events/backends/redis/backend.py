@@ -19,7 +19,7 @@ from ...cursors import Query, Rows, State
 from ...exceptions import EventsError, LogBusy
 from ...types import Entry, LogInfo, Row, StreamInfo
 from ...validation import Item
-from ..base import Asked, BaseBackend, Pruning
+from ..base import LOCK_TIMEOUT, Asked, BaseBackend, Pruning
 from ..clock import SKEW, compare, look_ahead
 from ..database.transactions import is_timeout, is_transient
 from ..figures import Figures, Stretch
@@ -33,8 +33,6 @@ from .scripts import STREAMS, Keys, call
 
 URL = "redis://127.0.0.1:6379/0"
 PREFIX = "events:"
-# Seconds that a caller waits for a server, as while another is promoted.
-TIMEOUT = 5.0
 
 
 class RedisBackend(BaseBackend):
@@ -47,7 +45,7 @@ class RedisBackend(BaseBackend):
         using = options.get("using", DEFAULT_DB_ALIAS)
         self.keeps_cursors = using is not None
         self.alias = using or DEFAULT_DB_ALIAS
-        self.timeout: float = options.get("lock_timeout", TIMEOUT)
+        self.timeout: float = options.get("lock_timeout", LOCK_TIMEOUT)
         self.keys = Keys(options.get("prefix", PREFIX), self.name)
         self.client = Client(options.get("url", URL), self.keys.log, self.timeout)
         self.ledger = Ledger(self.client, self.keys, self.now, options.get("wait", 0), self.name)

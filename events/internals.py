@@ -142,21 +142,28 @@ def is_silent(connection: Any) -> bool:
     """Is this connection open, and is there nothing to be read from it? Then its server has not closed
     it either. `can_read` says the same in seven times as long. Relies on `_sock`, which is None while
     the connection is closed."""
-    if connection._sock is None or not hasattr(select, "poll"):
+    if connection._sock is None or not HAS_POLL:
         return False
-    poll = select.poll()
-    poll.register(connection._sock, select.POLLIN)
-    return not poll.poll(0)
+    return not _poll_of(connection).poll(0)
 
 
 def answers_within(connection: Any, seconds: float) -> bool:
     """Is there something to read from this open connection, or will there be in so many seconds? That
     may be more or less than its own timeout. Relies on `_sock`."""
-    if not hasattr(select, "poll"):
-        return True
-    poll = select.poll()
-    poll.register(connection._sock, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+    return not HAS_POLL or bool(_poll_of(connection).poll(seconds * 1000))
+
+
+HAS_POLL = hasattr(select, "poll")
+
+
+def _poll_of(connection: Any) -> Any:
+    """What watches its socket, made once for each."""
+    sock, poll = connection.__dict__.get("_events_poll", (None, None))
+    if sock is not connection._sock:
+        poll = select.poll()
+        poll.register(connection._sock, select.POLLIN)
+        connection._events_poll = connection._sock, poll
+    return poll
 
 
 # HTTP

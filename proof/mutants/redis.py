@@ -46,7 +46,11 @@ MUTANTS = (
     mutant(
         "Redis: a connection that the server has closed is sent an emit",
         "tests/test_redis.py::TestConnections::test_one_that_the_server_has_closed",
-        ("events/internals.py", "    return not poll.poll(0)\n", "    return True\n"),
+        (
+            "events/internals.py",
+            "    return not _poll_of(connection).poll(0)\n",
+            "    return True\n",
+        ),
     ),
     mutant(
         "Redis: a server that stands still keeps a transaction",

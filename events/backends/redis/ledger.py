@@ -182,24 +182,14 @@ class Ledger:
             now, new_epoch(), mode, keys.hints, token, keys.list_width, width, len(forget), *forget,
         ]  # fmt: skip
         for index, item in enumerate(items):
-            arguments += (
-                item.kind,
-                numbers[item.stream],
-                item.text,
-                item.key or "",
-                "" if item.key is None else digest(item),
-                item.context or "",
-            )
+            arguments += _narrow(item, numbers[item.stream])
             if width == WIDE:
-                step = STEPS.get(item.kind)
-                arguments += (
-                    step.to if step else "",
-                    SOURCES[item.kind] if step else "",
-                    "" if item.idle_timeout is None else item.idle_timeout,
-                    notes[index] if notes else "",
-                )
+                arguments += (*_wide(item), notes[index] if notes else "")
         # What was lost on the way may be sent again by a relay, which has notes.
         answer = self._write(APPEND, used, arguments, again=mode != "all", timeout=timeout)
+        return self._understand(answer, items)
+
+    def _understand(self, answer: Any, items: Sequence[Item]) -> Answer:
         text, found = answer if isinstance(answer, list) else (answer, [])
         (word, *more), *fates = (line.split(" ") for line in text.decode().split("\n"))
         if word == "stale":
@@ -323,3 +313,16 @@ class Ledger:
         used = [self.keys.log, self.keys.entries]
         self._write(RENEW, used, [epoch, "" if time is None else time])
         return epoch
+
+
+def _narrow(item: Item, number: int) -> tuple[object, ...]:
+    """What the script is told of any event, with the number of its stream's key."""
+    key, same = ("", "") if item.key is None else (item.key, digest(item))
+    return item.kind, number, item.text, key, same, item.context or ""
+
+
+def _wide(item: Item) -> tuple[object, ...]:
+    """What it is told of a step in a stream's life."""
+    step = STEPS.get(item.kind)
+    to, sources = (step.to, SOURCES[item.kind]) if step else ("", "")
+    return to, sources, "" if item.idle_timeout is None else item.idle_timeout

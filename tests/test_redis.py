@@ -341,7 +341,7 @@ class TestConnections:
     def test_one_that_the_server_has_closed(self, log):
         """B37: is opened anew: what was not sent is not something of which nobody knows."""
         log.append("n")
-        log.backend.client.send([("CLIENT", "KILL", "TYPE", "normal")])
+        log.backend.client.send([("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")])
         assert log.append("n").position == 2
 
     def test_a_refusal_of_what_comes_second(self, log):

@@ -289,6 +289,31 @@ class TestOnce:
         assert [(held.attempts, held.parked) for held in h.held()] == [(2, True)]
 
     @pytest.mark.parametrize("alias", ["postgres"], indirect=True)
+    def test_a_session_that_forgets_its_statements(self, log, alias, register, record):
+        """As behind a pooler: the lock's is not known any more in the transaction, which that breaks."""
+
+        def act(entry):
+            record(entry)
+            if entry.position in (10, 20):
+                with connections[alias].cursor() as cursor:
+                    cursor.execute("DEALLOCATE ALL")
+
+        statements = []
+
+        def spy(execute, sql, params, many, context):
+            statements.append(sql.split(None, 1)[0])
+            return execute(sql, params, many, context)
+
+        log.append_many([("a",)] * 30)
+        h = register(act)
+        with connections[alias].execute_wrapper(spy):
+            h.run_once()
+        assert record.seen == list(range(1, 31))
+        assert (h.status().cursor, h.held()) == (30, [])
+        # The sixth was the first to be prepared, and the eleventh was not known.
+        assert statements.count("EXECUTE") >= 6
+
+    @pytest.mark.parametrize("alias", ["postgres"], indirect=True)
     def test_of_a_batch_only_the_one_that_loses_the_connection_is_held(self, log, alias, register):
         def act(entries):
             if any(entry.position == 3 for entry in entries):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom. What a folder is named for is all that is in it.
 LAYERS = {
     "core": "conf context cursors encoding exceptions fields hints hooks internals lifecycle non_atomic "
-    "policy threads types validation visible wire",
+    "policy prepared threads types validation visible wire",
     "backends": "models backends",
     "live": "live",
     "log": "coalesce base_log writer streams log status __init__",

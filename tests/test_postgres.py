@@ -8,7 +8,8 @@ import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from events.backends.database import notices, prepared
+from events import prepared
+from events.backends.database import notices
 from events.backends.database.dialects import array
 from events.live.tail import follow
 

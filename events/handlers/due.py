@@ -28,11 +28,13 @@ class Due(Source):
         return holding.held(self.work.alias, self.work.subscription)
 
     def find(self) -> bool:
-        work, now = self.work, time.monotonic()
-        others = any(source.is_at_hand for source in work.sources)
+        work = self.work
         if self.queue:
             return True
-        if not work.place.holds or (others and now < self.next_look):
+        if not work.place.holds:
+            return False
+        now = time.monotonic()
+        if now < self.next_look and any(source.is_at_hand for source in work.sources):
             return False
         mine = holding.in_shard(self.rows, work.number, work.of)
         due = mine.filter(next_attempt_at__lte=work.log.backend.now())

@@ -136,7 +136,7 @@ class Fresh(Source):
         alias = self.work.alias
         if held:
             Held.objects.using(alias).bulk_create(held, batch_size=store.PAGE)
-        locks.move(alias, self.work.id, taken.reached)
+        locks.move(self.work.cursor, self.work.id, taken.reached)
         if held and not self.work.place.holds:
             Shard.objects.using(alias).filter(pk=self.work.id).update(holds=True)
 

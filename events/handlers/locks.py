@@ -6,13 +6,15 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from ..internals import compiled
 from ..log import logs
+from ..prepared import Prepared
 from .models import Shard, State, Subscription
 from .spec import hash_of
 
@@ -34,27 +36,48 @@ class Place(NamedTuple):
 
 
 def lock(
-    alias: str, shard: int, token: int | None, running: bool, log: str | None = None
+    cursor: CursorWrapper,
+    shard: int,
+    token: int | None,
+    running: bool,
+    log: str | None = None,
+    ready: bool = False,
 ) -> Place | None:
     """Lock a shard, to work on it. None if somebody else does, or if the lease with the `token` is
     lost; and, where it has to be `running`, if the handler is not."""
-    connection = connections[alias]
-    _become_writer(connection)
-    found = _run(connection, _lock(alias, token is not None, running, log), shard, token)
+    _become_writer(cursor.db)
+    which = cursor.db.alias, token is not None, running, log
+    sql, parameters = _lock(*which)
+    values = _values(parameters, shard, token)
+    if ready:
+        _prepared(*which).run_ready(cursor, dict(zip(PLACES, values, strict=False)))
+    else:
+        cursor.execute(sql, values)
+    found = cursor.fetchone()
     if found is None:
         return None
-    cursor, epoch, upto, holds, *standing = found
+    at, epoch, upto, holds, *standing = found
     known = tuple(standing) if any(standing) else None
-    return Place(cursor, epoch, upto, bool(holds), known)
+    return Place(at, epoch, upto, bool(holds), known)
 
 
-def move(alias: str, shard: int, cursor: int) -> None:
+def is_ready(connection: BaseDatabaseWrapper, token: int | None, log: str) -> bool:
+    """Before the transaction: is the lock's statement prepared, where planning it takes longer than
+    carrying it out?"""
+    if connection.vendor != "postgresql":
+        return False
+    return _prepared(connection.alias, token is not None, True, log).is_ready(connection)
+
+
+def move(cursor: CursorWrapper, shard: int, position: int) -> None:
     """With the shard locked."""
-    _run(connections[alias], _move(alias), shard, cursor)
+    sql, parameters = _move(cursor.db.alias)
+    cursor.execute(sql, _values(parameters, shard, position))
 
 
 # These two run for every step. In their place stand, until then, the shard and another value.
 SHARD, VALUE = -1, -2
+PLACES = tuple(f"p{number}" for number in range(10))
 Statement = tuple[str, tuple[Any, ...]]
 
 
@@ -74,14 +97,20 @@ def _move(alias: str) -> Statement:
     return compiled(Shard.objects.using(alias).filter(pk=SHARD), cursor=VALUE)
 
 
-def _run(
-    connection: BaseDatabaseWrapper, statement: Statement, shard: int, value: int | None
-) -> Any:
-    sql, parameters = statement
+@cache
+def _prepared(alias: str, leased: bool, running: bool, log: str | None) -> Prepared:
+    with transaction.atomic(using=alias):
+        # What locks rows can only be made in one.
+        sql, parameters = _lock(alias, leased, running, log)
+    names = PLACES[: len(parameters)]
+    # The server knows their types.
+    types = dict.fromkeys(names, "unknown")
+    return Prepared(sql % tuple(f"%({name})s" for name in names), types)
+
+
+def _values(parameters: tuple[Any, ...], shard: int, value: int | None) -> list[Any]:
     values = {SHARD: shard, VALUE: value}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [values.get(one, one) for one in parameters])
-        return cursor.fetchone() if cursor.description else None
+    return [values.get(one, one) for one in parameters]
 
 
 def keep_alive(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
@@ -102,7 +131,8 @@ def _become_writer(connection: BaseDatabaseWrapper) -> None:
     if connection.features.has_select_for_update:
         return
     if getattr(connection, "transaction_mode", None) not in ("IMMEDIATE", "EXCLUSIVE"):
-        _run(connection, _move(connection.alias), 0, 0)
+        with connection.cursor() as cursor:
+            move(cursor, 0, 0)
 
 
 def lock_all(found: Subscription, wait: bool = False) -> list[Shard]:

@@ -22,11 +22,13 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 
 from ..context import context
 from ..cursors import Query, Rows
 from ..log import logs
+from ..prepared import Forgotten
 from ..streams import one_line
 from ..types import Entry, Row
 from . import leases, locks, store
@@ -58,7 +60,7 @@ class Elsewhere(Exception):
         self.step = step
 
 
-@dataclass
+@dataclass(slots=True)
 class Taken:
     """What a step is about: the entries for the function, those that have to wait behind held ones,
     and the cursor after it."""
@@ -136,7 +138,8 @@ class ShardWork:
         # Positions of a batch that failed, which are tried one by one.
         self.alone: set[int] = set() if alone is None else alone
         self.sources: list[Source] = []
-        # The driver's connection in which the work began.
+        # That of the transaction which has the lock; and the driver's connection.
+        self.cursor: CursorWrapper
         self.opened: Any = None
 
     @property
@@ -193,10 +196,14 @@ class ShardWork:
 
     @contextmanager
     def locked(self, running: bool = False) -> Iterator[None]:
-        with transaction.atomic(using=self.alias):
-            self.opened = connections[self.alias].connection
+        connection, log = connections[self.alias], self.spec.log
+        ready = running and locks.is_ready(connection, self.token, log)
+        with transaction.atomic(using=self.alias), connection.cursor() as self.cursor:
+            self.opened = connection.connection
             try:
-                place = locks.lock(self.alias, self.id, self.token, running, self.spec.log)
+                place = locks.lock(self.cursor, self.id, self.token, running, log, ready)
+            except Forgotten:
+                raise Elsewhere(Step.AGAIN) from None
             except DatabaseError as error:
                 # A database without SKIP LOCKED.
                 if not self.log.backend.is_locked(error):
@@ -214,12 +221,13 @@ class ShardWork:
     def call(self, rows: list[Row]) -> None:
         if not rows:
             return
-        entries = list(map(Entry.lazy, rows))
+        entries = Entry.lazy(rows)
         last = entries[-1]
-        why = context.caused_by(rows[-1].position, last.context.get("trace"))
-        connection = connections[self.alias]
+        trace = last.context.get("trace") if rows[-1].context else None
+        connection = self.cursor.db
         # A deadlock undoes all of the transaction on MariaDB: then this savepoint is not there.
         safe = self.spec.atomic and connection.vendor == "mysql"
+        why = context.caused_by(rows[-1].position, trace)
         with transaction.atomic(using=self.alias) if safe else nullcontext(), why:
             result = self.spec.function(entries if self.spec.batch > 1 else last)
             if result is not None and isawaitable(result):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import connections
 from django.db.models import QuerySet
 
 from ..cursors import Query, State
@@ -182,7 +183,8 @@ class Line:
         if had is not None:
             self.note(books, *had)
         token = books.token if self.leased else None
-        place = locks.lock(self.alias, self.id, token, token is None, self.log.name)
+        with connections[self.alias].cursor() as cursor:
+            place = locks.lock(cursor, self.id, token, token is None, self.log.name)
         if place is None:
             return Step(None)
         log, place = place.log, place._replace(log=None)
@@ -202,7 +204,8 @@ class Line:
         if place.epoch != before.epoch:
             Shard.objects.using(self.alias).filter(pk=self.id).update(epoch=place.epoch)
         if place.cursor != before.cursor:
-            locks.move(self.alias, self.id, place.cursor)
+            with connections[self.alias].cursor() as cursor:
+                locks.move(cursor, self.id, place.cursor)
         if place.holds != before.holds:
             Shard.objects.using(self.alias).filter(pk=self.id).update(holds=place.holds)
         if following is not None and not self.leased:

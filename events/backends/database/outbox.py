@@ -12,11 +12,11 @@ from django.db.backends.utils import CursorWrapper
 from ...exceptions import InvalidTransition, StreamClosed
 from ...lifecycle import next_status
 from ...models import Outbox
+from ...prepared import Prepared
 from ...types import TERMINAL, Entry, Row
 from ...validation import Item
 from ..figures import BOUND, SetAside
 from ..receipts import defer, receipt
-from .prepared import Prepared
 from .rows import LIST, chunks, entries_by_key, marks
 
 # In the order of an Item's fields.

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from django.db.backends.utils import CursorWrapper
 
 from ...cursors import Query, State, ended_terms
+from ...prepared import Prepared
 from ...types import FIRST, LAST, Row
 from ...wire import FRAME, NAMES, PAGE_BYTES
 from .damage import examined, rows_seem_sound
 from .dialects import Dialect
-from .prepared import Prepared
 from .rows import ROW_COLUMNS
 from .times import EXPIRED, positions_at
 

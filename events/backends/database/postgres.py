@@ -24,12 +24,11 @@ from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import StreamClosed
 from ...lifecycle import KINDS, STEPS
+from ...prepared import Prepared, codes
 from ...types import TERMINAL, Row
 from ...validation import Item
 from . import terms
 from .dialects import array
-from .prepared import Prepared
-from .transactions import codes
 
 NOT_NULL = "23502"
 UNIQUE = "23505"

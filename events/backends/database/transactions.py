@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ...exceptions import LogBusy
+from ...prepared import codes
 from .dialects import Dialect
 
 logger = logging.getLogger("events")
@@ -161,15 +162,6 @@ def _undo(cursor: CursorWrapper, dialect: Dialect) -> None:
         dialect.after(cursor)
     except Exception:
         cursor.db.close()
-
-
-def codes(error: BaseException) -> set[Any]:
-    """How the database itself numbers an error that Django has wrapped. PyMySQL has a sqlstate
-    as well as a number, mysqlclient the number only, psycopg the sqlstate, psycopg2 a pgcode."""
-    cause = error.__cause__
-    if cause is None:
-        return set()
-    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *cause.args[:1]}
 
 
 def is_transient(error: BaseException) -> bool:

@@ -114,9 +114,15 @@ class Entry(_OfRow):
         )
 
     @classmethod
-    def lazy(cls, rows: Sequence[Row]) -> list[Self]:
-        """The same of many, but a payload is parsed when it is asked for, and the other fields are
-        there when the first of them is: what nobody looks at takes no time."""
+    def lazy(cls, row: Row) -> Self:
+        """The same, but the payload is parsed when it is asked for, and the other fields are there
+        when the first of them is: what nobody looks at takes no time."""
+        entry = cls.__new__(cls)
+        _set_row(entry, row)
+        return entry
+
+    @classmethod
+    def lazy_list(cls, rows: Sequence[Row]) -> list[Self]:
         entries = list(map(cls.__new__, repeat(cls, len(rows))))
         # A loop would take twice as long.
         deque(map(_set_row, entries, rows), maxlen=0)

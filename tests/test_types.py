@@ -91,11 +91,6 @@ def test_an_entry_from_a_row():
     assert Entry.from_row(row._replace(seq=0)).seq is None
 
 
-def lazy(row):
-    [entry] = Entry.lazy([row])
-    return entry
-
-
 class TestLazyEntry:
     """One that reads its fields from its row when they are asked for."""
 
@@ -104,29 +99,29 @@ class TestLazyEntry:
     @pytest.mark.parametrize("name", [field.name for field in fields(Entry)])
     def test_it_has_the_same_fields(self, name):
         """Whichever is read first, and of the same value when it is read again."""
-        entry = lazy(self.ROW)
+        [entry] = Entry.lazy_list([self.ROW])
         assert getattr(entry, name) == getattr(Entry.from_row(self.ROW), name)
         assert getattr(entry, name) is getattr(entry, name)
         assert entry == Entry.from_row(self.ROW)
 
     def test_zeros_and_no_context(self):
         """A position and a seq of 0 are none, and no context is an empty one."""
-        entry = lazy(Row(0, "n", "", 0, 0, "{}", None))
+        entry = Entry.lazy(Row(0, "n", "", 0, 0, "{}", None))
         assert (entry.position, entry.seq, entry.key, entry.context) == (None, None, None, {})
 
     def test_it_is_a_value_like_any_other(self):
         """It is compared, sent, copied, shown and made a dict of before anybody has read it."""
         eager = Entry.from_row(self.ROW)
-        assert lazy(self.ROW) == eager
-        assert pickle.loads(pickle.dumps(lazy(self.ROW))) == eager
-        assert copy.deepcopy(lazy(self.ROW)) == copy.copy(lazy(self.ROW)) == eager
-        assert repr(lazy(self.ROW)) == repr(eager)
-        assert lazy(self.ROW).to_dict() == eager.to_dict()
-        assert replace(lazy(self.ROW), kind="other").kind == "other"
+        assert Entry.lazy(self.ROW) == eager
+        assert pickle.loads(pickle.dumps(Entry.lazy(self.ROW))) == eager
+        assert copy.deepcopy(Entry.lazy(self.ROW)) == copy.copy(Entry.lazy(self.ROW)) == eager
+        assert repr(Entry.lazy(self.ROW)) == repr(eager)
+        assert Entry.lazy(self.ROW).to_dict() == eager.to_dict()
+        assert replace(Entry.lazy(self.ROW), kind="other").kind == "other"
 
     def test_nothing_else_is_there(self):
         """A name that is no field is an AttributeError that says which, and none can be set."""
-        for entry in (lazy(self.ROW), Entry.from_row(self.ROW)):
+        for entry in (Entry.lazy(self.ROW), Entry.from_row(self.ROW)):
             with pytest.raises(AttributeError, match="no 'payloads'"):
                 entry.payloads  # noqa: B018
             with pytest.raises(FrozenInstanceError):
@@ -134,7 +129,7 @@ class TestLazyEntry:
 
     def test_the_payload_is_parsed_when_it_is_read(self):
         """What is damaged is found there, and the other fields can be read."""
-        entry = lazy(self.ROW._replace(text="{damaged}"))
+        entry = Entry.lazy(self.ROW._replace(text="{damaged}"))
         assert entry.kind == "turn.started"
         with pytest.raises(ValueError, match="Expecting"):
             entry.payload  # noqa: B018

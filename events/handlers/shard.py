@@ -221,7 +221,7 @@ class ShardWork:
     def call(self, rows: list[Row]) -> None:
         if not rows:
             return
-        entries = Entry.lazy(rows)
+        entries = Entry.lazy_list(rows)
         last = entries[-1]
         trace = last.context.get("trace") if rows[-1].context else None
         connection = self.cursor.db

@@ -18,6 +18,9 @@ from .servers import wait_until
 # As many as their environment says.
 FAILOVERS = int(os.environ.get("FAILOVERS", "1"))
 WRITERS = int(os.environ.get("WRITERS", "16"))
+# Seconds that a writer waits between two attempts. Some are always under way; but without it the
+# writers would keep the machine from everybody, and the servers from taking each other's place.
+PACE = 0.01
 
 
 class History:
@@ -38,6 +41,7 @@ class History:
     def write(self, number):
         count = 0
         while not self.ended.is_set():
+            time.sleep(PACE)
             count += 1
             name = f"{number}-{count}"
             while True:
@@ -48,6 +52,7 @@ class History:
                     break
                 except self.passing:
                     connections[self.log.backend.alias].close()
+                    time.sleep(PACE)
                 if self.ended.is_set():
                     return
 

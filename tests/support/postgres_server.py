@@ -12,8 +12,6 @@ from pathlib import Path
 import psycopg
 from django.db import connections
 
-from events.backends.database import terms
-
 from .servers import free_port, wait_until
 
 # No fsync: what is stopped here is a process and not a machine, and the kernel keeps what was
@@ -223,6 +221,9 @@ def is_running(pid):
 @contextmanager
 def connected(alias, database):
     """A database of Django's for the time of a block, in threads as well."""
+    # Not above: `make faults` and `make mutants` use this file without Django.
+    from events.backends.database import terms
+
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: database})[
         alias
     ]

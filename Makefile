@@ -34,7 +34,7 @@ bench: $(SITE) ## Measure everything side by side with the rivals (ARGS="--quick
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt || true
 	$(PY) -m benchmarks $(ARGS)
 
-faults: $(SITE) ## Let everything fail that can, for ten minutes (ARGS="--round database --seed 7")
+faults: $(SITE) ## Let everything fail that can, for eleven minutes (ARGS="--round database --seed 7")
 	$(PY) -m proof.faults $(ARGS)
 
 mutants: $(SITE) ## Break the log on purpose, and see whether it is noticed (ARGS="floor epoch")

@@ -1,8 +1,12 @@
 """Invariants of a server's process: what it holds, and whom it serves."""
 
+import os
+
 # What a server may hold more of than before its first client came. Python gives memory back in
-# lumps, and a window may hold 16 MiB.
-SLACK = {"files": 4, "threads": 4, "tasks": 2, "connections": 4, "kilobytes": 80 * 1024}
+# lumps, and a window may hold 16 MiB; of its pool's threads, which are made when many ask at once, it
+# keeps all.
+THREADS = min(32, (os.cpu_count() or 1) + 4)
+SLACK = {"files": 4, "threads": THREADS, "tasks": 2, "connections": 4, "kilobytes": 80 * 1024}
 
 
 def servers_let_go_of_everything(history):

@@ -277,29 +277,12 @@ def test_what_clients_saw_is_read_back(history, tmp_path):
     history.served = [Served("probe-1", "http://one", 10.0, None, 3)]
     history.crowded = [Crowded("crowd-1", "http://one", 3, 3, 9, 3)]
     history.marks = [Mark(1.0, "kill a server")]
+    written = ["arrivals", "stretches", "goals", "helds", "revoked", "served", "crowded", "marks"]
     recorder = Recorder(tmp_path / "client.jsonl")
-    for name in (
-        "arrivals",
-        "stretches",
-        "goals",
-        "helds",
-        "revoked",
-        "served",
-        "crowded",
-        "marks",
-    ):
+    for name in written:
         for value in getattr(history, name):
             recorder.write(value)
     recorder.close()
     found = load(tmp_path)
-    for name in (
-        "arrivals",
-        "stretches",
-        "goals",
-        "helds",
-        "revoked",
-        "served",
-        "crowded",
-        "marks",
-    ):
+    for name in written:
         assert getattr(found, name) == getattr(history, name)

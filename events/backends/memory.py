@@ -89,7 +89,7 @@ class MemoryBackend(BaseBackend):
             look_ahead(self.name, ledger.latest, now)
             self._evict(self.settings.ttl, self.settings.max_entries)
         hints.send(self.name, ledger.head)
-        return [Entry.lazy(row) for row in rows]
+        return Entry.lazy_list(rows)
 
     def append_late(self, item: Item) -> None:
         with self.ledger as ledger:

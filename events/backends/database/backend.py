@@ -136,7 +136,7 @@ class DatabaseBackend(BaseBackend):
                 hints.send(self.name, row.position)
                 return [Entry.lazy(row)]
             rows = self.lock.run_after_outbox(methodcaller("append", items), taken_by(items))
-            return [Entry.lazy(row) for row in rows]
+            return Entry.lazy_list(rows)
         if not self.dialect.uses_outbox:
             if in_own(self.connection):
                 # Its positions are being given out: what came between would have one of them.

@@ -111,7 +111,7 @@ class RedisBackend(BaseBackend):
         if rows:
             look_ahead(self.name, rows[-1].micros, now)
             hints.send(self.name, max(row.position for row in rows))
-        return [Entry.lazy(row) for row in rows]
+        return Entry.lazy_list(rows)
 
     def sequence_inline(self) -> None:
         if self.relay is not None:

@@ -1,6 +1,7 @@
 """B25: the contract on Redis, and what only a log there has."""
 
 import asyncio
+import select
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -341,7 +342,12 @@ class TestConnections:
     def test_one_that_the_server_has_closed(self, log):
         """B37: is opened anew: what was not sent is not something of which nobody knows."""
         log.append("n")
-        log.backend.client.send([("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")])
+        client = log.backend.client
+        # Its own and no other: this server is that of other tests, too.
+        [own] = client.send([("CLIENT", "ID")])
+        client.send([("CLIENT", "KILL", "ID", own, "SKIPME", "no")])
+        line = client.place.lines_of(client.slot).idle[-1]
+        assert select.select([line._sock], [], [], 5)[0]
         assert log.append("n").position == 2
 
     def test_a_refusal_of_what_comes_second(self, log):

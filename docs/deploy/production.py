@@ -30,13 +30,15 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": 0,  # a pool refuses another value
 }
 
-# Hints travel through Redis: a log says "I have grown" there, and never what with.
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [os.environ["REDIS_URL"]]},
+# Hints travel through Redis: a log says "I have grown" there, and never what with. Without it, they
+# travel by PostgreSQL's NOTIFY.
+if redis_url := os.environ.get("REDIS_URL"):
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [redis_url]},
+        }
     }
-}
 
 # Bounds for a log that settings.py gives none.
 EVENTS = getattr(settings, "EVENTS", {})

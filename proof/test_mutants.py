@@ -1,14 +1,21 @@
 """The table of mutants does not rot: each still applies to the source as it is."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.postgres_server import binaries
 
 from .mutants.__main__ import main
 from .mutants.table import MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent
+# Its check is among the quickest.
+CHEAP = "epoch ignored"
 named = pytest.mark.parametrize("mutant", MUTANTS, ids=[one.name for one in MUTANTS])
 
 
@@ -42,3 +49,17 @@ def test_a_name_that_no_mutant_has(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "There is no mutant 'no such thing' in proof/mutants/."
     ]
+
+
+@pytest.mark.skipif(binaries() is None, reason="PostgreSQL's server is not installed")
+def test_the_command_judges():
+    """It starts where no test has prepared anything, finds the check passing, and then failing."""
+    unprepared = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
+    done = subprocess.run(
+        [sys.executable, "-m", "proof.mutants", CHEAP],
+        cwd=ROOT,
+        env=unprepared,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith("2 of 2 as they should be\n"), done.stdout + done.stderr

@@ -20,8 +20,8 @@ class Runners:
         self.alive = []
         # Do these run the round's own handlers?
         self.handling = True
-        # How many shards those handlers have that have some.
-        self.shards = 1
+        # How many shards those handlers have that have some; a round is too short to go through all.
+        self.shards = world.rng.choice((1, 2, 4))
         # Who writes down what they have done.
         self.judge = ["proof.faults.acted"]
 

@@ -14,6 +14,8 @@ from tests.support.servers import COMMANDS, ROOT, answers, free_port, wait_until
 from .checks.servers import SLACK
 from .record import Held
 
+# Seconds that a server is given to start, with all of its clients at the door.
+STARTING = 90
 # Seconds that a server is given to notice that everybody has left.
 PATIENCE = 20
 # The same, where it is not told: both servers ping their WebSockets every 20 s, and daphne waits
@@ -45,7 +47,7 @@ class Server:
         )
 
     def wait(self):
-        wait_until(lambda: answers(self.address), self.process)
+        wait_until(lambda: answers(self.address), self.process, STARTING)
 
     def kill(self):
         self.process.kill()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.postgres_server import binaries
 
+from .faults.rounds import ROUNDS
 from .mutants.__main__ import main
 from .mutants.table import MUTANTS
 
@@ -41,6 +42,21 @@ def test_its_check_is_there(mutant):
 
 def test_no_two_have_the_same_name():
     assert len({one.name for one in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_documentation_names_what_there_is():
+    """Promise by promise: rounds, mutants and tests under their names; and every round is described."""
+    page = (ROOT / "docs/proof.md").read_text()
+    [rows] = re.findall(r"^## Promise by promise$(.*?)^## ", page, re.M | re.S)
+    table = re.findall(r"^\|(.*)\|(.*)\|(.*)\|$", rows, re.M)[2:]
+    assert len(table) > 10
+    rounds = {one.name for one in ROUNDS}
+    assert rounds == set(re.findall(r"^\| `([a-z ]+)` \|", page, re.M))
+    for promise, proofs, mutants in table:
+        assert set(re.findall(r"`(.+?)`", mutants)) <= {one.name for one in MUTANTS}, promise
+        for name in re.findall(r"`(.+?)`", proofs):
+            is_command = name.startswith(("make ", "python -m "))
+            assert is_command or name in rounds or (ROOT / name).exists(), name
 
 
 def test_a_name_that_no_mutant_has(capsys):

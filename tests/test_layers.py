@@ -1,6 +1,7 @@
 """The direction of imports: downward, module by module, with no way round."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_imports_point_downward(imports):
         if rank(needed) > rank(module)
     }
     assert not up
+
+
+def test_the_picture_for_contributors_has_every_module():
+    """In the box of its layer, from the top."""
+    [_, *boxes] = (ROOT / "CONTRIBUTING.md").read_text().split("┌─ ")
+    assert len(boxes) == len(LAYERS)
+    for box, (layer, names) in zip(reversed(boxes), LAYERS.items(), strict=True):
+        drawn = set(re.findall(r"\w+", box.partition("└")[0]))
+        assert {*names.split(), layer} - {"__init__"} <= drawn
 
 
 def test_no_module_needs_itself(imports):

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
 
+from events.backends.memory import MemoryBackend
 from events.live import broker as live
 from events.live import window as windows
 from events.live.tail import follow
@@ -98,6 +100,27 @@ async def test_who_waits_for_a_look_gets_it(log, tails):
     broker.task.cancel()
     async with asyncio.timeout(1):
         await looking
+
+
+async def test_a_stream_that_it_was_looking_at_is_looked_at_again(log, tails, monkeypatch):
+    """Its follower is told that it has ended, and waits for no look at all the streams."""
+    looking, gate = threading.Event(), threading.Event()
+    find = MemoryBackend.find_streams
+
+    def slow(backend, names):
+        looking.set()
+        assert gate.wait(5)
+        return find(backend, names)
+
+    monkeypatch.setattr(MemoryBackend, "find_streams", slow)
+    tail = tails[2]
+    log.stream("s").complete()
+    assert await asyncio.to_thread(looking.wait, 5)
+    tail.broker.task.cancel()
+    gate.set()
+    async with asyncio.timeout(1):
+        while not tail.ended:
+            await anext(tail)
 
 
 def test_a_loop_that_ends_starts_nothing(make_log, caplog):

@@ -675,6 +675,27 @@ async def test_one_of_a_log_made_anew_was_never_deleted(make_log, tail):
     assert not found[-1].end
 
 
+async def test_a_deletion_that_the_new_log_knows_nothing_of(make_log, tail):
+    """B61, B63: whoever has read on in the new log, before the broker, is not told of one in the old."""
+    log = make_log(**{**QUICK, "WINDOW": 3, "POLL_INTERVAL": 30}, name="made-anew-deleted")
+    log.append_many([{"kind": "n", "stream": "s"}] * 10)
+    old = await tail(log, stream="s")
+    await live_at(old)
+    log.stream("s").delete()
+    await batches(old, lambda batch: batch.end)
+    reader = await tail(log, 0, stream="s")
+    await anext(reader)
+    broker_for(log.backend).hinted.set = lambda: None
+    memory.forget(log.name)
+    log.append("n", stream="s")
+    found = await batches(reader, lambda batch: batch.entries)
+    assert found[-1].gap.reason == "epoch"
+    coming = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0.05)
+    assert not coming.done() or not coming.result().end
+    coming.cancel()
+
+
 # The broker
 
 

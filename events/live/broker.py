@@ -147,7 +147,6 @@ class Broker:
             try:
                 found, infos = await self.looker.run(self._look, names)
             except Exception:
-                self.streams.doubtful.update(names)
                 return self.backoff.failed()
             self.backoff.succeeded()
             self._take(found)
@@ -160,6 +159,7 @@ class Broker:
         finally:
             if not answered:
                 self.asking[:0] = asking
+                self.streams.doubtful.update(names)
         for future in asking:
             if not future.done():
                 future.set_result(None)

@@ -248,6 +248,9 @@ class Tail:
         """Is the stream that this reader knows gone, or another one of its name in its place? A
         stream that does not exist yet is waited for."""
         stream = self.query.stream or ""
+        if self.epoch != self.broker.state.epoch:
+            # What is known there is of another log, whose positions mean something else.
+            return False
         streams, first = self.broker.streams, self.stream_first_position
         known_at = self.last_stream_position if first is None else first
         if known_at and streams.deleted.get(stream, 0) > known_at:

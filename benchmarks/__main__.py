@@ -21,11 +21,13 @@ from benchmarks import machine, page
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "append": "Appending, beside plain ORM inserts",
+    "held": "Appending beside a transaction that stays open",
     "redis_log": "A log on Redis, beside a bare XADD and one in PostgreSQL",
     "read": "Reading and exporting, beside a serializer",
     "last": "The newest entries of a long log, beside a page",
     "prune": "Pruning, and what a writer notices of it",
     "handlers": "Handlers, beside a loop by hand",
+    "webhooks": "Webhooks to many endpoints, of which some are dead",
     "durable": "Durable streams, beside a native POST and the reference server",
     "fanout": "Live: events to many browsers, and their return",
     "fanout.pieces": "Live: what sending at once buys",

@@ -1,6 +1,6 @@
 """Emitting while somebody else's transaction stays open, on PostgreSQL.
 
-    python benchmarks/held.py [--quick] [--json FILE] [--postgres URL]
+    python -m benchmarks.held [--quick] [--json FILE] [--postgres URL]
 
 Every append makes a new version of the log's row. While any transaction is open that was there
 before, the old versions cannot be cleared away, and finding the newest means walking past them.

@@ -117,6 +117,13 @@ def test_endpoints():
                 assert named or f"`{parameter['name']}`" in section, (heading, parameter["name"])
 
 
+def test_names_of_routes():
+    """All that `reverse()` takes."""
+    pytest.importorskip("drf_spectacular")
+    text = page("http").read_text().split("For `reverse()` ")[1].partition("\n\n")[0]
+    assert set(re.findall(r"`([\w-]+)`", text)) == {route.name for route in urls.urlpatterns}
+
+
 def test_statuses():
     """Every status that an operation may answer with, besides that all is well."""
     pytest.importorskip("drf_spectacular")

@@ -134,8 +134,13 @@ def _alias(log: LogSettings) -> str:
 
 
 def _check_databases() -> Said:
+    for log in log_settings().values():
+        # Where what is emitted in a transaction waits for its commit.
+        if log.backend == BACKENDS["redis"] and log.options.get("using", "") is not None:
+            yield from _check_place(log.name, _alias(log))
     for log in _stored():
         yield from _check_place(log.name, _alias(log))
+        yield from _check_apart(log.name, _alias(log))
     for alias in dict.fromkeys(map(_alias, _stored())):
         if alias in connections.settings:
             yield from _check_database(alias, connections.settings[alias])
@@ -155,7 +160,10 @@ def _check_place(log: str, alias: str) -> Said:
             f"EVENTS[{log!r}] uses the database {alias!r}, which cannot keep a log.",
             "Use PostgreSQL, MariaDB, MySQL or SQLite.",
         )
-    if alias != DEFAULT_DB_ALIAS:
+
+
+def _check_apart(log: str, alias: str) -> Said:
+    if alias != DEFAULT_DB_ALIAS and alias in connections.settings:
         yield said(
             "W008",
             f"EVENTS[{log!r}] lives in the database {alias!r}.",

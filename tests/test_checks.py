@@ -191,6 +191,13 @@ class TestDatabases:
         assert found(default={"OPTIONS": {"using": "elsewhere"}}) == ["E002"]
         assert found(default={"OPTIONS": {"using": None}}) == ["E002"]
 
+    def test_e002_of_a_log_on_redis(self, found, databases):
+        """The database where what is emitted in a transaction waits for its commit."""
+        log = {"BACKEND": "redis", "OPTIONS": {"using": "elsewhere"}}
+        assert found(default=log) == ["E002"]
+        databases(default=SQLITE, elsewhere=SQLITE)
+        assert found(default=log) == []
+
     @pytest.mark.parametrize(
         "engine", ["django.db.backends.oracle", "django.db.backends.dummy", ""]
     )

@@ -36,6 +36,8 @@ class Dialect:
     prefixed_stream = "stream"
     ignore, or_nothing = "", "ON CONFLICT (name) DO NOTHING"
     busy_hint = "Is a process stopped in the middle of an append?"
+    # Does it wait for a lock as long as we say? SQLite, as long as the options of the database do.
+    has_lock_timeout = True
     # Microseconds since 1970, by the database's own clock.
     clock: str
     # Does an emit inside a transaction wait in the outbox until the commit?
@@ -240,6 +242,7 @@ class SQLite(Dialect):
     prefixed_stream = "+stream"
     size = "LENGTH(CAST(payload AS BLOB))"
     clock = "SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
+    has_lock_timeout = False
     busy_hint = (
         "SQLite lets one connection write at a time; raise OPTIONS['timeout'] of the database, "
         "or shorten the transactions that write to it."

@@ -173,7 +173,5 @@ def is_timeout(error: BaseException) -> bool:
 
 
 def busy(lock_timeout: float, dialect: Dialect) -> LogBusy:
-    return LogBusy(
-        f"could not lock the log within {lock_timeout:g} s: somebody else holds it. "
-        f"{dialect.busy_hint}"
-    )
+    within = f" within {lock_timeout:g} s" if dialect.has_lock_timeout else ""
+    return LogBusy(f"could not lock the log{within}: somebody else holds it. {dialect.busy_hint}")

@@ -18,8 +18,11 @@ from events.api.openapi import description, operation_of
 from events.backends.redis import health
 from events.contrib import celery, django_tasks, tasks
 from events.contrib import checks as task_checks
+from events.durable import refusals
+from events.durable.handle import DurableHandle
 from events.lifecycle import KINDS
 from events.streams import StreamHandle
+from events.tracking import track
 from events.types import TERMINAL
 from events.websocket import consumer, frames, subscription, writer
 
@@ -193,6 +196,29 @@ def test_tasks():
     assert rows(where, "Settings") == list(tasks.DEFAULTS)
     known = re.findall(r"^(events_tasks\.[EW]\d{3}) ", task_checks.__doc__, re.M)
     assert rows(where, "Checks") == known
+
+
+def test_durable():
+    """The verbs of a handle, with what they take, and every status of a refusal."""
+    where = page("durable")
+    told = {row.partition("(")[0]: row.partition("(")[2] for row in rows(where, "Python")}
+    assert set(told) == set(verbs(DurableHandle))
+    for verb, taken in told.items():
+        names = list(inspect.signature(getattr(DurableHandle, verb)).parameters)[1:]
+        assert re.findall(r"\b[a-z_]+(?=[=,)])", re.sub(r'"[^"]*"', "", taken)) == names
+    known = {
+        status
+        for row in re.findall(r"^\| (\d[\d, ]*) \|", where.read_text(), re.M)
+        for status in row.split(", ")
+    }
+    statuses = {value.status for value in vars(refusals).values() if hasattr(value, "status")}
+    assert {str(status) for status in statuses} <= known
+
+
+def test_tracking():
+    """The arguments of `track`."""
+    names = list(inspect.signature(track).parameters)
+    assert rows(page("tracking"))[-len(names) :] == names
 
 
 def test_browser():

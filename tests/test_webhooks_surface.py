@@ -1,12 +1,13 @@
 """What users see of webhooks: checks, settings, the reference."""
 
+import inspect
 import re
 
 from django.core.checks import run_checks
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
-from events.webhooks import checks, conf
+from events.webhooks import api, checks, conf, endpoints, verdicts
 
 from .support.pages import DOCS, rows
 
@@ -53,3 +54,20 @@ def test_the_reference_has_every_option_of_the_command():
     own = {one.option_strings[-1] if one.option_strings else one.metavar for one in parser._actions}
     django = BaseCommand().create_parser("manage.py", "x")
     assert set(rows(PAGE, "webhooks")) == own - {one.option_strings[-1] for one in django._actions}
+
+
+def test_the_reference_has_every_option_of_an_endpoint():
+    options = list(inspect.signature(endpoints.add).parameters)[1:]
+    assert rows(PAGE, "Python")[: len(options)] == options
+
+
+def test_the_reference_has_every_field_over_http():
+    text = PAGE.read_text().split("\n## HTTP\n")[1].partition("\n## ")[0]
+    assert [name for name in api.EndpointSerializer.Meta.fields if f"`{name}`" not in text] == []
+
+
+def test_the_reference_has_every_answer_that_is_about_the_endpoint_itself():
+    [answers] = re.findall(
+        r"^\| (.*), 500 to 599.* \| the endpoint is \*\*silent", PAGE.read_text(), re.M
+    )
+    assert {int(status) for status in answers.split(", ")} == verdicts.ABOUT_ITSELF

@@ -1,5 +1,6 @@
 """docs/reference/ and the code name the same things: nothing is missing, and nothing is made up."""
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -176,6 +177,31 @@ def test_python():
     assert set(rows(page("python"), "events.testing")) == {
         name for name, value in vars(testing).items() if getattr(value, "__module__", "") == testing.__name__
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("heading", "where"),
+    [
+        ("events", events),
+        ("EventLog", events.EventLog),
+        ("A stream", StreamHandle),
+        ("events.testing", testing),
+    ],
+)
+def test_signatures(heading, where):
+    """Whatever a row says that its name takes, in that order, with those defaults."""
+    section = page("python").read_text().split(f"## {heading}\n")[1].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|.*?`(?:with )?\1\((.*?)\)(?: as events)?`", section, re.M)
+    for name, taken in told:
+        if name == "context":
+            continue  # takes fields of any name
+        known = dict(inspect.signature(getattr(where, name)).parameters)
+        known.pop("self", None)
+        parts = [part.partition("=") for part in taken.split(", ") if part != "*"]
+        assert [argument.lstrip("*") for argument, _, _ in parts] == list(known), name
+        for argument, _, default in parts:
+            if default not in ("", "…"):
+                assert ast.literal_eval(default) == known[argument].default, (name, argument)
 
 
 def verbs(cls):

@@ -53,7 +53,7 @@ class BaseLog:
         return self.backend.append([item])[0]
 
     def append_many(self, items: Items) -> list[Entry]:
-        """Store all of these events, next to each other, or none of them."""
+        """Store all of these events, in this order, or none of them."""
         return self.backend.append(valid_items(self.settings, items, current()))
 
     async def aappend(

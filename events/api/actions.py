@@ -80,7 +80,8 @@ def read_arguments(action: str, data: object) -> dict[str, Any]:
     fields = FIELDS.get(action, {})
     for name, value in data.items():
         if name not in fields:
-            raise ValidationError({"non_field_errors": [f"Fields are: {', '.join(fields)}."]})
+            known = f"Fields are: {', '.join(fields)}." if fields else "It takes no fields."
+            raise ValidationError({"non_field_errors": [known]})
         if not isinstance(value, fields[name]) or isinstance(value, bool):
             raise ValidationError({name: ["This is not of the right type."]})
     return dict(data)

@@ -83,6 +83,25 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "a look that is broken off forgets its streams",
+        "tests/test_broker.py::test_a_stream_that_it_was_looking_at_is_looked_at_again",
+        (
+            "events/live/broker.py",
+            "                self.asking[:0] = asking\n"
+            "                self.streams.doubtful.update(names)\n",
+            "                self.asking[:0] = asking\n",
+        ),
+    ),
+    mutant(
+        "deletions of another log believed",
+        TAIL + "test_a_deletion_that_the_new_log_knows_nothing_of",
+        (
+            "events/live/tail.py",
+            "        if self.epoch != self.broker.state.epoch:\n",
+            "        if False:\n",
+        ),
+    ),
+    mutant(
         "no look at what came while joining",
         TAIL + "test_live_is_who_has_been_given_all_that_there_was",
         (

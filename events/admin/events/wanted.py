@@ -140,7 +140,8 @@ class Wanted:
         gone = self.stream is not None and self.thread is None
         if self.problems or gone or not self.scope.shows(self.stream):
             # An empty range: an export asks the log for it, and not for these rows.
-            return Keyset(Event.objects.none(), "position", low, low)
+            nothing = Event.objects.using(self.scope.alias).none()
+            return Keyset(nothing, "position", low, low)
         rows: QuerySet[Any] = self.scope.rows(self.stream)
         for least, most in self._ranges(rows):
             low, high = max(low, least), min(high, most)

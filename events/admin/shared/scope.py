@@ -77,7 +77,7 @@ class Scope:
         """The entries of one stream or of all, as far as this user may see; for a keyset, which has
         bounds."""
         if not self.shows(stream):
-            return Event.objects.none()
+            return Event.objects.using(self.alias).none()
         found = Event.objects.using(self.alias).filter(log_id=self.pk)
         return found if stream is None else found.filter(stream=stream)
 
@@ -95,7 +95,7 @@ class Scope:
     def streams(self, name: str | None = None) -> Any:
         """The same for streams."""
         if not self.shows(name):
-            return Stream.objects.none()
+            return Stream.objects.using(self.alias).none()
         # What is in the outbox gets its place first. No assertion: under `python -O` it would not.
         _ = self.info
         found = Stream.objects.using(self.alias).filter(log_id=self.pk)

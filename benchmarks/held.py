@@ -48,13 +48,13 @@ def beside(report: Report, stream: str, marks: tuple[int, ...]) -> None:
         for mark in marks:
             for _ in range(mark - done):
                 emits()
-            name = f"{where}, one open for {mark:,} emits"
+            name = f"{where} vs create(), one open for {mark:,} emits"
             compare(report, name, emits, creates, alone)
             done = mark + TURNS * PER_TURN
-    compare(report, f"{where}, when it has ended", emits, creates, alone)
+    compare(report, f"{where} vs create(), when it has ended", emits, creates, alone)
     for _ in range(1000):
         emits()
-    compare(report, f"{where}, 1,000 emits later", emits, creates, alone)
+    compare(report, f"{where} vs create(), 1,000 emits later", emits, creates, alone)
 
 
 def compare(

@@ -7,13 +7,11 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.support.postgres_server import binaries
+from tests.support.servers import by_hand
 
 from .faults.excerpt import excerpt
 from .faults.kill_points import DELIVERING, HANDLING, NOTICES, POINTS, RELAYING, found
@@ -21,7 +19,6 @@ from .faults.record import Recorder
 from .faults.rounds import ROUNDS, SHORT
 from .histories import good_history
 
-ROOT = Path(__file__).resolve().parent.parent
 SEED = os.environ.get("FAULTS_SEED") or secrets.token_hex(4)
 
 
@@ -33,13 +30,7 @@ def test_everything_fails_in_turn(tmp_path):
     By the command, which has to start where no test has prepared anything.
     """
     options = ["--round", SHORT.name, "--seconds", "0", "--seed", SEED, "--keep", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "proof.faults", *options],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if "DJANGO" not in name},
-        capture_output=True,
-        text=True,
-    )
+    done = by_hand("proof.faults", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     struck = set(re.findall(r"(\w+) \d+(?:,|$)", done.stdout, re.M))
     assert {one.__name__ for one in SHORT.nemeses} <= struck, done.stdout

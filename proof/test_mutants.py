@@ -1,14 +1,12 @@
 """The table of mutants does not rot: each still applies to the source as it is."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.postgres_server import binaries
+from tests.support.servers import by_hand
 
 from .faults.rounds import ROUNDS
 from .mutants.__main__ import main
@@ -70,12 +68,5 @@ def test_a_name_that_no_mutant_has(capsys):
 @pytest.mark.skipif(binaries() is None, reason="PostgreSQL's server is not installed")
 def test_the_command_judges():
     """It starts where no test has prepared anything, finds the check passing, and then failing."""
-    unprepared = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
-    done = subprocess.run(
-        [sys.executable, "-m", "proof.mutants", CHEAP],
-        cwd=ROOT,
-        env=unprepared,
-        capture_output=True,
-        text=True,
-    )
+    done = by_hand("proof.mutants", CHEAP)
     assert done.stdout.endswith("2 of 2 as they should be\n"), done.stdout + done.stderr

@@ -79,8 +79,8 @@ class LogView(APIView):
         except Exception as error:
             with own_transactions_only():
                 response = super().handle_exception(error)
-            for name, value in getattr(error, "headers", {}).items():
-                response[name] = value
+            # Not set here: REST framework's own come last, and its Allow is of all methods of a view.
+            self.headers = {**self.headers, **getattr(error, "headers", {})}
             return response
 
     @property

@@ -82,11 +82,7 @@ class DurableView(LiveView):
             raise AuthenticationFailed("A ticket writes nothing.")
 
     def handle_exception(self, exc: Exception) -> Any:
-        if isinstance(exc, Refused):
-            # REST framework's own come last, and its Allow is of every method of the view.
-            self.headers = {**self.headers, **exc.headers}
-            exc = Refusal(exc)
-        return super().handle_exception(exc)
+        return super().handle_exception(Refusal(exc) if isinstance(exc, Refused) else exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -93,6 +93,17 @@ class Site:
                 process.wait()
 
 
+def by_hand(module, *options):
+    """A command of this checkout, run where no test has prepared anything."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *options],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if "DJANGO" not in name},
+        capture_output=True,
+        text=True,
+    )
+
+
 def answers(address):
     try:
         return httpx.get(f"{address}/admin/login/", timeout=2).status_code == 200

@@ -20,7 +20,7 @@ from django.utils.timezone import get_current_timezone, make_aware
 from django.utils.translation import gettext as _
 
 from ...cursors import Query
-from ...models import Event, Stream
+from ...models import Stream
 from ...types import Row, Status, to_micros
 from ...validation import shown, valid_key, valid_stream
 from ..shared.keyset import Keyset, whole
@@ -140,8 +140,7 @@ class Wanted:
         gone = self.stream is not None and self.thread is None
         if self.problems or gone or not self.scope.shows(self.stream):
             # An empty range: an export asks the log for it, and not for these rows.
-            nothing = Event.objects.using(self.scope.alias).none()
-            return Keyset(nothing, "position", low, low)
+            return Keyset(self.scope.rows(self.stream).none(), "position", low, low)
         rows: QuerySet[Any] = self.scope.rows(self.stream)
         for least, most in self._ranges(rows):
             low, high = max(low, least), min(high, most)

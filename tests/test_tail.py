@@ -944,13 +944,13 @@ def test_a_loop_that_has_ended_is_forgotten(make_log):
         await anext(entries)
         await entries.aclose()
 
-    before = len(live._brokers)
+    before = set(live._brokers)
     for _ in range(10):
         asyncio.run(one())
     gc.collect()
-    # The last one may still be on its way out.
+    # The last one goes when the next one begins.
     assert len(loops) <= 1
-    assert len(live._brokers) == before
+    assert len(set(live._brokers) - before) <= 1
 
 
 async def test_a_look_while_a_tail_begins(log, monkeypatch):

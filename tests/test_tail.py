@@ -696,6 +696,30 @@ async def test_a_deletion_that_the_new_log_knows_nothing_of(make_log, tail):
     coming.cancel()
 
 
+async def test_the_last_of_a_log_made_anew_meanwhile(make_log, tail, monkeypatch):
+    """B63: a stream of the new log is not measured by the one of its name that the broker still knows."""
+    log = make_log(**{**QUICK, "POLL_INTERVAL": 30}, name="made-anew-last")
+    log.append_many([("other", {})] * 3)
+    log.append("n", stream="s")
+    broker = broker_for(log.backend)
+    read = broker.pager.read
+
+    async def read_late(*args):
+        monkeypatch.setattr(broker.pager, "read", read)
+        memory.forget(log.name)
+        log.append("n", stream="s")
+        return await read(*args)
+
+    monkeypatch.setattr(broker.pager, "read", read_late)
+    reader = await tail(log, last=5, stream="s")
+    found = await batches(reader, lambda batch: batch.entries or batch.end)
+    assert [entry.position for entry in found[-1].entries] == [1]
+    await broker.look()
+    log.append("n", stream="s")
+    found = await batches(reader, lambda batch: batch.entries or batch.end)
+    assert [entry.position for entry in found[-1].entries] == [2]
+
+
 # The broker
 
 

@@ -155,7 +155,7 @@ class Broker:
                 # The streams may be those of the log before: nobody is answered with them.
                 self.streams.start_anew()
                 return 0
-            answered = True
+            self.streams.epoch, answered = self.state.epoch, True
         finally:
             if not answered:
                 self.asking[:0] = asking

@@ -13,6 +13,8 @@ class Streams:
 
     def __init__(self) -> None:
         self.followers: Counter[str] = Counter()
+        # The log of which the rest tells: the positions of another mean something else.
+        self.epoch = ""
         self.known: dict[str, StreamInfo | None] = {}
         # By stream, the position of its `stream.deleted`.
         self.deleted: dict[str, int] = {}
@@ -75,6 +77,7 @@ class Streams:
                 yield name
 
     def start_anew(self) -> None:
-        """The log is another one, where positions mean something else: look at all again."""
+        """The log is another one: look at all again."""
+        self.epoch = ""
         self.deleted.clear()
         self.doubtful.update(self.followers)

@@ -237,7 +237,7 @@ class Tail:
     def _stream(self) -> StreamInfo | None:
         """How the stream that is followed stood when the broker last looked."""
         streams = self.broker.streams
-        info = streams.known.get(self.query.stream or "")
+        info = streams.known.get(self.query.stream or "") if self.epoch == streams.epoch else None
         if info and self.stream_first_position is None and info.stream not in streams.doubtful:
             # Who was given something before that was given it of an earlier stream of this name.
             given = self.last_stream_position or info.first_position
@@ -248,10 +248,9 @@ class Tail:
         """Is the stream that this reader knows gone, or another one of its name in its place? A
         stream that does not exist yet is waited for."""
         stream = self.query.stream or ""
-        if self.epoch != self.broker.state.epoch:
-            # What is known there is of another log, whose positions mean something else.
-            return False
         streams, first = self.broker.streams, self.stream_first_position
+        if self.epoch != streams.epoch:
+            return False
         known_at = self.last_stream_position if first is None else first
         if known_at and streams.deleted.get(stream, 0) > known_at:
             return True

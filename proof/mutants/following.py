@@ -97,8 +97,17 @@ MUTANTS = (
         TAIL + "test_a_deletion_that_the_new_log_knows_nothing_of",
         (
             "events/live/tail.py",
-            "        if self.epoch != self.broker.state.epoch:\n",
+            "        if self.epoch != streams.epoch:\n",
             "        if False:\n",
+        ),
+    ),
+    mutant(
+        "streams of another log believed",
+        TAIL + "test_the_last_of_a_log_made_anew_meanwhile",
+        (
+            "events/live/tail.py",
+            " if self.epoch == streams.epoch else None\n",
+            "\n",
         ),
     ),
     mutant(

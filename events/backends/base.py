@@ -28,6 +28,8 @@ DELETE_BATCH = 100
 # holds it for milliseconds; what holds it for longer is broken, and a caller should hear of that
 # rather than hang.
 LOCK_TIMEOUT = 5.0
+# Seconds between two looks at what gets no position, as while Redis is full.
+LOOK_AGAIN = 0.02
 
 
 class Pruning(NamedTuple):
@@ -187,6 +189,8 @@ class BaseBackend(ABC):
                     f"log {self.name!r}: what was committed before is still in the outbox, and "
                     f"could not be placed within {allowed:g} s"
                 )
+            else:
+                time.sleep(LOOK_AGAIN)
 
     def pages(self, query: Query) -> Iterator[Rows]:
         """Page after page, as far as the head is by then."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 
 import pytest
 from django.conf import settings as django_settings
@@ -17,6 +18,9 @@ from .support.http_client import API
 from .support.redis_server import running_redis
 
 _numbers = itertools.count(1)
+
+# A shell's background job ignores it, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):

@@ -92,7 +92,9 @@ class WebSocket(Client):
 class EventSource(Client):
     async def connect(self):
         headers = {"Last-Event-ID": str(self.cursor)}
-        async with event_stream(*self.at, headers=headers, **self.wanted) as stream:
+        # A connection may be frozen before it has been answered.
+        source = event_stream(*self.at, headers=headers, patience=SILENCE, **self.wanted)
+        async with source as stream:
             while (block := await stream.block(SILENCE)) is not None:
                 self.understand(block)
                 await asyncio.sleep(self.pause)

@@ -53,9 +53,9 @@ class EventStream:
 
 
 @asynccontextmanager
-async def event_stream(address, cookies, path="live/", headers=None, **params):
+async def event_stream(address, cookies, path="live/", headers=None, patience=60, **params):
     async with (
-        httpx.AsyncClient(base_url=address, cookies=cookies, timeout=60) as client,
+        httpx.AsyncClient(base_url=address, cookies=cookies, timeout=patience) as client,
         client.stream("GET", API + path, params=params, headers=headers) as response,
     ):
         yield EventStream(response)
